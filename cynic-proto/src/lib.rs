@@ -1,0 +1,5 @@
+//! Wire types, ids, limits, codec and client of the CYNIC judgment daemon.
+
+pub mod judgment;
+pub mod limits;
+pub mod model;

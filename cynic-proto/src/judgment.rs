@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AXIOMS, Axiom, DIMENSIONS, Dimension, Domain, PHI_INV, Verdict};
+use crate::model::{AXIOMS, Axiom, CONFIDENCE_MAX, DIMENSIONS, Dimension, Domain, Verdict};
 
 /// What a judgment says in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Judgment {
     pub q_score: f32,
     /// The verdict of `q_score`, after calibration if there is one.
     pub verdict: Verdict,
-    /// 0 to φ⁻¹.
+    /// 0 to [`CONFIDENCE_MAX`].
     pub confidence: f32,
     /// What the item was judged as.
     pub domain: Domain,
@@ -80,7 +80,7 @@ impl Judgment {
             }
         };
         within("q_score", self.q_score, 100.0)?;
-        within("confidence", self.confidence, PHI_INV as f32)?;
+        within("confidence", self.confidence, CONFIDENCE_MAX)?;
         for score in self.axioms {
             within("an axiom's score", score, 100.0)?;
         }

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// The golden ratio φ.
 pub const PHI: f64 = 1.618_033_988_749_895;
-/// φ⁻¹: no confidence ever exceeds it, and the pool is `ceil(cores × φ⁻¹)` workers.
+/// φ⁻¹: the pool is `ceil(cores × φ⁻¹)` workers.
 pub const PHI_INV: f64 = 0.618_033_988_749_895;
+/// The most confidence a judgment may have: φ⁻¹ cut (not rounded) to three places, so that it stays
+/// below φ⁻¹ in every floating-point width and prints as 0.618.
+pub const CONFIDENCE_MAX: f32 = 0.618;
 /// φ⁻².
 pub const PHI_INV_2: f64 = 0.381_966_011_250_105;
 
@@ -56,13 +59,11 @@ impl Axiom {
 
     /// The axiom's dimensions, in template order (empty for META, which is not part of Q).
     pub fn dimensions(self) -> &'static [Dimension] {
-        match self {
-            Axiom::Meta => &[],
-            _ => {
-                let first = self as usize * DIMENSIONS_PER_AXIOM;
-                &Dimension::ALL[first..first + DIMENSIONS_PER_AXIOM]
-            }
+        if self == Axiom::Meta {
+            return &[];
         }
+        let first = self as usize * DIMENSIONS_PER_AXIOM;
+        &Dimension::ALL[first..first + DIMENSIONS_PER_AXIOM]
     }
 }
 

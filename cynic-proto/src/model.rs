@@ -236,6 +236,40 @@ impl Domain {
     }
 }
 
+/// A stage of the pipeline that one item passes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Stage {
+    /// Bytes become an item.
+    Parse,
+    /// The item is analysed and its dimensions are scored.
+    Score,
+    /// Dimensions become axioms and Q.
+    Aggregate,
+    /// Q becomes a verdict with its explanation.
+    Verdict,
+    /// The judgment is stored (by the supervisor, never by a worker).
+    Persist,
+}
+
+impl Stage {
+    /// All stages in order.
+    pub const ALL: [Stage; 5] =
+        [Stage::Parse, Stage::Score, Stage::Aggregate, Stage::Verdict, Stage::Persist];
+
+    /// The stage's name, as in configuration, JSON and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Parse => "parse",
+            Stage::Score => "score",
+            Stage::Aggregate => "aggregate",
+            Stage::Verdict => "verdict",
+            Stage::Persist => "persist",
+        }
+    }
+}
+
 macro_rules! display_by_name {
     ($($type:ty),+) => {$(
         impl std::fmt::Display for $type {
@@ -245,7 +279,7 @@ macro_rules! display_by_name {
         }
     )+};
 }
-display_by_name!(Axiom, Dimension, Verdict, Domain);
+display_by_name!(Axiom, Dimension, Verdict, Domain, Stage);
 
 #[cfg(test)]
 mod tests {

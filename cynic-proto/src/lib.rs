@@ -1,7 +1,16 @@
 //! Wire types, ids, limits, codec and client of the CYNIC judgment daemon.
+//!
+//! The vocabulary that every other crate shares. Nothing here scores an item or touches a database; only
+//! `client` (a feature) does I/O.
 
+pub mod codec;
+pub mod error;
+pub mod handshake;
 pub mod ids;
 pub mod item;
 pub mod judgment;
 pub mod limits;
+pub mod message;
 pub mod model;
+pub mod stats;
+pub mod worker;

@@ -1,4 +1,18 @@
 //! Every limit of the wire, each with the reason for its value.
 
+use std::time::Duration;
+
+/// Largest frame that is accepted unless configured otherwise: holds a 10 MiB item with room to spare,
+/// and bounds what one connection can make its peer hold.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Longest item id that is kept, in bytes: room for any path or URL-like name, too short to smuggle a document.
 pub const ITEM_ID_BYTES_MAX: usize = 256;
+
+/// How long either side waits for the other's greeting: a local peer that is alive answers in
+/// microseconds, and one that is overloaded within a second or two.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much of a dead worker's standard error is kept in its death record: the end of a panic message
+/// or of an allocator's complaint fits in a screenful.
+pub const STDERR_TAIL_BYTES_MAX: usize = 2048;

@@ -1,0 +1,191 @@
+//! Messages between a client and the daemon. Each side greets first (see [`crate::handshake`]).
+//!
+//! Every request carries a number of the client's choice; every reply repeats the number of its request.
+//! Replies come in the order in which they are ready.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorKind, TaskError};
+use crate::ids::{TaskId, WorkerId};
+use crate::item::Hint;
+use crate::judgment::Judgment;
+use crate::stats::Stats;
+
+/// From a client to the daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToDaemon {
+    /// Repeated by each reply.
+    pub seq: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// From the daemon to a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToClient {
+    /// The number of the request that this answers; 0 for an error that belongs to none.
+    pub seq: u64,
+    /// The answer.
+    pub reply: Reply,
+}
+
+/// What a client asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Judge the payload.
+    Judge(Judge),
+    /// Forget a task that was asked for on this connection.
+    Cancel(TaskId),
+    /// Is the daemon there, and ready?
+    Ping,
+    /// The figures.
+    Stats,
+    /// Take no more work; finish what was accepted.
+    Drain,
+    /// Take work again.
+    Resume,
+}
+
+/// A request for a judgment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judge {
+    /// Names the task. A retry repeats it and gets the same judgment.
+    pub task: TaskId,
+    /// Whether this task may have been sent before.
+    pub retry: bool,
+    /// Which lane to wait in.
+    pub lane: Lane,
+    /// When to answer.
+    pub ack: Ack,
+    /// Milliseconds from acceptance after which an answer is of no use.
+    pub deadline_ms: Option<u32>,
+    /// How to read the payload.
+    pub hint: Hint,
+}
+
+/// The two lanes of the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Somebody waits for this one.
+    #[default]
+    Interactive,
+    /// One of many; may travel with others.
+    Bulk,
+}
+
+/// When a judgment is answered, and how far it had got then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ack {
+    /// At once; it is stored in the next batch.
+    #[default]
+    Judged,
+    /// After the commit.
+    Stored,
+}
+
+impl Ack {
+    /// The name, as on the command line, in JSON and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Ack::Judged => "judged",
+            Ack::Stored => "stored",
+        }
+    }
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The judgment. The payload is its encoded [`crate::judgment::Details`].
+    Judged(Box<Judged>),
+    /// The task went through a worker under the `null` profile.
+    Echoed(TaskId),
+    /// The task was not judged.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        error: Box<TaskError>,
+    },
+    /// Alive.
+    Pong(Pong),
+    /// The figures.
+    Stats(Box<Stats>),
+    /// Done as asked.
+    Done,
+    /// The request itself is wrong.
+    Refused {
+        /// What kind of wrong.
+        kind: RefusalKind,
+        /// What to do, for people.
+        message: String,
+    },
+}
+
+/// A judgment and how it came about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The task.
+    pub task: TaskId,
+    /// The judgment.
+    pub judgment: Judgment,
+    /// How far it had got when the answer was sent.
+    pub reached: Ack,
+    /// How often it was tried; 1 unless workers died over it.
+    pub attempts: u8,
+    /// Who judged.
+    pub worker: WorkerId,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Where the time of one task went, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From acceptance to dispatch.
+    pub queued_us: u32,
+    /// From dispatch to the worker's answer.
+    pub running_us: u32,
+    /// In the worker: parse, score, aggregate, verdict.
+    pub stages_us: [u32; 4],
+}
+
+/// Whether the daemon can judge now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// A task sent now would be judged.
+    pub ready: bool,
+    /// Something is wrong, but judging goes on.
+    pub degraded: bool,
+    /// One line for people.
+    pub status: String,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The greeting did not fit.
+    Handshake,
+    /// The bytes are not a request.
+    Malformed,
+    /// The frame is over the limit.
+    TooLarge,
+    /// The peer may not ask this.
+    NotPermitted,
+    /// There is no such thing.
+    NotFound,
+    /// It cannot be done now.
+    Unavailable,
+}
+
+impl Reply {
+    /// A failed task.
+    pub fn failed(task: TaskId, kind: ErrorKind, message: impl Into<String>) -> Reply {
+        let message = message.into();
+        let error = TaskError { kind, message, deaths: Vec::new(), retry_after_ms: None };
+        Reply::Failed { task, error: Box::new(error) }
+    }
+}

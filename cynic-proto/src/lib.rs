@@ -1,9 +1,7 @@
 //! Wire types, ids, limits, codec and client of the CYNIC judgment daemon.
-//!
-//! The vocabulary that every other crate shares. Nothing here scores an item or touches a database; only
-//! `client` (a feature) does I/O.
 
 pub mod codec;
+pub mod death;
 pub mod error;
 pub mod handshake;
 pub mod ids;
@@ -12,5 +10,7 @@ pub mod judgment;
 pub mod limits;
 pub mod message;
 pub mod model;
+pub mod progress;
+pub mod sandbox;
 pub mod stats;
 pub mod worker;

@@ -1,0 +1,234 @@
+//! The progress page: what a worker is doing, in a form that can be read after its death.
+//!
+//! Owns the layout and the reading of it. One worker writes the page, the supervisor reads it; the reader
+//! trusts nothing in it, since the writer may have been taken over. Never performs I/O.
+//!
+//! The page is [`PAGE_BYTES`] long; only its first [`RECORD_BYTES`] are used, one cache line. All numbers
+//! are little endian.
+//!
+//! | offset | bytes | content |
+//! | --- | --- | --- |
+//! | 0 | 8 | [`MAGIC`], which carries the version of the layout |
+//! | 8 | 8 | sequence: odd while a task is being entered, so that nobody reads half of one |
+//! | 16 | 16 | task id |
+//! | 32 | 8 | nonce of the lease |
+//! | 40 | 8 | position: item u32, stage u8, dimension u8, two zero bytes; one word, so it cannot tear |
+//! | 48 | 8 | start of the task, µs of `CLOCK_MONOTONIC` |
+//! | 56 | 8 | marks: how often the position has moved since the worker started |
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Dimension;
+
+/// Length of the page: one page of memory on every supported machine.
+pub const PAGE_BYTES: usize = 4096;
+/// How much of the page carries data.
+pub const RECORD_BYTES: usize = 64;
+/// First eight bytes of the page; the last of them is the version of the layout.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"CYNPROG1");
+
+/// Where each field lies, in bytes from the start of the page.
+pub mod offset {
+    /// [`MAGIC`](super::MAGIC).
+    pub const MAGIC: usize = 0;
+    /// Odd while the fields of a task are being written.
+    pub const SEQUENCE: usize = 8;
+    /// Sixteen bytes.
+    pub const TASK: usize = 16;
+    /// Nonce of the lease.
+    pub const NONCE: usize = 32;
+    /// An encoded [`Position`](super::Position), or 0 between tasks.
+    pub const POSITION: usize = 40;
+    /// Microseconds of `CLOCK_MONOTONIC`.
+    pub const STARTED: usize = 48;
+    /// Moves since the worker started.
+    pub const MARKS: usize = 56;
+}
+
+/// In the place of a dimension: none is being scored.
+const NO_DIMENSION: u8 = 255;
+
+/// A step of the pipeline that runs inside a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Bytes become an item.
+    Parse,
+    /// The item's dimensions are scored.
+    Score,
+    /// Dimensions become axioms.
+    Aggregate,
+    /// Axioms become Q, verdict and confidence.
+    Verdict,
+}
+
+impl Stage {
+    /// All stages in the order in which a task passes them.
+    pub const ALL: [Stage; 4] = [Stage::Parse, Stage::Score, Stage::Aggregate, Stage::Verdict];
+
+    /// The stage's name, as in JSON and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Parse => "parse",
+            Stage::Score => "score",
+            Stage::Aggregate => "aggregate",
+            Stage::Verdict => "verdict",
+        }
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Where in a task a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Index of the item in its chunk; 0 where a task is one item.
+    pub item: u32,
+    /// The step of the pipeline.
+    pub stage: Stage,
+    /// The dimension that is being scored, in [`Stage::Score`].
+    pub dimension: Option<Dimension>,
+}
+
+impl Position {
+    /// The position as the word that lies in the page; never 0, which stands for "between tasks".
+    pub const fn encode(self) -> u64 {
+        let dimension = match self.dimension {
+            Some(dimension) => dimension as u8,
+            None => NO_DIMENSION,
+        };
+        self.item as u64 | (self.stage as u64 + 1) << 32 | (dimension as u64) << 40
+    }
+
+    /// The position that a word stands for, if it stands for any.
+    pub fn decode(word: u64) -> Option<Position> {
+        let [i0, i1, i2, i3, stage, dimension, 0, 0] = word.to_le_bytes() else { return None };
+        let stage = *Stage::ALL.get(usize::from(stage).checked_sub(1)?)?;
+        let dimension = match dimension {
+            NO_DIMENSION => None,
+            number => Some(Dimension::from_index(usize::from(number))?),
+        };
+        Some(Position { item: u32::from_le_bytes([i0, i1, i2, i3]), stage, dimension })
+    }
+}
+
+/// What a worker says it is doing. Untrusted: compare task and nonce with the lease before believing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the task's id.
+    pub task: [u8; 16],
+    /// Nonce of the lease under which the task runs.
+    pub nonce: u64,
+    /// Where in the task the worker is.
+    pub position: Position,
+    /// When the task was entered, µs of `CLOCK_MONOTONIC`.
+    pub started_us: u64,
+    /// How often the position has moved since the worker started; one that stands still is stuck.
+    pub marks: u64,
+}
+
+/// Reads a page.
+///
+/// `None` between tasks, while a task is being entered, and for anything that is not a valid page. A page
+/// that may be written meanwhile must be read between two equal [`sequence`] values to be of one piece.
+pub fn decode(page: &[u8]) -> Option<Progress> {
+    let word = |at: usize| -> Option<u64> {
+        Some(u64::from_le_bytes(page.get(at..at + 8)?.try_into().expect("eight bytes")))
+    };
+    if word(offset::MAGIC)? != MAGIC || sequence(page)? % 2 != 0 {
+        return None;
+    }
+    Some(Progress {
+        task: page.get(offset::TASK..offset::TASK + 16)?.try_into().expect("sixteen bytes"),
+        nonce: word(offset::NONCE)?,
+        position: Position::decode(word(offset::POSITION)?)?,
+        started_us: word(offset::STARTED)?,
+        marks: word(offset::MARKS)?,
+    })
+}
+
+/// The sequence number of a page; `None` if the page is too short.
+pub fn sequence(page: &[u8]) -> Option<u64> {
+    let bytes = page.get(offset::SEQUENCE..offset::SEQUENCE + 8)?;
+    Some(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DIMENSIONS;
+    use proptest::prelude::*;
+
+    fn position() -> impl Strategy<Value = Position> {
+        (any::<u32>(), 0..Stage::ALL.len(), 0..=DIMENSIONS).prop_map(|(item, stage, dimension)| {
+            Position { item, stage: Stage::ALL[stage], dimension: Dimension::from_index(dimension) }
+        })
+    }
+
+    fn page(progress: &Progress, sequence: u64) -> Vec<u8> {
+        let mut page = vec![0; PAGE_BYTES];
+        let mut put = |at: usize, bytes: &[u8]| page[at..at + bytes.len()].copy_from_slice(bytes);
+        put(offset::MAGIC, &MAGIC.to_le_bytes());
+        put(offset::SEQUENCE, &sequence.to_le_bytes());
+        put(offset::TASK, &progress.task);
+        put(offset::NONCE, &progress.nonce.to_le_bytes());
+        put(offset::POSITION, &progress.position.encode().to_le_bytes());
+        put(offset::STARTED, &progress.started_us.to_le_bytes());
+        put(offset::MARKS, &progress.marks.to_le_bytes());
+        page
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            task: [u8; 16], nonce: u64, position in position(), started_us: u64, marks: u64,
+            sequence in any::<u64>().prop_map(|n| n & !1),
+        ) {
+            let progress = Progress { task, nonce, position, started_us, marks };
+            let page = page(&progress, sequence);
+            prop_assert_eq!(decode(&page), Some(progress));
+            prop_assert_eq!(decode(&page[..RECORD_BYTES]), Some(progress));
+            for short in 0..RECORD_BYTES {
+                prop_assert_eq!(decode(&page[..short]), None);
+            }
+        }
+
+        #[test]
+        fn a_task_that_is_being_entered_is_not_read(
+            position in position(), sequence in any::<u64>().prop_map(|n| n | 1),
+        ) {
+            let progress = Progress { task: [7; 16], nonce: 1, position, started_us: 2, marks: 3 };
+            prop_assert_eq!(decode(&page(&progress, sequence)), None);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn a_word_is_a_position_only_if_it_encodes_back(word: u64) {
+            if let Some(position) = Position::decode(word) {
+                prop_assert_eq!(position.encode(), word);
+            }
+        }
+
+        #[test]
+        fn only_known_stages_and_dimensions_are_positions(item: u32, stage: u8, dimension: u8) {
+            let word = u64::from(item) | u64::from(stage) << 32 | u64::from(dimension) << 40;
+            let known = (1..=4).contains(&stage) && (dimension == 255 || dimension < 36);
+            prop_assert_eq!(Position::decode(word).is_some(), known);
+        }
+    }
+
+    #[test]
+    fn no_position_is_the_word_between_tasks() {
+        assert_eq!(Position::decode(0), None);
+        let first = Position { item: 0, stage: Stage::Parse, dimension: None };
+        assert_eq!(Position::decode(first.encode()), Some(first));
+    }
+}

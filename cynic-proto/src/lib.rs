@@ -1,8 +1,11 @@
 //! Wire types, ids, limits, codec and client of the CYNIC judgment daemon.
+//!
+//! The vocabulary that every other crate shares. Nothing here scores an item or touches a database; only
+//! `client` (a feature) does I/O.
 
 pub mod codec;
-pub mod death;
 pub mod error;
+pub mod exit_code;
 pub mod handshake;
 pub mod ids;
 pub mod item;

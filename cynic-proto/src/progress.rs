@@ -4,7 +4,7 @@
 //! trusts nothing in it, since the writer may have been taken over. Never performs I/O.
 //!
 //! The page is [`PAGE_BYTES`] long; only its first [`RECORD_BYTES`] are used, one cache line. All numbers
-//! are little endian.
+//! are little endian but the task id, which is big endian as on the wire.
 //!
 //! | offset | bytes | content |
 //! | --- | --- | --- |
@@ -18,7 +18,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Dimension;
+use crate::ids::TaskId;
+use crate::model::{Dimension, Stage};
 
 /// Length of the page: one page of memory on every supported machine.
 pub const PAGE_BYTES: usize = 4096;
@@ -48,40 +49,8 @@ pub mod offset {
 /// In the place of a dimension: none is being scored.
 const NO_DIMENSION: u8 = 255;
 
-/// A step of the pipeline that runs inside a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Bytes become an item.
-    Parse,
-    /// The item's dimensions are scored.
-    Score,
-    /// Dimensions become axioms.
-    Aggregate,
-    /// Axioms become Q, verdict and confidence.
-    Verdict,
-}
-
-impl Stage {
-    /// All stages in the order in which a task passes them.
-    pub const ALL: [Stage; 4] = [Stage::Parse, Stage::Score, Stage::Aggregate, Stage::Verdict];
-
-    /// The stage's name, as in JSON and in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Stage::Parse => "parse",
-            Stage::Score => "score",
-            Stage::Aggregate => "aggregate",
-            Stage::Verdict => "verdict",
-        }
-    }
-}
-
-impl std::fmt::Display for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
+/// The stages that run inside a worker, in order; their place plus one is their number in the page.
+pub const STAGES: [Stage; 4] = [Stage::Parse, Stage::Score, Stage::Aggregate, Stage::Verdict];
 
 /// Where in a task a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +76,7 @@ impl Position {
     /// The position that a word stands for, if it stands for any.
     pub fn decode(word: u64) -> Option<Position> {
         let [i0, i1, i2, i3, stage, dimension, 0, 0] = word.to_le_bytes() else { return None };
-        let stage = *Stage::ALL.get(usize::from(stage).checked_sub(1)?)?;
+        let stage = *STAGES.get(usize::from(stage).checked_sub(1)?)?;
         let dimension = match dimension {
             NO_DIMENSION => None,
             number => Some(Dimension::from_index(usize::from(number))?),
@@ -119,8 +88,8 @@ impl Position {
 /// What a worker says it is doing. Untrusted: compare task and nonce with the lease before believing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the task's id.
-    pub task: [u8; 16],
+    /// The task.
+    pub task: TaskId,
     /// Nonce of the lease under which the task runs.
     pub nonce: u64,
     /// Where in the task the worker is.
@@ -142,8 +111,9 @@ pub fn decode(page: &[u8]) -> Option<Progress> {
     if word(offset::MAGIC)? != MAGIC || sequence(page)? % 2 != 0 {
         return None;
     }
+    let task = page.get(offset::TASK..offset::TASK + 16)?.try_into().expect("sixteen bytes");
     Some(Progress {
-        task: page.get(offset::TASK..offset::TASK + 16)?.try_into().expect("sixteen bytes"),
+        task: TaskId(u128::from_be_bytes(task)),
         nonce: word(offset::NONCE)?,
         position: Position::decode(word(offset::POSITION)?)?,
         started_us: word(offset::STARTED)?,
@@ -160,12 +130,13 @@ pub fn sequence(page: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::TaskId;
     use crate::model::DIMENSIONS;
     use proptest::prelude::*;
 
     fn position() -> impl Strategy<Value = Position> {
-        (any::<u32>(), 0..Stage::ALL.len(), 0..=DIMENSIONS).prop_map(|(item, stage, dimension)| {
-            Position { item, stage: Stage::ALL[stage], dimension: Dimension::from_index(dimension) }
+        (any::<u32>(), 0..STAGES.len(), 0..=DIMENSIONS).prop_map(|(item, stage, dimension)| {
+            Position { item, stage: STAGES[stage], dimension: Dimension::from_index(dimension) }
         })
     }
 
@@ -174,7 +145,7 @@ mod tests {
         let mut put = |at: usize, bytes: &[u8]| page[at..at + bytes.len()].copy_from_slice(bytes);
         put(offset::MAGIC, &MAGIC.to_le_bytes());
         put(offset::SEQUENCE, &sequence.to_le_bytes());
-        put(offset::TASK, &progress.task);
+        put(offset::TASK, &progress.task.0.to_be_bytes());
         put(offset::NONCE, &progress.nonce.to_le_bytes());
         put(offset::POSITION, &progress.position.encode().to_le_bytes());
         put(offset::STARTED, &progress.started_us.to_le_bytes());
@@ -185,10 +156,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read(
-            task: [u8; 16], nonce: u64, position in position(), started_us: u64, marks: u64,
+            task: u128, nonce: u64, position in position(), started_us: u64, marks: u64,
             sequence in any::<u64>().prop_map(|n| n & !1),
         ) {
-            let progress = Progress { task, nonce, position, started_us, marks };
+            let progress = Progress { task: TaskId(task), nonce, position, started_us, marks };
             let page = page(&progress, sequence);
             prop_assert_eq!(decode(&page), Some(progress));
             prop_assert_eq!(decode(&page[..RECORD_BYTES]), Some(progress));
@@ -201,7 +172,7 @@ mod tests {
         fn a_task_that_is_being_entered_is_not_read(
             position in position(), sequence in any::<u64>().prop_map(|n| n | 1),
         ) {
-            let progress = Progress { task: [7; 16], nonce: 1, position, started_us: 2, marks: 3 };
+            let progress = Progress { task: TaskId(7), nonce: 1, position, started_us: 2, marks: 3 };
             prop_assert_eq!(decode(&page(&progress, sequence)), None);
         }
 

@@ -21,7 +21,7 @@ pub const PREFIX_BYTES: usize = 8;
 const READ_BYTES: usize = 64 * 1024;
 
 /// Why bytes are not a frame, or a message does not become one.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum FrameError {
     /// The frame is larger than the receiver accepts.
     #[error("frame of {len} bytes is over the limit of {max} bytes")]

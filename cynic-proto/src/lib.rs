@@ -3,6 +3,8 @@
 //! The vocabulary that every other crate shares. Nothing here scores an item or touches a database; only
 //! `client` (a feature) does I/O.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod codec;
 pub mod error;
 pub mod exit_code;
@@ -15,5 +17,6 @@ pub mod message;
 pub mod model;
 pub mod progress;
 pub mod sandbox;
+pub mod socket;
 pub mod stats;
 pub mod worker;

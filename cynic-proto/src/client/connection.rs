@@ -1,0 +1,302 @@
+//! One connection to the daemon and the task that owns it. Knows nothing of what requests mean, except
+//! that a judgment may be asked for twice.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use interprocess::local_socket::tokio::Stream;
+use interprocess::local_socket::traits::tokio::Stream as _;
+use interprocess::local_socket::{GenericFilePath, ToFsName};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{ClientError, Options};
+use crate::codec::{self, Frame};
+use crate::handshake::{Hello, Role};
+use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::message::{Reply, Request, ToClient, ToDaemon};
+
+/// Pause between attempts to connect again: short, because a restarting daemon is back in milliseconds.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes waiting to be written above which no more requests are taken from callers.
+const OUTBOX_BYTES_HIGH: usize = 1024 * 1024;
+
+type ReplySender = oneshot::Sender<Result<(Reply, Bytes), ClientError>>;
+
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) request: Request,
+    pub(super) payload: Bytes,
+    pub(super) reply: ReplySender,
+}
+
+/// Connects and greets.
+pub(super) async fn open(options: &Options) -> Result<Stream, ClientError> {
+    let path = &options.socket;
+    let io_error = |action| {
+        let path = path.clone();
+        move |source| ClientError::Io { action, path, source }
+    };
+    let name = path.as_path().to_fs_name::<GenericFilePath>().map_err(io_error("name"))?;
+    let stream = Stream::connect(name).await.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ClientError::NotRunning { path: path.clone(), source }
+        }
+        io::ErrorKind::PermissionDenied => ClientError::NotPermitted { path: path.clone(), source },
+        _ => ClientError::Io { action: "connect to", path: path.clone(), source },
+    })?;
+    match timeout(HANDSHAKE_TIMEOUT, greet(inner(&stream), options)).await {
+        Ok(greeted) => greeted.map(|()| stream),
+        Err(_) => Err(ClientError::HandshakeTimeout),
+    }
+}
+
+fn inner(stream: &Stream) -> &UnixStream {
+    let Stream::UdSocket(stream) = stream;
+    stream.inner()
+}
+
+async fn greet(stream: &UnixStream, options: &Options) -> Result<(), ClientError> {
+    let failed = |action| {
+        let path = options.socket.clone();
+        move |source| ClientError::Io { action, path, source }
+    };
+    let mut out = Vec::new();
+    codec::put(&Hello::new(Role::Client), &[], options.frame_bytes_max, &mut out)?;
+    let mut out = Bytes::from(out);
+    while out.has_remaining() {
+        stream.writable().await.map_err(failed("write to"))?;
+        match stream.try_write(&out) {
+            Ok(n) => out.advance(n),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(failed("write to")(e)),
+        }
+    }
+    // Read no further than the greeting: what follows belongs to the pump.
+    let mut buffer = BytesMut::new();
+    loop {
+        if let Some(frame) = codec::take(&mut buffer, options.frame_bytes_max)? {
+            return accept_greeting(&frame);
+        }
+        stream.readable().await.map_err(failed("read from"))?;
+        match stream.try_read_buf(&mut buffer) {
+            Ok(0) => return Err(codec::FrameError::Truncated.into()),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(failed("read from")(e)),
+        }
+    }
+}
+
+fn accept_greeting(frame: &Frame) -> Result<(), ClientError> {
+    if let Ok(hello) = frame.message::<Hello>() {
+        return Ok(hello.expect(Role::Daemon)?);
+    }
+    // A daemon that refuses us says why in place of a greeting.
+    match frame.message::<ToClient>()?.reply {
+        Reply::Refused { kind, message } => Err(ClientError::Refused { kind, message }),
+        _ => Err(ClientError::Unexpected),
+    }
+}
+
+/// What is in flight on a connection, by request number.
+struct InFlight {
+    request: Request,
+    payload: Bytes,
+    reply: ReplySender,
+}
+
+struct Pump {
+    options: Options,
+    next_seq: u64,
+    in_flight: HashMap<u64, InFlight>,
+    outbox: BytesMut,
+    inbox: BytesMut,
+}
+
+/// Runs until the last handle is gone or the connection cannot be made again.
+pub(super) async fn run(options: Options, stream: Stream, mut commands: mpsc::Receiver<Command>) {
+    let mut pump = Pump {
+        options,
+        next_seq: 1,
+        in_flight: HashMap::new(),
+        outbox: BytesMut::new(),
+        inbox: BytesMut::new(),
+    };
+    let mut stream = stream;
+    loop {
+        match pump.drive(inner(&stream), &mut commands).await {
+            Ok(()) => return,
+            Err(ClientError::Frame(e)) => return pump.fail_all(|| ClientError::Frame(e.clone())),
+            Err(ClientError::Refused { kind, message }) => {
+                return pump.fail_all(|| ClientError::Refused { kind, message: message.clone() });
+            }
+            Err(_) => {}
+        }
+        match pump.reconnect().await {
+            Some(again) => stream = again,
+            None => return pump.fail_all(|| ClientError::Lost),
+        }
+    }
+}
+
+impl Pump {
+    /// Moves bytes until the handles are gone (`Ok`) or the connection breaks.
+    async fn drive(
+        &mut self,
+        stream: &UnixStream,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Result<(), ClientError> {
+        let broke = |_| ClientError::Lost;
+        loop {
+            let idle = self.in_flight.is_empty() && self.outbox.is_empty();
+            tokio::select! {
+                command = commands.recv(), if self.outbox.len() < OUTBOX_BYTES_HIGH => match command {
+                    Some(command) => self.send(command),
+                    None if idle => return Ok(()),
+                    None => return self.finish(stream).await,
+                },
+                ready = stream.writable(), if !self.outbox.is_empty() => {
+                    ready.map_err(broke)?;
+                    self.write(stream)?;
+                }
+                ready = stream.readable() => {
+                    ready.map_err(broke)?;
+                    self.read(stream)?;
+                }
+            }
+            // Take all that is there before going back to the system.
+            while self.outbox.len() < OUTBOX_BYTES_HIGH {
+                match commands.try_recv() {
+                    Ok(command) => self.send(command),
+                    Err(_) => break,
+                }
+            }
+            self.write(stream)?;
+        }
+    }
+
+    /// The handles are gone, but answers are awaited.
+    async fn finish(&mut self, stream: &UnixStream) -> Result<(), ClientError> {
+        while !(self.in_flight.is_empty() && self.outbox.is_empty()) {
+            self.write(stream)?;
+            if self.in_flight.values().all(|waiting| waiting.reply.is_closed()) {
+                return Ok(());
+            }
+            stream.readable().await.map_err(|_| ClientError::Lost)?;
+            self.read(stream)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, command: Command) {
+        let Command { request, payload, reply } = command;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        match self.encode(seq, &request, &payload) {
+            Ok(()) => {
+                self.in_flight.insert(seq, InFlight { request, payload, reply });
+            }
+            Err(e) => drop(reply.send(Err(e.into()))),
+        }
+    }
+
+    fn encode(
+        &mut self,
+        seq: u64,
+        request: &Request,
+        payload: &[u8],
+    ) -> Result<(), codec::FrameError> {
+        let mut frame = Vec::with_capacity(128 + payload.len());
+        let message = ToDaemon { seq, request: request.clone() };
+        codec::put(&message, payload, self.options.frame_bytes_max, &mut frame)?;
+        self.outbox.extend_from_slice(&frame);
+        Ok(())
+    }
+
+    fn write(&mut self, stream: &UnixStream) -> Result<(), ClientError> {
+        while !self.outbox.is_empty() {
+            match stream.try_write(&self.outbox) {
+                Ok(n) => self.outbox.advance(n),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => return Err(ClientError::Lost),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, stream: &UnixStream) -> Result<(), ClientError> {
+        loop {
+            while let Some(frame) = codec::take(&mut self.inbox, self.options.frame_bytes_max)? {
+                self.settle(&frame)?;
+            }
+            match stream.try_read_buf(&mut self.inbox) {
+                Ok(0) => return Err(ClientError::Lost),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(_) => return Err(ClientError::Lost),
+            }
+        }
+    }
+
+    fn settle(&mut self, frame: &Frame) -> Result<(), ClientError> {
+        let ToClient { seq, reply } = frame.message()?;
+        if let Some(waiting) = self.in_flight.remove(&seq) {
+            // The caller may have stopped waiting; that is its right.
+            drop(waiting.reply.send(Ok((reply, frame.payload.clone()))));
+        } else if let Reply::Refused { kind, message } = reply {
+            // It belongs to no request: the daemon is about to hang up on us.
+            return Err(ClientError::Refused { kind, message });
+        }
+        Ok(())
+    }
+
+    /// Makes the connection again and asks again for the judgments that were in flight.
+    async fn reconnect(&mut self) -> Option<Stream> {
+        let until = Instant::now() + self.options.reconnect_for;
+        self.outbox.clear();
+        self.inbox.clear();
+        let in_flight = std::mem::take(&mut self.in_flight);
+        let (again, lost): (Vec<_>, Vec<_>) =
+            in_flight.into_iter().partition(|(_, w)| matches!(w.request, Request::Judge(_)));
+        for (_, waiting) in lost {
+            drop(waiting.reply.send(Err(ClientError::Lost)));
+        }
+        self.in_flight = again.into_iter().collect();
+        while Instant::now() < until {
+            if let Ok(stream) = open(&self.options).await {
+                self.ask_again();
+                return Some(stream);
+            }
+            sleep(RECONNECT_PAUSE).await;
+        }
+        None
+    }
+
+    fn ask_again(&mut self) {
+        let mut again: Vec<(u64, InFlight)> =
+            std::mem::take(&mut self.in_flight).into_iter().collect();
+        again.sort_by_key(|(seq, _)| *seq);
+        for (seq, mut waiting) in again {
+            if let Request::Judge(judge) = &mut waiting.request {
+                judge.retry = true;
+            }
+            match self.encode(seq, &waiting.request.clone(), &waiting.payload.clone()) {
+                Ok(()) => {
+                    self.in_flight.insert(seq, waiting);
+                }
+                Err(e) => drop(waiting.reply.send(Err(e.into()))),
+            }
+        }
+    }
+
+    fn fail_all(&mut self, error: impl Fn() -> ClientError) {
+        for (_, waiting) in self.in_flight.drain() {
+            drop(waiting.reply.send(Err(error())));
+        }
+    }
+}

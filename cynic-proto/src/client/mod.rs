@@ -1,0 +1,226 @@
+//! The async client: many requests at once over one connection, which is made again when it breaks.
+//!
+//! A task owns the connection; handles talk to it by messages. A judgment asked for before the connection
+//! broke is asked for again under the same task id, which the daemon answers with the same judgment.
+
+mod connection;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::codec::{self, FrameError};
+use crate::error::TaskError;
+use crate::handshake::HandshakeError;
+use crate::ids::TaskId;
+use crate::judgment::Details;
+use crate::message::{Judge, Judged, Pong, RefusalKind, Reply, Request};
+use crate::stats::Stats;
+
+use connection::Command;
+
+/// Requests that may wait for the connection's task: enough to fill a socket buffer with small frames,
+/// after which callers wait.
+const COMMANDS_MAX: usize = 256;
+
+/// How a client connects.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The daemon's socket.
+    pub socket: PathBuf,
+    /// How long to go on trying after a connection broke; zero never tries again.
+    pub reconnect_for: Duration,
+    /// Largest frame to send or take.
+    pub frame_bytes_max: usize,
+}
+
+impl Options {
+    /// The defaults, for a socket.
+    pub fn new(socket: impl Into<PathBuf>) -> Options {
+        Options {
+            socket: socket.into(),
+            reconnect_for: Duration::from_secs(10),
+            frame_bytes_max: crate::limits::FRAME_BYTES_MAX,
+        }
+    }
+}
+
+/// Why a request had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing listens there.
+    #[error(
+        "no daemon is listening at {}: start it with `systemctl start cynicd` or `cynicd`, \
+         or name its socket with --socket or CYNIC_SOCKET", path.display()
+    )]
+    NotRunning {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The socket may not be used.
+    #[error(
+        "not permitted to use {}: ask to be added to the group that owns it (`ls -l {}`)",
+        path.display(), path.display()
+    )]
+    NotPermitted {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The socket failed.
+    #[error("could not {action} {}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The two sides do not fit each other.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The daemon did not greet in time.
+    #[error("the daemon did not answer the greeting in time")]
+    HandshakeTimeout,
+    /// What came is not a frame, or what should go does not fit one.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The connection broke and could not be made again.
+    #[error("lost the connection to the daemon before it answered")]
+    Lost,
+    /// The daemon refused the request.
+    #[error("{message}")]
+    Refused {
+        /// What kind of refusal.
+        kind: RefusalKind,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// A reply of another kind than the request's.
+    #[error("the daemon answered with something else than was asked for")]
+    Unexpected,
+}
+
+/// A judgment with its explanation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The judgment and how it came about.
+    pub judged: Judged,
+    /// Why it is what it is.
+    pub details: Details,
+}
+
+/// What came of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It was judged.
+    Judged(Box<Answer>),
+    /// It passed through under the `null` profile.
+    Echoed(TaskId),
+    /// It was not.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        error: Box<TaskError>,
+    },
+}
+
+/// A handle to the daemon. Clones share one connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Client {
+    /// Connects and greets.
+    ///
+    /// # Errors
+    /// No daemon, no permission, another version. Must be called within a tokio runtime.
+    pub async fn connect(options: Options) -> Result<Client, ClientError> {
+        let stream = connection::open(&options).await?;
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        tokio::spawn(connection::run(options, stream, inbox));
+        Ok(Client { commands })
+    }
+
+    /// Connects to a socket with default options.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_to(socket: &Path) -> Result<Client, ClientError> {
+        Client::connect(Options::new(socket)).await
+    }
+
+    /// Sends a request and waits for its reply and the payload behind it.
+    ///
+    /// Dropping the future does not take the request back; see [`Request::Cancel`].
+    ///
+    /// # Errors
+    /// The connection broke (and, for anything but a judgment, was not tried again).
+    pub async fn request(
+        &self,
+        request: Request,
+        payload: Bytes,
+    ) -> Result<(Reply, Bytes), ClientError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command { request, payload, reply };
+        self.commands.send(command).await.map_err(|_| ClientError::Lost)?;
+        answer.await.map_err(|_| ClientError::Lost)?
+    }
+
+    /// Asks for a judgment of an item's bytes.
+    ///
+    /// # Errors
+    /// The daemon could not be asked. A task that was not judged is an [`Outcome`], not an error.
+    pub async fn judge(&self, request: Judge, item: Bytes) -> Result<Outcome, ClientError> {
+        match self.request(Request::Judge(request), item).await? {
+            (Reply::Judged(judged), payload) => {
+                let details = codec::decode(&payload)?;
+                Ok(Outcome::Judged(Box::new(Answer { judged: *judged, details })))
+            }
+            (Reply::Echoed(task), _) => Ok(Outcome::Echoed(task)),
+            (Reply::Failed { task, error }, _) => Ok(Outcome::Failed { task, error }),
+            (other, _) => Err(unexpected(other)),
+        }
+    }
+
+    /// Is the daemon there, and ready?
+    ///
+    /// # Errors
+    /// It could not be asked.
+    pub async fn ping(&self) -> Result<Pong, ClientError> {
+        match self.request(Request::Ping, Bytes::new()).await? {
+            (Reply::Pong(pong), _) => Ok(pong),
+            (other, _) => Err(unexpected(other)),
+        }
+    }
+
+    /// The daemon's figures.
+    ///
+    /// # Errors
+    /// It could not be asked.
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        match self.request(Request::Stats, Bytes::new()).await? {
+            (Reply::Stats(stats), _) => Ok(*stats),
+            (other, _) => Err(unexpected(other)),
+        }
+    }
+}
+
+/// The error that a reply of an unexpected kind stands for.
+pub fn unexpected(reply: Reply) -> ClientError {
+    match reply {
+        Reply::Refused { kind, message } => ClientError::Refused { kind, message },
+        _ => ClientError::Unexpected,
+    }
+}

@@ -1,1 +1,33 @@
-//! Placeholder.
+//! The judge of CYNIC as a pure library: item → evidence → 36 dimensions → axioms → Q → verdict.
+//!
+//! No I/O, no clock, no threads, no async runtime. The same item and version give the same judgment to
+//! the bit. Whoever hosts it drives the stages, contains panics and keeps the budgets:
+//!
+//! ```
+//! use cynic_judge::{Judge, Options};
+//! use cynic_proto::item::Hint;
+//!
+//! let judge = Judge::new(Options::default());
+//! let item = br#"{"type": "text", "content": "The release is moved to Friday; the tests found a leak."}"#;
+//! let (judgment, details) = judge.judge(item, &Hint::default()).expect("a sound item");
+//! println!("{} {:.1}: {}", judgment.verdict, judgment.q_score, details.summary);
+//! ```
+
+mod aggregate;
+mod analysis;
+mod fold;
+mod item;
+mod judge;
+mod profile;
+mod scorer;
+mod weights;
+
+pub use aggregate::Aggregate;
+pub use analysis::Analysis;
+pub use item::{BODY_BYTES_MAX, BodyKind, Context, Declared, Item, NESTING_DEPTH_MAX};
+pub use judge::{JUDGE_VERSION, Judge, Options, SelfTestError};
+pub use profile::Profile;
+pub use scorer::{
+    AwaitedFn, BoxFuture, ComputedFn, Finding, Outcome, Panel, Scored, Scorer, ScorerFailure,
+};
+pub use weights::{Weights, WeightsError};

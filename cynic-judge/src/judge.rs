@@ -1,0 +1,148 @@
+//! The judge: its options, its stages and its self-test.
+
+use std::sync::Arc;
+
+use cynic_proto::item::{Hint, ItemError};
+use cynic_proto::judgment::{Details, Evidence, FinalScore, Judgment};
+use cynic_proto::model::{CONFIDENCE_MAX, DIMENSIONS, Dimension, Verdict};
+
+use crate::aggregate::Aggregate;
+use crate::analysis::Analysis;
+use crate::item::Item;
+use crate::profile::Profile;
+use crate::scorer::{Outcome, Panel};
+use crate::weights::Weights;
+
+/// Version of the rules and weights; raised whenever a judgment may come out differently.
+pub const JUDGE_VERSION: u32 = 1;
+
+/// How to build a [`Judge`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Ed25519 keys whose signature over a body counts as proof.
+    pub trusted_keys: Vec<[u8; 32]>,
+    /// The learned evidence; shared, because a process may hold several judges.
+    pub weights: Arc<Weights>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { trusted_keys: Vec::new(), weights: Arc::new(Weights::builtin()) }
+    }
+}
+
+/// Judges items. Immutable; build one for each worker.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    options: Options,
+}
+
+/// The canary was judged otherwise than it must be: the build or the machine is broken.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("the self-test judged its canary wrong: {0}")]
+pub struct SelfTestError(String);
+
+impl Judge {
+    /// A judge with these options.
+    pub fn new(options: Options) -> Judge {
+        Judge { options }
+    }
+
+    /// Stage "parse": reads an item.
+    ///
+    /// # Errors
+    /// See [`Item::read`].
+    pub fn parse(&self, bytes: &[u8], hint: &Hint) -> Result<Item, ItemError> {
+        Item::read(bytes, hint)
+    }
+
+    /// Stage "score", first part: the one pass over the body, linear in its length.
+    pub fn analyse(&self, item: Item) -> Analysis {
+        let _ = &self.options;
+        Analysis::of(item)
+    }
+
+    /// A panel of the judge's own scorers.
+    pub fn panel(&self) -> Panel {
+        Panel::builtin()
+    }
+
+    /// Stage "score", second part: the builtin scorer of one dimension.
+    pub fn score(&self, analysis: &Analysis, dimension: Dimension) -> Outcome {
+        match dimension {
+            Dimension::TheUnnameable => Outcome::Derived,
+            _ => Outcome::Scored(analysis.score(dimension)),
+        }
+    }
+
+    /// Stage "aggregate": axioms, `THE_UNNAMEABLE` and Q.
+    pub fn aggregate(&self, analysis: &Analysis, outcomes: [Outcome; DIMENSIONS]) -> Aggregate {
+        let profile = analysis.item.profile.unwrap_or_else(|| Profile::of_domain(analysis.domain));
+        Aggregate::of(outcomes, profile)
+    }
+
+    /// Stage "verdict": the judgment and its explanation.
+    pub fn conclude(&self, analysis: &Analysis, aggregate: Aggregate) -> (Judgment, Details) {
+        let final_score = analysis.item.context.k_score.map(|k_score| {
+            let score = (k_score * aggregate.q_score).sqrt().clamp(0.0, 100.0);
+            FinalScore { k_score, score, verdict: Verdict::of(score) }
+        });
+        let fallbacks =
+            aggregate.fallbacks.iter().fold(0, |bits, f| bits | 1 << (f.dimension as usize));
+        let judgment = Judgment {
+            q_score: aggregate.q_score,
+            verdict: Verdict::of(aggregate.q_score),
+            confidence: CONFIDENCE_MAX / 2.0,
+            domain: analysis.domain,
+            axioms: aggregate.axioms,
+            dimensions: aggregate.dimensions,
+            fallbacks,
+            partial: false,
+            final_score,
+            body_bytes: analysis.item.body.len() as u64,
+            body_sha256: analysis.sha256,
+            judge_version: JUDGE_VERSION,
+        };
+        let evidence = aggregate
+            .evidence
+            .into_iter()
+            .map(|(dimension, finding)| Evidence {
+                dimension,
+                code: finding.code.into_owned(),
+                points: finding.points,
+                span: finding.span.map(|(start, end)| (start as u64, end as u64)),
+                text: finding.text,
+            })
+            .collect();
+        let details = Details {
+            item_id: analysis.item.id.clone(),
+            evidence,
+            fallbacks: aggregate.fallbacks,
+            unchecked: Vec::new(),
+            summary: String::new(),
+        };
+        (judgment, details)
+    }
+
+    /// Judges an item with the builtin scorers only.
+    ///
+    /// # Errors
+    /// See [`Item::read`].
+    pub fn judge(&self, bytes: &[u8], hint: &Hint) -> Result<(Judgment, Details), ItemError> {
+        let analysis = self.analyse(self.parse(bytes, hint)?);
+        let outcomes = Dimension::ALL.map(|dimension| self.score(&analysis, dimension));
+        let aggregate = self.aggregate(&analysis, outcomes);
+        Ok(self.conclude(&analysis, aggregate))
+    }
+
+    /// Judges a built-in item whose result is known.
+    ///
+    /// # Errors
+    /// The result is not the known one.
+    pub fn self_test(&self) -> Result<(), SelfTestError> {
+        let (judgment, _) = self
+            .judge(br#"{"type":"text","content":"canary"}"#, &Hint::default())
+            .map_err(|source| SelfTestError(source.message))?;
+        judgment.validate().map_err(|source| SelfTestError(source.to_string()))
+    }
+}

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod error;
 pub mod exit_code;
 pub mod handshake;
+pub mod history;
 pub mod ids;
 pub mod item;
 pub mod judgment;

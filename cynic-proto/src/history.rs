@@ -1,0 +1,412 @@
+//! What is asked of the store and what it answers: history, feedback, calibration, care.
+//!
+//! Wire types only: how a query becomes SQL is the recorder's secret.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Death;
+use crate::ids::{TaskId, WorkerId};
+use crate::judgment::{Details, Judgment};
+use crate::message::{Ack, Timings};
+use crate::model::{CONFIDENCE_MAX, Dimension, Domain, Verdict};
+
+/// Rows of a page unless asked otherwise: fills a terminal twice.
+pub const HISTORY_LIMIT_DEFAULT: u32 = 50;
+
+/// Most rows of one page: some 400 KiB encoded, far below a frame.
+pub const HISTORY_LIMIT_MAX: u32 = 1000;
+
+/// Longest note of a feedback in bytes: a paragraph.
+pub const NOTE_BYTES_MAX: usize = 2000;
+
+/// Longest text searched for in errors, in bytes.
+pub const ERROR_TEXT_BYTES_MAX: usize = 200;
+
+/// Which records to list: all conditions hold for each. The newest come first unless `oldest_first`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HistoryQuery {
+    /// Judged or failed at this time or later, in microseconds since the Unix epoch.
+    pub since_us: Option<i64>,
+    /// Judged or failed before this time, in microseconds since the Unix epoch.
+    pub until_us: Option<i64>,
+    /// One of these verdicts; empty means any. With a condition on judgments, failures are left out.
+    pub verdicts: Vec<Verdict>,
+    /// At least this Q-Score.
+    pub q_min: Option<f32>,
+    /// At most this Q-Score.
+    pub q_max: Option<f32>,
+    /// Judged as this domain.
+    pub domain: Option<Domain>,
+    /// Asked for by this user id.
+    pub client_uid: Option<u32>,
+    /// The client's own id of the item.
+    pub item_id: Option<String>,
+    /// Dimensions that score below a bound or above it.
+    pub dimensions: Vec<DimensionBound>,
+    /// Failures whose message contains this text, in any case. Judgments are left out.
+    pub error_text: Option<String>,
+    /// What to list.
+    pub kinds: RecordKinds,
+    /// Where the page before ended.
+    pub cursor: Option<Cursor>,
+    /// Rows of a page; 0 means [`HISTORY_LIMIT_DEFAULT`], and [`HISTORY_LIMIT_MAX`] is the most.
+    pub limit: u32,
+    /// Oldest first: the order of an export.
+    pub oldest_first: bool,
+}
+
+/// Which records a query lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKinds {
+    /// Judgments and failures, as far as the other conditions allow.
+    #[default]
+    All,
+    /// Judgments only.
+    Judgments,
+    /// Failures only.
+    Failures,
+}
+
+/// A bound on one dimension's score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DimensionBound {
+    /// The dimension.
+    pub dimension: Dimension,
+    /// On which side of `score` it is.
+    pub side: Side,
+    /// The bound, 0 to 100; itself left out.
+    pub score: f32,
+}
+
+/// Below or above a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Less than the bound.
+    Below,
+    /// More than the bound.
+    Above,
+}
+
+/// Where a page ended: positions in the store's own order, which no clock can disturb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The last judgment seen.
+    pub judgment_seq: Option<i64>,
+    /// The last failure seen.
+    pub failure_seq: Option<i64>,
+}
+
+/// One page of history.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// The records, in the order asked for.
+    pub rows: Vec<HistoryRow>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// One record of a page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryRow {
+    /// A judgment.
+    Judgment(Box<JudgmentRow>),
+    /// A task that was answered with an error.
+    Failure(Box<FailureRow>),
+}
+
+/// A stored judgment without its explanation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgmentRow {
+    /// The task.
+    pub task: TaskId,
+    /// Its place in the store's order.
+    pub seq: i64,
+    /// When it was judged, in microseconds since the Unix epoch.
+    pub judged_at_us: i64,
+    /// What was judged, in numbers.
+    pub judgment: Judgment,
+    /// The client's own id of the item.
+    pub item_id: Option<String>,
+    /// A short, redacted description of the item.
+    pub summary: String,
+    /// The user id of the client.
+    pub client_uid: u32,
+    /// The durability that the client asked for.
+    pub ack: Ack,
+    /// Who judged.
+    pub worker: WorkerId,
+    /// How often it was tried.
+    pub attempts: u8,
+    /// Where the time went.
+    pub timings: Timings,
+    /// Which calibration gave the verdict; 0 is the model's own thresholds.
+    pub calibration: u32,
+    /// What turned out to be true, if anybody said.
+    pub feedback: Option<Truth>,
+}
+
+/// A stored failure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureRow {
+    /// The task.
+    pub task: TaskId,
+    /// Its place in the store's order.
+    pub seq: i64,
+    /// When it was answered, in microseconds since the Unix epoch.
+    pub failed_at_us: i64,
+    /// The name of its [`crate::error::ErrorKind`].
+    pub error_kind: String,
+    /// What happened and what to do, for people.
+    pub message: String,
+    /// The deaths of workers that held the task, first to last.
+    pub deaths: Vec<Death>,
+    /// The client's own id of the item, where it is known.
+    pub item_id: Option<String>,
+    /// The user id of the client.
+    pub client_uid: u32,
+    /// How often it was tried.
+    pub attempts: u8,
+}
+
+/// Everything stored of one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShowRow {
+    /// The judgment, if there is one.
+    pub judgment: Option<Box<JudgmentRow>>,
+    /// Its explanation. Quotations from the item are left out unless content is stored.
+    pub details: Option<Box<Details>>,
+    /// The stored explanation was written in a format that this build does not read.
+    pub details_unreadable: bool,
+    /// The item itself, if content is stored.
+    pub content: Option<Vec<u8>>,
+    /// What people said about it.
+    pub feedback: Option<FeedbackRow>,
+    /// The failures before or instead of the judgment, oldest first.
+    pub failures: Vec<FailureRow>,
+}
+
+/// What turned out to be true of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Truth {
+    /// It was fine: it deserved to pass.
+    Good,
+    /// It was bad: it deserved to be stopped.
+    Bad,
+}
+
+impl Truth {
+    /// The name, as on the command line and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Truth::Good => "good",
+            Truth::Bad => "bad",
+        }
+    }
+}
+
+/// What somebody says about a judgment. Said again, it replaces what was said before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// The judgment.
+    pub task: TaskId,
+    /// What turned out to be true.
+    pub truth: Truth,
+    /// Why, in words; at most [`NOTE_BYTES_MAX`] bytes.
+    pub note: Option<String>,
+    /// Who says so.
+    pub client_uid: u32,
+}
+
+/// A stored feedback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedbackRow {
+    /// What turned out to be true.
+    pub truth: Truth,
+    /// Why, in words.
+    pub note: Option<String>,
+    /// Who said so.
+    pub client_uid: u32,
+    /// When, in microseconds since the Unix epoch.
+    pub given_at_us: i64,
+}
+
+/// The scores at which a domain's verdicts change, and how far its confidence is to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// HOWL from here on.
+    pub howl: f32,
+    /// WAG from here on.
+    pub wag: f32,
+    /// GROWL from here on; BARK below.
+    pub growl: f32,
+    /// Factor on the confidence; the product is capped at φ⁻¹.
+    pub confidence_factor: f32,
+}
+
+impl Thresholds {
+    /// The model's own.
+    pub const MODEL: Thresholds =
+        Thresholds { howl: 80.0, wag: 50.0, growl: 38.2, confidence_factor: 1.0 };
+
+    /// The verdict of a Q-Score.
+    pub fn verdict(&self, q_score: f32) -> Verdict {
+        match q_score {
+            q if q >= self.howl => Verdict::Howl,
+            q if q >= self.wag => Verdict::Wag,
+            q if q >= self.growl => Verdict::Growl,
+            _ => Verdict::Bark,
+        }
+    }
+
+    /// The confidence after calibration, still at most [`CONFIDENCE_MAX`].
+    pub fn confidence(&self, confidence: f32) -> f32 {
+        (confidence * self.confidence_factor).clamp(0.0, CONFIDENCE_MAX)
+    }
+}
+
+/// A versioned set of thresholds, one for each domain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// 0 is the model's own thresholds.
+    pub version: u32,
+    /// In the order of [`Domain::ALL`].
+    pub domains: [Thresholds; Domain::ALL.len()],
+}
+
+impl Default for Calibration {
+    fn default() -> Calibration {
+        Calibration { version: 0, domains: [Thresholds::MODEL; Domain::ALL.len()] }
+    }
+}
+
+impl Calibration {
+    /// The thresholds of a domain.
+    pub fn of(&self, domain: Domain) -> &Thresholds {
+        &self.domains[domain as usize]
+    }
+
+    /// Puts this calibration's verdict and confidence in place of the model's own.
+    pub fn apply(&self, judgment: &mut Judgment) {
+        let thresholds = self.of(judgment.domain);
+        judgment.verdict = thresholds.verdict(judgment.q_score);
+        judgment.confidence = thresholds.confidence(judgment.confidence);
+    }
+}
+
+/// What to do about the calibration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CalibrationRequest {
+    /// Fit a new one from the feedback and say what it would change; change nothing.
+    DryRun,
+    /// Fit a new one from the feedback and use it from now on.
+    Fit,
+    /// Use an earlier one again; 0 is the model's own thresholds.
+    Use(u32),
+    /// Say what is in use.
+    Show,
+}
+
+/// What a calibration changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationReport {
+    /// In use when it was asked.
+    pub before: Calibration,
+    /// In use from now on, or fitted by a dry run.
+    pub after: Calibration,
+    /// Whether `after` is in use now.
+    pub applied: bool,
+    /// One line a domain that has feedback or thresholds of its own.
+    pub domains: Vec<DomainCalibration>,
+    /// All versions that can be used, newest first.
+    pub versions: Vec<CalibrationVersion>,
+}
+
+/// What a calibration changes in one domain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DomainCalibration {
+    /// The domain.
+    pub domain: Domain,
+    /// Judgments said to be good.
+    pub good: u32,
+    /// Judgments said to be bad.
+    pub bad: u32,
+    /// Its thresholds before.
+    pub before: Thresholds,
+    /// Its thresholds after.
+    pub after: Thresholds,
+    /// Share of good that did not pass (below WAG) plus share of bad that passed, halved; 0 is best.
+    pub error_before: f32,
+    /// The same with the thresholds after.
+    pub error_after: f32,
+    /// Why the thresholds stay or how far they moved, in words.
+    pub remark: String,
+}
+
+/// A calibration that can be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalibrationVersion {
+    /// Its number.
+    pub version: u32,
+    /// When it was made, in microseconds since the Unix epoch.
+    pub created_at_us: i64,
+    /// How many feedbacks it was fitted on.
+    pub feedbacks: u32,
+    /// Whether it is the one in use.
+    pub in_use: bool,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStats {
+    /// `sqlite` or `postgres`.
+    pub store: String,
+    /// Version of its schema.
+    pub schema_version: i64,
+    /// Judgments stored.
+    pub judgments: u64,
+    /// Failures stored.
+    pub failures: u64,
+    /// Entries that the database refused, set aside.
+    pub dead_letters: u64,
+    /// Judgments with feedback.
+    pub feedbacks: u64,
+    /// Entries waiting in the local spool.
+    pub spooled: u64,
+    /// Bytes of the database.
+    pub bytes: u64,
+    /// Time of the oldest judgment, in microseconds since the Unix epoch.
+    pub oldest_us: Option<i64>,
+    /// Time of the newest judgment, in microseconds since the Unix epoch.
+    pub newest_us: Option<i64>,
+}
+
+/// An entry that the database refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterRow {
+    /// Its place in the store's order.
+    pub seq: i64,
+    /// The task it belongs to, if it belongs to one.
+    pub task: Option<TaskId>,
+    /// When it was set aside, in microseconds since the Unix epoch.
+    pub refused_at_us: i64,
+    /// What the database said.
+    pub error: String,
+    /// The entry itself, encoded.
+    pub entry: Vec<u8>,
+}
+
+/// A finished backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReport {
+    /// Where it is.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Judgments in it.
+    pub judgments: u64,
+}

@@ -1,0 +1,144 @@
+//! The system calls of a worker, each with the reason why it is allowed or merely refused.
+//!
+//! Numbers come from `libc`, so one list serves x86-64 and aarch64; calls that only x86-64 has are marked.
+//! Everything that is not named here kills: sockets, programs, processes, memory files, tracing, key rings,
+//! mounts, namespaces, `io_uring`, BPF, and whatever later kernels invent.
+
+use std::collections::BTreeMap;
+
+use SeccompCmpArgLen::{Dword, Qword};
+use SeccompCmpOp::{Eq, Le, MaskedEq};
+use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
+
+/// Calls that may be made with any arguments.
+const ALLOWED: &[i64] = &[
+    // Memory within the limits. A mapping that moves or grows keeps its protection.
+    libc::SYS_brk,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    // Time, where the vDSO cannot answer; sleeping, of scorers that wait.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_getres,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_gettimeofday,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_time,
+    // Locks and the timer of the single-threaded runtime that runs awaited scorers.
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    // Random state of hash tables.
+    libc::SYS_getrandom,
+    // Handlers of the standard library for stack overflow, and abort.
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    // Going on after a stop signal.
+    libc::SYS_restart_syscall,
+    // The end. Closing the three descriptors harms only the worker itself.
+    libc::SYS_close,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// Calls that fail with EPERM: what library code tries in passing and can do without.
+pub(super) const REFUSED: &[i64] = &[
+    // Looking for files: locales, time zones, /proc, /etc, a terminal.
+    libc::SYS_openat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_fstat,
+    libc::SYS_faccessat,
+    libc::SYS_readlinkat,
+    libc::SYS_getcwd,
+    libc::SYS_lseek,
+    libc::SYS_ioctl,
+    libc::SYS_fcntl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lstat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_access,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+    // Asking about the machine and about itself.
+    libc::SYS_uname,
+    libc::SYS_sysinfo,
+    libc::SYS_getrusage,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getppid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    // Reads limits and, with an argument more, raises them; naming a thread or a mapping is a prctl too.
+    libc::SYS_prlimit64,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_getrlimit,
+    libc::SYS_prctl,
+    // A thread or a process: `spawn` returns an error, which the scorer can handle.
+    libc::SYS_clone,
+    libc::SYS_clone3,
+];
+
+/// Standard input: the socket to the supervisor.
+const SOCKET: u64 = 0;
+/// Standard error is the last descriptor a worker writes to.
+const STANDARD_ERROR: u64 = 2;
+
+/// The calls that go through, with what their arguments must be.
+///
+/// # Errors
+/// A rule that makes no sense: a mistake in this file.
+pub(super) fn allowed(pid: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+
+    // The conversation with the supervisor, and the log. No sendmsg or recvmsg: no descriptor ever passes.
+    // No address: a connected socket is all there is, and stays so.
+    for call in [libc::SYS_read, libc::SYS_readv, libc::SYS_recvfrom] {
+        rules.insert(call, vec![rule([(0, Dword, Eq, SOCKET)])?]);
+    }
+    for call in [libc::SYS_write, libc::SYS_writev] {
+        rules.insert(call, vec![rule([(0, Dword, Le, STANDARD_ERROR)])?]);
+    }
+    rules.insert(libc::SYS_sendto, vec![rule([(0, Dword, Eq, SOCKET), (4, Qword, Eq, 0)])?]);
+
+    // Anonymous, private, never executable. Shared mappings and stack-like ones (GROWSDOWN) would escape
+    // the limit on memory; huge pages would take what the host set aside for others.
+    let kind =
+        (libc::MAP_TYPE | libc::MAP_ANONYMOUS | libc::MAP_GROWSDOWN | libc::MAP_HUGETLB) as u64;
+    let wanted = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
+    let executable = MaskedEq(libc::PROT_EXEC as u64);
+    let map = [(2, Qword, executable.clone(), 0), (3, Qword, MaskedEq(kind), wanted)];
+    rules.insert(libc::SYS_mmap, vec![rule(map)?]);
+    rules.insert(libc::SYS_mprotect, vec![rule([(2, Qword, executable, 0)])?]);
+
+    // The allocator gives memory back. Other advice reaches into the machine (poisoning a page, for root)
+    // or into other processes (merging equal pages tells what they hold).
+    let advice = [libc::MADV_DONTNEED, libc::MADV_FREE];
+    let give_back = advice.map(|advice| rule([(2, Dword, Eq, advice as u64)]));
+    rules.insert(libc::SYS_madvise, give_back.into_iter().collect::<Result<_, _>>()?);
+
+    // Abort raises a signal on itself; no signal goes anywhere else.
+    rules.insert(libc::SYS_tgkill, vec![rule([(0, Dword, Eq, u64::from(pid))])?]);
+    Ok(rules)
+}
+
+/// A rule that holds when all its conditions on (argument, width, comparison, value) do.
+fn rule<const N: usize>(
+    conditions: [(u8, SeccompCmpArgLen, SeccompCmpOp, u64); N],
+) -> Result<SeccompRule, BackendError> {
+    let conditions = conditions
+        .into_iter()
+        .map(|(argument, width, op, value)| SeccompCondition::new(argument, width, op, value))
+        .collect::<Result<_, _>>()?;
+    SeccompRule::new(conditions)
+}

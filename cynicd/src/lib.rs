@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The supervisor of the CYNIC judgment daemon: hands opaque items to isolated workers and their judgments
+//! to clients and the store. It never parses an item and never links the judge.
+
+pub mod pool;

@@ -1,0 +1,166 @@
+//! Who gets what: leases for idle workers, and what becomes of their answers.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use cynic_proto::error::DeathCause;
+use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::message::Lane;
+
+use super::slot::{Heartbeat, Lease, Leased, Slot, State};
+use super::task::{Place, Task};
+use super::{Delivery, Effect, Intake, Pool};
+
+/// Weight of the newest figure in the running mean of a bulk item's time: smooth over about eight items.
+const MEAN_WEIGHT: u32 = 8;
+
+impl Pool {
+    /// Gives work to idle workers until one of the two runs out.
+    pub(super) fn dispatch(&mut self, now: Instant) {
+        if matches!(self.intake, Intake::Stopping { .. }) {
+            return;
+        }
+        self.recycle(now);
+        self.dispatch_solo(now);
+        while let Some(lane) = self.queue.next_lane() {
+            let Some(worker) = self.slots.iter().find(|slot| slot.is_idle()).map(|slot| slot.id)
+            else {
+                return;
+            };
+            let items = self.take(lane);
+            self.lease(worker, items, now);
+        }
+    }
+
+    /// A task that killed two workers is tried once more, alone in a worker that has done nothing else.
+    fn dispatch_solo(&mut self, now: Instant) {
+        while let Some(task) = self.solo.front().copied() {
+            let idle = |slot: &&Slot| slot.is_idle();
+            if let Some(fresh) = self.slots.iter().filter(idle).find(|slot| slot.tasks == 0) {
+                let worker = fresh.id;
+                self.solo.pop_front();
+                self.lease(worker, vec![task], now);
+                continue;
+            }
+            // One slot at a time is given up for this, so that a burst of poison does not take the pool away
+            // from good work; and none while a fresh worker is coming anyway.
+            if !self.slots.iter().any(|slot| slot.is_coming(now)) {
+                let used = self.slots.iter().find(idle).map(|slot| slot.id);
+                if let Some(worker) = used {
+                    self.stop(worker, now);
+                }
+            }
+            return;
+        }
+    }
+
+    /// Takes the next lease's tasks off the queue: one, or a chunk of small bulk ones.
+    fn take(&mut self, lane: Lane) -> Vec<TaskId> {
+        let items_max = match lane {
+            Lane::Interactive => 1,
+            Lane::Bulk => self.chunk_items(),
+        };
+        let (tasks, bytes_max) = (&self.tasks, self.config.chunk_bytes_max);
+        let (mut items, mut bytes, mut closed) = (0, 0, false);
+        self.queue.take(lane, |id| {
+            let Some(task) = tasks.get(&id) else { return true };
+            // What has killed a worker travels alone from then on.
+            let alone = task.strikes > 0;
+            let fits = items < items_max && bytes + task.bytes <= bytes_max && !alone && !closed;
+            if items > 0 && !fits {
+                return false;
+            }
+            items += 1;
+            bytes += task.bytes;
+            closed = alone;
+            true
+        })
+    }
+
+    /// How many bulk items make about [`super::Config::chunk_time`].
+    fn chunk_items(&self) -> usize {
+        let per_item = self.bulk_item_time.as_nanos().max(1);
+        let items = self.config.chunk_time.as_nanos() / per_item;
+        usize::try_from(items).unwrap_or(usize::MAX).clamp(1, self.config.chunk_items_max.max(1))
+    }
+
+    fn lease(&mut self, worker: WorkerId, tasks: Vec<TaskId>, now: Instant) {
+        let nonce = self.random.next();
+        let mut items = Vec::with_capacity(tasks.len());
+        let mut leased = VecDeque::with_capacity(tasks.len());
+        for id in tasks {
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            self.expiries.remove(&(task.expiry(), id));
+            task.place = Place::Leased(worker);
+            task.attempts = task.attempts.saturating_add(1);
+            self.expiries.insert((task.expiry(), id));
+            let left = task.end_by.saturating_duration_since(now);
+            items.push((id, self.config.soft_budget.min(left)));
+            leased.push_back(Leased { task: id, abandoned: false });
+            let bytes = task.bytes;
+            self.left_queue(bytes);
+        }
+        let deadline = now + self.config.hard_deadline;
+        if let Some(slot) = self.slot_mut(worker) {
+            slot.state =
+                State::Busy { lease: Lease { nonce, items: leased, since: now, deadline } };
+        }
+        let active = self.tasks.len() - self.tasks_waiting;
+        self.counters.active_max = self.counters.active_max.max(active);
+        self.effects.push(Effect::Lease { worker, nonce, items });
+    }
+
+    /// A worker answered the item that it was at.
+    pub(super) fn done(&mut self, worker: WorkerId, nonce: u64, id: TaskId, now: Instant) {
+        let hard_deadline = self.config.hard_deadline;
+        let Some(slot) = self.slot_mut(worker) else { return };
+        if matches!(slot.state, State::Killed { cause: DeathCause::ProtocolViolation(_), .. }) {
+            return;
+        }
+        let fits = slot.lease().is_some_and(|lease| {
+            lease.nonce == nonce && lease.items.front().is_some_and(|item| item.task == id)
+        });
+        if !fits {
+            // The task in hand is not to blame for an answer that belongs to another lease.
+            let stale = slot.lease().is_none_or(|lease| lease.nonce != nonce);
+            let what = "an answer that fits no item in its hands".to_owned();
+            return self.kill(worker, DeathCause::ProtocolViolation(what), !stale);
+        }
+        slot.tasks += 1;
+        slot.failures = 0;
+        let Some(lease) = slot.lease_mut() else { return };
+        let since = std::mem::replace(&mut lease.since, now);
+        lease.deadline = now + hard_deadline;
+        let item = lease.items.pop_front();
+        if lease.items.is_empty() {
+            self.lease_over(worker, now);
+        }
+        let running = now.saturating_duration_since(since);
+        self.counters.processed += 1;
+        self.counters.processing += running;
+        if item.is_some_and(|item| !item.abandoned) {
+            self.deliver(id, since, running);
+        }
+    }
+
+    fn lease_over(&mut self, worker: WorkerId, now: Instant) {
+        let due = Heartbeat::Due(now + self.config.heartbeat_interval);
+        let Some(slot) = self.slot_mut(worker) else { return };
+        match &mut slot.state {
+            State::Killed { lease, .. } => *lease = None,
+            state => *state = State::Idle { heartbeat: due },
+        }
+    }
+
+    fn deliver(&mut self, id: TaskId, since: Instant, running: Duration) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        self.expiries.remove(&(task.expiry(), id));
+        self.bytes_held -= task.bytes;
+        if task.lane == Lane::Bulk {
+            self.bulk_item_time = (self.bulk_item_time * (MEAN_WEIGHT - 1) + running) / MEAN_WEIGHT;
+        }
+        let Task { attempts, accepted, .. } = task;
+        let queued = since.saturating_duration_since(accepted);
+        self.effects.push(Effect::Deliver(Delivery { task: id, attempts, queued, running }));
+    }
+}

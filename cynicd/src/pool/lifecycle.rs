@@ -1,0 +1,327 @@
+//! Workers' lives: start, heartbeat, death, what a death means for the tasks in hand, and replacement.
+
+use std::time::Instant;
+
+use cynic_proto::error::{Death, DeathCause, ErrorKind};
+use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::message::Lane;
+
+use super::slot::{Heartbeat, Lease, Slot, State, backoff};
+use super::task::Place;
+use super::{ClientId, Config, Effect, Intake, Pool};
+
+/// One part in so many by which a worker's replacement is put off at random, so that workers that started
+/// together are not all due together.
+const RECYCLE_JITTER_PART: u64 = 10;
+
+/// Attempts after which a task is blamed for the loss of its worker whatever the cause: more than an operator
+/// who restarts workers by hand would cost it, few enough to end soon.
+const ATTEMPTS_MAX: u8 = 8;
+
+impl Pool {
+    /// Starts a process in each slot that should have one and may.
+    pub(super) fn respawn(&mut self, now: Instant) {
+        if matches!(self.intake, Intake::Stopping { .. }) {
+            return;
+        }
+        for n in 0..self.slots.len() {
+            let slot = &self.slots[n];
+            let State::Down { until } = slot.state else { continue };
+            if self.breaker.not_before(until, slot.id.slot).is_none_or(|at| at > now) {
+                continue;
+            }
+            let jitter =
+                self.random.next() % (self.config.recycle_tasks / RECYCLE_JITTER_PART).max(1);
+            let slot = &mut self.slots[n];
+            slot.id.generation = slot.id.generation.wrapping_add(1);
+            slot.tasks = 0;
+            slot.memory_bytes = 0;
+            slot.recycle_wanted = false;
+            slot.recycle_at = self.config.recycle_tasks.saturating_add(jitter);
+            slot.state = State::Starting { deadline: now + self.config.start_timeout };
+            self.effects.push(Effect::Spawn(slot.id));
+        }
+    }
+
+    pub(super) fn ready(&mut self, worker: WorkerId, now: Instant) {
+        let due = Heartbeat::Due(now + self.config.heartbeat_interval);
+        let Some(slot) = self.slot_mut(worker) else { return };
+        match slot.state {
+            State::Starting { .. } => slot.state = State::Idle { heartbeat: due },
+            State::Killed { .. } | State::Stopping { .. } => return,
+            _ => {
+                let what = "READY from a worker that was ready".to_owned();
+                return self.kill(worker, DeathCause::ProtocolViolation(what), true);
+            }
+        }
+        if self.breaker.succeeded() {
+            // The cause is gone: the others need not sit out their pauses.
+            for slot in &mut self.slots {
+                if let State::Down { until } = &mut slot.state {
+                    *until = now;
+                }
+            }
+        }
+        self.was_ready |= self.slots.iter().all(Slot::is_live);
+    }
+
+    pub(super) fn pong(&mut self, worker: WorkerId, nonce: u64, now: Instant) {
+        let due = now + self.config.heartbeat_interval;
+        let Some(slot) = self.slot_mut(worker) else { return };
+        if let State::Idle { heartbeat } = &mut slot.state
+            && matches!(heartbeat, Heartbeat::Asked { nonce: asked, .. } if *asked == nonce)
+        {
+            *heartbeat = Heartbeat::Due(due);
+        }
+        // Any other pong answers a question that work has overtaken.
+    }
+
+    /// Acts on the clocks of workers.
+    pub(super) fn check_workers(&mut self, now: Instant) {
+        for n in 0..self.slots.len() {
+            let slot = &self.slots[n];
+            if slot.timer().is_none_or(|at| at > now) {
+                continue;
+            }
+            let worker = slot.id;
+            match slot.state {
+                State::Starting { .. } => self.kill(worker, DeathCause::StartTimeout, false),
+                State::Idle { heartbeat: Heartbeat::Due(_) } => self.ask(worker, now),
+                State::Idle { heartbeat: Heartbeat::Asked { .. } } => {
+                    self.kill(worker, DeathCause::MissedHeartbeat, false);
+                }
+                State::Busy { .. } => self.kill(worker, DeathCause::Deadline, true),
+                State::Stopping { .. } => self.kill(worker, DeathCause::MissedHeartbeat, false),
+                State::Down { .. } | State::Killed { .. } | State::Retired => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, worker: WorkerId, now: Instant) {
+        let nonce = self.random.next();
+        let deadline = now + self.config.heartbeat_timeout;
+        if let Some(slot) = self.slot_mut(worker) {
+            slot.state = State::Idle { heartbeat: Heartbeat::Asked { nonce, deadline } };
+            self.effects.push(Effect::Ping { worker, nonce });
+        }
+    }
+
+    /// Kills a process; `blame` tells whether the task in its hands is held responsible.
+    pub(super) fn kill(&mut self, worker: WorkerId, cause: DeathCause, blame: bool) {
+        let Some(slot) = self.slot_mut(worker) else { return };
+        let lease = match std::mem::replace(&mut slot.state, State::Retired) {
+            // No process, or one that is being killed already: the first cause stands.
+            state @ (State::Down { .. } | State::Retired | State::Killed { .. }) => {
+                slot.state = state;
+                return;
+            }
+            State::Busy { lease } => Some(lease),
+            State::Starting { .. } | State::Idle { .. } | State::Stopping { .. } => None,
+        };
+        slot.state = State::Killed { cause, lease, blame };
+        self.effects.push(Effect::Kill(worker));
+    }
+
+    /// Tells an idle worker to leave.
+    pub(super) fn stop(&mut self, worker: WorkerId, now: Instant) {
+        let deadline = now + self.config.stop_timeout;
+        if let Some(slot) = self.slot_mut(worker).filter(|slot| slot.is_idle()) {
+            slot.state = State::Stopping { deadline };
+            self.effects.push(Effect::Stop(worker));
+        }
+    }
+
+    /// Replaces idle workers that are due, one at a time.
+    pub(super) fn recycle(&mut self, now: Instant) {
+        let surplus = usize::from(self.config.size.get());
+        let retiring: Vec<WorkerId> =
+            self.slots.iter().skip(surplus).filter(|s| s.is_idle()).map(|s| s.id).collect();
+        for worker in retiring {
+            self.stop(worker, now);
+        }
+        if self.slots.iter().any(Slot::is_changing) {
+            return;
+        }
+        let memory_max = self.config.recycle_memory_bytes;
+        let due = |slot: &&Slot| slot.is_idle() && slot.recycle_due(memory_max);
+        if let Some(worker) = self.slots.iter().find(due).map(|slot| slot.id) {
+            self.stop(worker, now);
+        }
+    }
+
+    /// The kernel says that a process has ended.
+    pub(super) fn died(&mut self, mut death: Death, now: Instant) {
+        let Some(slot) = self.slot_mut(death.worker) else { return };
+        let state = std::mem::replace(&mut slot.state, State::Down { until: now });
+        let of_use = slot.tasks > 0;
+        let (lease, blame, scheduled) = match state {
+            State::Busy { lease } => (Some(lease), true, false),
+            State::Killed { cause, lease, blame } => {
+                death.cause = cause;
+                (lease, blame, false)
+            }
+            State::Stopping { .. } => (None, false, true),
+            State::Starting { .. } | State::Idle { .. } => (None, false, false),
+            state @ (State::Down { .. } | State::Retired) => {
+                slot.state = state;
+                return;
+            }
+        };
+        let slot_number = death.worker.slot;
+        let scheduled = scheduled || matches!(self.intake, Intake::Stopping { .. });
+        if scheduled {
+            self.counters.recycled += 1;
+        } else {
+            *self.counters.deaths.entry(death.cause.name()).or_default() += 1;
+            if lease.is_none() && !of_use {
+                self.start_failed(slot_number, now);
+            }
+        }
+        self.retire_surplus(slot_number);
+        if let Some(lease) = lease {
+            death.task = lease.items.front().map(|item| item.task);
+            self.take_back(lease, &death, blame, now);
+        }
+        if !scheduled {
+            self.effects.push(Effect::Report(Box::new(death)));
+        }
+    }
+
+    /// A process died before it was of any use: its slot pauses, and if none comes up the pool says so.
+    fn start_failed(&mut self, slot: u16, now: Instant) {
+        let jitter = self.random.unit();
+        if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
+            slot.failures = slot.failures.saturating_add(1);
+            slot.state = State::Down { until: now + backoff(slot.failures, jitter) };
+        }
+        let any_live = self.slots.iter().any(Slot::is_live);
+        if self.breaker.failed(any_live, now) {
+            let waiting: Vec<TaskId> = self.tasks.keys().copied().collect();
+            for task in waiting {
+                let message = "no worker can be started; see the daemon's log".to_owned();
+                self.fail(task, ErrorKind::Unavailable, message);
+            }
+        }
+    }
+
+    fn retire_surplus(&mut self, slot: u16) {
+        let size = self.config.size.get();
+        if slot >= size
+            && let Some(slot) = self.slots.get_mut(usize::from(slot))
+        {
+            slot.state = State::Retired;
+        }
+    }
+
+    /// The worker's tasks after its death: the one that it was at is to blame, the others go on.
+    fn take_back(&mut self, lease: Lease, death: &Death, blame: bool, now: Instant) {
+        let culprit = lease.items.front().map(|item| item.task);
+        // Last first, so that they are in front of the queue in their old order.
+        for item in lease.items.into_iter().rev().filter(|item| !item.abandoned) {
+            if Some(item.task) != culprit {
+                self.put_back(item.task, now);
+            } else if blame || self.is_suspect(item.task) {
+                self.strike(item.task, death, now);
+            } else {
+                self.note_death(item.task, death);
+                self.put_back(item.task, now);
+            }
+        }
+    }
+
+    /// A task over which worker after worker is lost is to blame, even if each loss looked like the worker's own.
+    fn is_suspect(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|task| task.attempts >= ATTEMPTS_MAX)
+    }
+
+    fn note_death(&mut self, id: TaskId, death: &Death) {
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.deaths.push(death.clone());
+            self.counters.retries += 1;
+        }
+    }
+
+    /// A worker died over the task: retry it, then alone in a fresh worker, then give it up.
+    fn strike(&mut self, id: TaskId, death: &Death, now: Instant) {
+        let strikes_max = self.config.strikes_max.max(1);
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.strikes += 1;
+        let strikes = task.strikes;
+        if strikes >= strikes_max {
+            task.deaths.push(death.clone());
+            self.counters.quarantined += 1;
+            let message = format!("gave up after {strikes} workers died over it; last: {death}");
+            self.effects.push(Effect::Quarantine(id));
+            return self.fail(id, ErrorKind::Quarantined, message);
+        }
+        self.note_death(id, death);
+        if strikes + 1 == strikes_max && strikes_max > 1 {
+            self.wait_again(id, now, |pool, _| {
+                pool.solo.push_back(id);
+                Place::Solo
+            });
+        } else {
+            self.put_back(id, now);
+        }
+    }
+
+    fn put_back(&mut self, id: TaskId, now: Instant) {
+        self.wait_again(id, now, |pool, (lane, client)| {
+            Place::Queued(pool.queue.push_front(lane, client, id))
+        });
+    }
+
+    fn wait_again(
+        &mut self,
+        id: TaskId,
+        now: Instant,
+        place: impl FnOnce(&mut Pool, (Lane, ClientId)) -> Place,
+    ) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let (expiry, bytes, whose) = (task.expiry(), task.bytes, (task.lane, task.client));
+        self.expiries.remove(&(expiry, id));
+        let place = place(self, whose);
+        self.entered_queue(bytes);
+        let start_by = now + self.config.queue_timeout;
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.place = place;
+            task.start_by = start_by;
+            self.expiries.insert((task.expiry(), id));
+        }
+    }
+
+    pub(super) fn shutdown(&mut self, now: Instant) {
+        if matches!(self.intake, Intake::Stopping { .. }) {
+            return;
+        }
+        self.intake = Intake::Stopping { announced: false };
+        let left: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for task in left {
+            let message = "the daemon stopped before it was judged; retry when it is back";
+            self.fail(task, ErrorKind::ShuttingDown, message.to_owned());
+        }
+        for n in 0..self.slots.len() {
+            let worker = self.slots[n].id;
+            match self.slots[n].state {
+                State::Down { .. } => self.slots[n].state = State::Retired,
+                State::Idle { .. } => self.stop(worker, now),
+                _ => self.kill(worker, DeathCause::KilledByOperator, false),
+            }
+        }
+    }
+
+    pub(super) fn configure(&mut self, config: Config, now: Instant) {
+        self.config = config;
+        let size = usize::from(self.config.size.get());
+        for (n, slot) in self.slots.iter_mut().enumerate() {
+            match slot.state {
+                State::Retired if n < size => slot.state = State::Down { until: now },
+                State::Down { .. } if n >= size => slot.state = State::Retired,
+                _ => {}
+            }
+        }
+        for n in self.slots.len()..size {
+            self.slots.push(Slot::new(n as u16, now));
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The pure core of the supervisor: which task goes to which worker, what a death means, when to respawn.
+//!
+//! `handle(event, now) -> effects`. Performs no I/O, reads no clock, holds no channel and no item content;
+//! the shell ([`crate::hub`]) turns sockets, processes and timers into events and performs the effects.
+
+mod admission;
+mod breaker;
+mod config;
+mod dispatch;
+mod lifecycle;
+mod queue;
+mod report;
+mod slot;
+mod task;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use cynic_proto::error::{Death, DeathCause, ErrorKind, TaskError};
+use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::message::Lane;
+
+pub use config::{Config, default_size};
+pub use queue::ClientId;
+
+use breaker::Breaker;
+use queue::Queue;
+use report::Counters;
+use slot::{Slot, State};
+use task::Task;
+
+/// What happens to the pool.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A client asks for a task that the pool does not hold.
+    Submit(Submission),
+    /// Nobody waits for the task any more.
+    Cancel(TaskId),
+    /// A process passed its self-test.
+    Ready(WorkerId),
+    /// A worker answered the item that it was at.
+    Done {
+        /// Who answered.
+        worker: WorkerId,
+        /// The nonce that the answer repeats.
+        nonce: u64,
+        /// The task that it is about.
+        task: TaskId,
+    },
+    /// A worker answered a ping.
+    Pong {
+        /// Who answered.
+        worker: WorkerId,
+        /// The nonce that the answer repeats.
+        nonce: u64,
+    },
+    /// A worker sent something that it must not.
+    Violation {
+        /// Who.
+        worker: WorkerId,
+        /// What.
+        what: String,
+    },
+    /// The kernel says that a process has ended (or it could not be started). Comes once for each process,
+    /// after all that it had sent. Its `worker` tells which.
+    Died(Box<Death>),
+    /// Resident memory of a worker.
+    Memory {
+        /// Whose.
+        worker: WorkerId,
+        /// How much.
+        bytes: u64,
+    },
+    /// A timer is due; see [`Pool::next_timer`].
+    Tick,
+    /// The store takes no more (or takes again): work is refused so that nothing is lost.
+    StoreFull(bool),
+    /// Take no more work; finish what was accepted.
+    Drain,
+    /// Take work again.
+    Resume,
+    /// Drained or out of time: answer what is left with an error and end all workers.
+    Shutdown,
+    /// Work with another configuration from now on.
+    Configure(Box<Config>),
+    /// Replace all workers, one after another.
+    Restart,
+    /// An operator kills a worker.
+    KillWorker(WorkerId),
+}
+
+/// A task as the pool sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Which task.
+    pub task: TaskId,
+    /// Whose.
+    pub client: ClientId,
+    /// In which lane.
+    pub lane: Lane,
+    /// Size of the item.
+    pub bytes: usize,
+    /// How long it may take in all, where the client said so.
+    pub deadline: Option<Duration>,
+}
+
+/// What the shell has to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Start a process.
+    Spawn(WorkerId),
+    /// Send a lease.
+    Lease {
+        /// To whom.
+        worker: WorkerId,
+        /// Its nonce.
+        nonce: u64,
+        /// What to judge, and how much time scoring may take.
+        items: Vec<(TaskId, Duration)>,
+    },
+    /// Ask a worker whether it lives.
+    Ping {
+        /// Whom.
+        worker: WorkerId,
+        /// To be repeated by the answer.
+        nonce: u64,
+    },
+    /// Tell a worker to leave.
+    Stop(WorkerId),
+    /// Kill a process.
+    Kill(WorkerId),
+    /// Answer the task with the result that the event brought. The task is over.
+    Deliver(Delivery),
+    /// Answer the task with an error. The task is over.
+    Fail {
+        /// Which task.
+        task: TaskId,
+        /// Why.
+        error: Box<TaskError>,
+    },
+    /// The task killed every worker that tried it: keep it where it can be looked at. `Fail` follows.
+    Quarantine(TaskId),
+    /// A worker died, not on schedule: log, count and publish it.
+    Report(Box<Death>),
+    /// Nothing that was accepted is left.
+    Drained,
+    /// No process is left.
+    Stopped,
+}
+
+/// The particulars of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which task.
+    pub task: TaskId,
+    /// How often it was tried.
+    pub attempts: u8,
+    /// From acceptance to the dispatch that succeeded.
+    pub queued: Duration,
+    /// From there to now.
+    pub running: Duration,
+}
+
+/// Effects in the order in which they must be performed.
+pub type Effects = Vec<Effect>;
+
+/// Whether the pool takes work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// Finishing; whether that has been announced.
+    Draining {
+        announced: bool,
+    },
+    /// Workers are being ended; whether the end has been announced.
+    Stopping {
+        announced: bool,
+    },
+}
+
+/// The pool's whole state.
+#[derive(Debug)]
+pub struct Pool {
+    config: Config,
+    slots: Vec<Slot>,
+    tasks: HashMap<TaskId, Task>,
+    queue: Queue,
+    /// Tasks that are tried once more, each alone in a fresh worker.
+    solo: VecDeque<TaskId>,
+    /// When each task that is not over runs out of time, in its queue or in all.
+    expiries: BTreeSet<(Instant, TaskId)>,
+    breaker: Breaker,
+    intake: Intake,
+    store_full: bool,
+    /// Every worker of the first set has been ready.
+    was_ready: bool,
+    random: Random,
+    counters: Counters,
+    /// Bytes of all tasks that are not over.
+    bytes_held: usize,
+    bytes_waiting: usize,
+    tasks_waiting: usize,
+    /// Mean time of a recent bulk item in a worker; sizes the chunks.
+    bulk_item_time: Duration,
+    effects: Effects,
+}
+
+impl Pool {
+    /// An empty pool; the first [`Event::Tick`] starts its workers. `seed` should be unpredictable.
+    pub fn new(config: Config, seed: u64, now: Instant) -> Pool {
+        let slots = (0..config.size.get()).map(|slot| Slot::new(slot, now)).collect();
+        Pool {
+            bulk_item_time: config.chunk_time,
+            config,
+            slots,
+            tasks: HashMap::new(),
+            queue: Queue::default(),
+            solo: VecDeque::new(),
+            expiries: BTreeSet::new(),
+            breaker: Breaker::default(),
+            intake: Intake::Open,
+            store_full: false,
+            was_ready: false,
+            random: Random(seed),
+            counters: Counters::default(),
+            bytes_held: 0,
+            bytes_waiting: 0,
+            tasks_waiting: 0,
+            effects: Effects::new(),
+        }
+    }
+
+    /// Takes in an event and says what must be done about it.
+    #[must_use = "dropped effects desynchronise the pool from its processes"]
+    pub fn handle(&mut self, event: Event, now: Instant) -> Effects {
+        match event {
+            Event::Submit(submission) => self.submit(&submission, now),
+            Event::Cancel(task) => self.cancel(task),
+            Event::Ready(worker) => self.ready(worker, now),
+            Event::Done { worker, nonce, task } => self.done(worker, nonce, task, now),
+            Event::Pong { worker, nonce } => self.pong(worker, nonce, now),
+            Event::Violation { worker, what } => {
+                self.kill(worker, DeathCause::ProtocolViolation(what), true);
+            }
+            Event::Died(death) => self.died(*death, now),
+            Event::Memory { worker, bytes } => {
+                if let Some(slot) = self.slot_mut(worker) {
+                    slot.memory_bytes = bytes;
+                }
+            }
+            Event::Tick => {}
+            Event::StoreFull(full) => self.store_full = full,
+            Event::Drain => self.drain(),
+            Event::Resume => self.resume(),
+            Event::Shutdown => self.shutdown(now),
+            Event::Configure(config) => self.configure(*config, now),
+            Event::Restart => self.slots.iter_mut().for_each(|slot| slot.recycle_wanted = true),
+            Event::KillWorker(worker) => self.kill(worker, DeathCause::KilledByOperator, false),
+        }
+        self.settle(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// What follows from the state and the time, whatever the event was.
+    fn settle(&mut self, now: Instant) {
+        self.expire_tasks(now);
+        self.check_workers(now);
+        self.respawn(now);
+        self.dispatch(now);
+        self.announce();
+    }
+
+    /// When to send [`Event::Tick`] if nothing happens before.
+    pub fn next_timer(&self) -> Option<Instant> {
+        let expiry = self.expiries.first().map(|(at, _)| *at);
+        let slots = self.slots.iter().filter_map(|slot| self.slot_timer(slot));
+        slots.chain(expiry).min()
+    }
+
+    fn slot_timer(&self, slot: &Slot) -> Option<Instant> {
+        match slot.state {
+            State::Down { .. } if matches!(self.intake, Intake::Stopping { .. }) => None,
+            State::Down { until } => self.breaker.not_before(until, slot.id.slot),
+            _ => slot.timer(),
+        }
+    }
+
+    /// Whether a task sent now would be judged: each worker has passed its self-test, and work is taken.
+    pub fn is_ready(&self) -> bool {
+        self.was_ready
+            && !self.breaker.is_open()
+            && !self.store_full
+            && self.intake == Intake::Open
+            && self.slots.iter().any(Slot::is_live)
+    }
+
+    #[cfg(test)]
+    fn slot(&self, worker: WorkerId) -> Option<&Slot> {
+        self.slots.get(usize::from(worker.slot)).filter(|slot| slot.id == worker)
+    }
+
+    /// The slot, if the process that is meant is still the one in it.
+    fn slot_mut(&mut self, worker: WorkerId) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::from(worker.slot)).filter(|slot| slot.id == worker)
+    }
+
+    /// Ends a task with an error.
+    fn fail(&mut self, id: TaskId, kind: ErrorKind, message: String) {
+        let Some(task) = self.forget(id) else { return };
+        *self.counters.failures.entry(kind.name()).or_default() += 1;
+        let error = TaskError { kind, message, deaths: task.deaths, retry_after_ms: None };
+        self.effects.push(Effect::Fail { task: id, error: Box::new(error) });
+    }
+
+    /// Takes a task out of every place in which it may be.
+    fn forget(&mut self, id: TaskId) -> Option<Task> {
+        let task = self.tasks.remove(&id)?;
+        self.expiries.remove(&(task.expiry(), id));
+        self.bytes_held -= task.bytes;
+        match task.place {
+            task::Place::Queued(place) => {
+                self.queue.remove(place);
+                self.left_queue(task.bytes);
+            }
+            task::Place::Solo => {
+                self.solo.retain(|waiting| *waiting != id);
+                self.left_queue(task.bytes);
+            }
+            task::Place::Leased(worker) => self.abandon(worker, id),
+        }
+        Some(task)
+    }
+
+    fn left_queue(&mut self, bytes: usize) {
+        self.tasks_waiting -= 1;
+        self.bytes_waiting -= bytes;
+    }
+
+    /// The worker goes on with the item, but nobody waits for it.
+    fn abandon(&mut self, worker: WorkerId, id: TaskId) {
+        let lease = self.slot_mut(worker).and_then(Slot::lease_mut);
+        for item in lease.into_iter().flat_map(|lease| lease.items.iter_mut()) {
+            item.abandoned |= item.task == id;
+        }
+    }
+
+    fn announce(&mut self) {
+        match &mut self.intake {
+            Intake::Draining { announced } if !*announced && self.tasks.is_empty() => {
+                *announced = true;
+                self.effects.push(Effect::Drained);
+            }
+            Intake::Stopping { announced }
+                if !*announced && !self.slots.iter().any(Slot::has_process) =>
+            {
+                *announced = true;
+                self.effects.push(Effect::Stopped);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A small generator for jitter and nonces; seeded, so that a simulation can be repeated.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    /// `SplitMix64` (Steele, Lea, Flood 2014).
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// 0 to 1.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}

@@ -1,0 +1,238 @@
+//! The tasks that wait: two lanes, and within each lane a turn for every client.
+//!
+//! Knows ids and sizes only. Never decides whether a task may wait (see `admission`) or who runs it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::Lane;
+
+/// Whose turn it is: one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub u64);
+
+/// Where a task waits, so that it can be taken out again without a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    lane: Lane,
+    client: ClientId,
+    order: i64,
+}
+
+/// While both lanes wait, every so-many-th dispatch is a bulk one: keeps bulk moving under a steady
+/// interactive load and costs an interactive task at most one chunk's delay.
+const BULK_TURN: u32 = 16;
+
+/// The tasks of one lane.
+#[derive(Debug, Default)]
+struct LaneQueue {
+    /// Each client's tasks in order; a client without tasks is not here.
+    clients: HashMap<ClientId, BTreeMap<i64, TaskId>>,
+    /// Clients with tasks, next first.
+    turns: VecDeque<ClientId>,
+}
+
+/// What waits.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    interactive: LaneQueue,
+    bulk: LaneQueue,
+    /// Tasks that waited before others came in get lower numbers; those put back in front get negative ones.
+    next_back: i64,
+    next_front: i64,
+    /// Interactive dispatches since the last bulk one.
+    since_bulk: u32,
+}
+
+impl LaneQueue {
+    fn insert(&mut self, client: ClientId, order: i64, task: TaskId, at_front: bool) {
+        let tasks = self.clients.entry(client).or_default();
+        if tasks.is_empty() {
+            if at_front {
+                self.turns.push_front(client);
+            } else {
+                self.turns.push_back(client);
+            }
+        }
+        tasks.insert(order, task);
+    }
+
+    fn remove(&mut self, client: ClientId, order: i64) -> Option<TaskId> {
+        let tasks = self.clients.get_mut(&client)?;
+        let task = tasks.remove(&order)?;
+        if tasks.is_empty() {
+            self.clients.remove(&client);
+            self.turns.retain(|c| *c != client);
+        }
+        Some(task)
+    }
+
+    /// The client whose turn it is goes to the end of the line.
+    fn pass_turn(&mut self) {
+        self.turns.rotate_left(1.min(self.turns.len()));
+    }
+}
+
+impl Queue {
+    /// Puts a task at the end of its client's line.
+    pub(super) fn push(&mut self, lane: Lane, client: ClientId, task: TaskId) -> Place {
+        self.next_back += 1;
+        self.insert(lane, client, task, self.next_back, false)
+    }
+
+    /// Puts a task that had been dispatched back in front of its client's line.
+    pub(super) fn push_front(&mut self, lane: Lane, client: ClientId, task: TaskId) -> Place {
+        self.next_front -= 1;
+        self.insert(lane, client, task, self.next_front, true)
+    }
+
+    fn insert(
+        &mut self,
+        lane: Lane,
+        client: ClientId,
+        task: TaskId,
+        order: i64,
+        at_front: bool,
+    ) -> Place {
+        self.lane_mut(lane).insert(client, order, task, at_front);
+        Place { lane, client, order }
+    }
+
+    /// Takes a task out.
+    pub(super) fn remove(&mut self, place: Place) -> Option<TaskId> {
+        self.lane_mut(place.lane).remove(place.client, place.order)
+    }
+
+    /// The lane that is to be served next; `None` when nothing waits.
+    pub(super) fn next_lane(&self) -> Option<Lane> {
+        match (self.interactive.turns.is_empty(), self.bulk.turns.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(Lane::Bulk),
+            (false, false) if self.since_bulk >= BULK_TURN => Some(Lane::Bulk),
+            (false, _) => Some(Lane::Interactive),
+        }
+    }
+
+    /// Takes tasks of the lane's next client, in order, for as long as `wants` says so; then it is the next
+    /// client's turn.
+    pub(super) fn take(
+        &mut self,
+        lane: Lane,
+        mut wants: impl FnMut(TaskId) -> bool,
+    ) -> Vec<TaskId> {
+        match lane {
+            Lane::Interactive => self.since_bulk = self.since_bulk.saturating_add(1),
+            Lane::Bulk => self.since_bulk = 0,
+        }
+        let queue = self.lane_mut(lane);
+        let mut taken = Vec::new();
+        let Some(client) = queue.turns.front().copied() else { return taken };
+        let Some(tasks) = queue.clients.get_mut(&client) else { return taken };
+        while let Some(first) = tasks.first_entry() {
+            if !wants(*first.get()) {
+                break;
+            }
+            taken.push(first.remove());
+        }
+        if tasks.is_empty() {
+            queue.clients.remove(&client);
+            queue.turns.pop_front();
+        } else {
+            queue.pass_turn();
+        }
+        taken
+    }
+
+    /// How many clients have tasks in a lane.
+    pub(super) fn clients(&self, lane: Lane) -> usize {
+        self.lane(lane).turns.len()
+    }
+
+    /// How many tasks a client has in a lane.
+    pub(super) fn len_of(&self, lane: Lane, client: ClientId) -> usize {
+        self.lane(lane).clients.get(&client).map_or(0, BTreeMap::len)
+    }
+
+    /// Every task that waits, in no particular order.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = TaskId> {
+        let lanes = [&self.interactive, &self.bulk];
+        lanes.into_iter().flat_map(|lane| lane.clients.values().flat_map(BTreeMap::values)).copied()
+    }
+
+    fn lane(&self, lane: Lane) -> &LaneQueue {
+        match lane {
+            Lane::Interactive => &self.interactive,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+
+    fn lane_mut(&mut self, lane: Lane) -> &mut LaneQueue {
+        match lane {
+            Lane::Interactive => &mut self.interactive,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ClientId = ClientId(1);
+    const B: ClientId = ClientId(2);
+
+    fn drain(queue: &mut Queue) -> Vec<u128> {
+        let mut order = Vec::new();
+        while let Some(lane) = queue.next_lane() {
+            let mut one = true;
+            order.extend(queue.take(lane, |_| std::mem::take(&mut one)).into_iter().map(|t| t.0));
+        }
+        order
+    }
+
+    #[test]
+    fn clients_take_turns_whatever_they_pile_up() {
+        let mut queue = Queue::default();
+        for task in [1, 2, 3, 4] {
+            queue.push(Lane::Interactive, A, TaskId(task));
+        }
+        queue.push(Lane::Interactive, B, TaskId(10));
+        queue.push(Lane::Interactive, B, TaskId(11));
+        assert_eq!(drain(&mut queue), [1, 10, 2, 11, 3, 4]);
+    }
+
+    #[test]
+    fn interactive_goes_first_and_bulk_is_not_starved() {
+        let mut queue = Queue::default();
+        queue.push(Lane::Bulk, A, TaskId(0));
+        for task in 1..=40 {
+            queue.push(Lane::Interactive, B, TaskId(task));
+        }
+        let order = drain(&mut queue);
+        assert_eq!(order.iter().position(|t| *t == 0), Some(BULK_TURN as usize));
+    }
+
+    #[test]
+    fn what_is_put_back_goes_first_and_what_is_removed_is_gone() {
+        let mut queue = Queue::default();
+        let first = queue.push(Lane::Bulk, A, TaskId(1));
+        queue.push(Lane::Bulk, A, TaskId(2));
+        queue.push_front(Lane::Bulk, A, TaskId(3));
+        assert_eq!(queue.remove(first), Some(TaskId(1)));
+        assert_eq!(queue.remove(first), None);
+        assert_eq!(drain(&mut queue), [3, 2]);
+        assert_eq!(queue.clients(Lane::Bulk), 0);
+    }
+
+    #[test]
+    fn a_chunk_comes_from_one_client() {
+        let mut queue = Queue::default();
+        for task in 1..=3 {
+            queue.push(Lane::Bulk, A, TaskId(task));
+            queue.push(Lane::Bulk, B, TaskId(10 + task));
+        }
+        let chunk = queue.take(Lane::Bulk, |_| true);
+        assert_eq!(chunk, [TaskId(1), TaskId(2), TaskId(3)]);
+    }
+}

@@ -1,0 +1,457 @@
+//! A seeded simulation of the pool with weighted faults, and the invariants that must hold after each event.
+//!
+//! Bugs planted once to see it fail, each found within a second:
+//! - `done` not comparing the nonce: a late answer ended the wrong lease ("answered by a worker that does
+//!   not hold it");
+//! - `take_back` dropping the items behind the culprit: "never answered";
+//! - `forget` not marking a leased item as abandoned: answered twice after a cancel;
+//! - `died` not comparing generations: a second process in the slot ("spawned over a living process");
+//! - `expire_tasks` looking at `start_by` of running tasks: dispatched work answered as a queue time-out;
+//! - `solo` not cleared by `forget`: a finished task leased again ("leased a task that is over").
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use cynic_proto::error::{Death, DeathCause};
+use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::message::Lane;
+
+use super::slot::State;
+use super::task::Place;
+use super::{ClientId, Config, Effect, Effects, Event, Pool, Random, Submission};
+
+/// What a simulated process will do about the item that it is at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Answer,
+    Die,
+    Hang,
+    Babble,
+    AnswerThenDie,
+}
+
+#[derive(Debug)]
+struct Process {
+    /// Nonce and items in hand.
+    lease: Option<(u64, Vec<TaskId>)>,
+    last_nonce: u64,
+    ending: bool,
+}
+
+/// Chances in a thousand.
+#[derive(Debug, Clone, Copy)]
+struct Faults {
+    boot: u64,
+    die: u64,
+    hang: u64,
+    babble: u64,
+    reply_then_die: u64,
+    idle_death: u64,
+    cancel: u64,
+}
+
+const FAULTS: Faults = Faults {
+    boot: 100,
+    die: 60,
+    hang: 15,
+    babble: 15,
+    reply_then_die: 15,
+    idle_death: 10,
+    cancel: 50,
+};
+const HEALTHY: Faults =
+    Faults { boot: 0, die: 0, hang: 0, babble: 0, reply_then_die: 0, idle_death: 0, cancel: 0 };
+
+struct World {
+    pool: Pool,
+    now: Instant,
+    /// When the pool was last given something to handle.
+    handled: Option<Instant>,
+    random: Random,
+    faults: Faults,
+    processes: HashMap<WorkerId, Process>,
+    /// What is going to happen, in order.
+    agenda: BTreeMap<(Instant, u64), Event>,
+    next_event: u64,
+    next_task: u128,
+    /// Tasks that have not been answered.
+    open: HashSet<TaskId>,
+    /// Tasks that kill whoever tries them.
+    poison: HashSet<TaskId>,
+    events: u64,
+    delivered: u64,
+    quarantined: u64,
+    drained: u64,
+}
+
+fn config() -> Config {
+    Config {
+        size: NonZeroU16::new(4).expect("four"),
+        queue_tasks_max: 48,
+        queue_bytes_max: 64 << 10,
+        queue_timeout: Duration::from_millis(400),
+        hard_deadline: Duration::from_millis(50),
+        total_deadline: Duration::from_secs(2),
+        recycle_tasks: 40,
+        chunk_items_max: 6,
+        chunk_bytes_max: 4096,
+        ..Config::default()
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let now = Instant::now();
+        World {
+            pool: Pool::new(config(), seed, now),
+            now,
+            handled: None,
+            random: Random(seed ^ 0x5eed),
+            faults: FAULTS,
+            processes: HashMap::new(),
+            agenda: BTreeMap::new(),
+            next_event: 0,
+            next_task: 1,
+            open: HashSet::new(),
+            poison: HashSet::new(),
+            events: 0,
+            delivered: 0,
+            quarantined: 0,
+            drained: 0,
+        }
+    }
+
+    fn chance(&mut self, in_a_thousand: u64) -> bool {
+        self.random.next() % 1000 < in_a_thousand
+    }
+
+    fn after(&mut self, micros_max: u64, event: Event) {
+        let delay = Duration::from_micros(1 + self.random.next() % micros_max);
+        self.next_event += 1;
+        self.agenda.insert((self.now + delay, self.next_event), event);
+    }
+
+    /// Lets the next thing happen: what is on the agenda, or a timer.
+    fn step(&mut self) {
+        let timer = self.pool.next_timer();
+        let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
+        let event = match (next, timer) {
+            (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
+                self.now = self.now.max(at);
+                self.agenda.pop_first().map(|(_, event)| event)
+            }
+            (_, Some(timer)) => {
+                assert!(Some(timer) > self.handled, "a timer that is due again at once spins");
+                self.now = self.now.max(timer);
+                None
+            }
+            (_, None) => None,
+        };
+        self.feed(event.unwrap_or(Event::Tick));
+    }
+
+    fn feed(&mut self, event: Event) {
+        if !self.observe(&event) {
+            return;
+        }
+        self.events += 1;
+        self.handled = Some(self.now);
+        let effects = self.pool.handle(event, self.now);
+        self.perform(effects);
+        self.check();
+    }
+
+    /// The process's side of an event; false when the process that it comes from is gone.
+    fn observe(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Died(death) => self.processes.remove(&death.worker).is_some(),
+            Event::Ready(worker) | Event::Violation { worker, .. } | Event::Pong { worker, .. } => {
+                self.processes.contains_key(worker)
+            }
+            Event::Done { worker, nonce, task } => {
+                let Some(process) = self.processes.get_mut(worker) else { return false };
+                match &mut process.lease {
+                    Some((held, items)) if held == nonce && items.first() == Some(task) => {
+                        items.remove(0);
+                        if items.is_empty() {
+                            process.lease = None;
+                        }
+                        true
+                    }
+                    // Babble: it may send whatever it likes.
+                    _ => true,
+                }
+            }
+            _ => true,
+        }
+    }
+
+    fn perform(&mut self, effects: Effects) {
+        for effect in effects {
+            match effect {
+                Effect::Spawn(worker) => self.spawn(worker),
+                Effect::Lease { worker, nonce, items } => self.lease(worker, nonce, &items),
+                Effect::Ping { worker, nonce } => {
+                    if !self.chance(self.faults.hang) {
+                        self.after(100, Event::Pong { worker, nonce });
+                    }
+                }
+                Effect::Stop(worker) | Effect::Kill(worker) => {
+                    let process =
+                        self.processes.get_mut(&worker).expect("ended a process that is not there");
+                    if !std::mem::replace(&mut process.ending, true) {
+                        self.after(200, died(worker));
+                    }
+                }
+                Effect::Deliver(delivery) => {
+                    self.delivered += 1;
+                    assert!(delivery.attempts > 0);
+                    assert!(self.open.remove(&delivery.task), "answered twice: {}", delivery.task);
+                }
+                Effect::Fail { task, .. } => {
+                    assert!(self.open.remove(&task), "answered twice: {task}");
+                }
+                Effect::Quarantine(task) => {
+                    self.quarantined += 1;
+                    assert!(self.open.contains(&task));
+                }
+                Effect::Report(_) => {}
+                Effect::Drained | Effect::Stopped => self.drained += 1,
+            }
+        }
+        for (worker, process) in &self.processes {
+            let Some((_, items)) = &process.lease else { continue };
+            for (other, also) in &self.processes {
+                let both = also.lease.iter().flat_map(|(_, items)| items);
+                assert!(
+                    worker == other
+                        || process.ending
+                        || also.ending
+                        || !both.clone().any(|t| items.contains(t) && self.open.contains(t)),
+                    "one task on two workers"
+                );
+            }
+        }
+    }
+
+    fn spawn(&mut self, worker: WorkerId) {
+        let living = self.processes.keys().any(|other| other.slot == worker.slot);
+        assert!(!living, "spawned over a living process");
+        self.processes.insert(worker, Process { lease: None, last_nonce: 0, ending: false });
+        if self.chance(self.faults.boot) {
+            self.after(500, died(worker));
+        } else {
+            self.after(1500, Event::Ready(worker));
+        }
+    }
+
+    fn lease(&mut self, worker: WorkerId, nonce: u64, items: &[(TaskId, Duration)]) {
+        let process =
+            self.processes.get_mut(&worker).expect("leased to a process that is not there");
+        assert!(process.lease.is_none(), "leased to a worker that has work");
+        assert!(!process.ending, "leased to a worker that is leaving");
+        assert!(!items.is_empty());
+        let stale_nonce = std::mem::replace(&mut process.last_nonce, nonce);
+        process.lease = Some((nonce, items.iter().map(|(task, _)| *task).collect()));
+        let mut delay = 0;
+        for (task, _) in items.iter().copied() {
+            assert!(self.open.contains(&task), "leased a task that is over");
+            delay += 300;
+            let done = Event::Done { worker, nonce, task };
+            match self.fate(task) {
+                Fate::Answer => self.at(delay, done),
+                Fate::Die => return self.at(delay, died(worker)),
+                Fate::Hang => return,
+                Fate::Babble if self.chance(500) => {
+                    return self.at(delay, Event::Done { worker, nonce: stale_nonce, task });
+                }
+                Fate::Babble => {
+                    let what = "garbage".to_owned();
+                    return self.at(delay, Event::Violation { worker, what });
+                }
+                Fate::AnswerThenDie => {
+                    self.at(delay, done);
+                    return self.at(delay, died(worker));
+                }
+            }
+        }
+    }
+
+    fn at(&mut self, micros: u64, event: Event) {
+        self.next_event += 1;
+        self.agenda.insert((self.now + Duration::from_micros(micros), self.next_event), event);
+    }
+
+    fn fate(&mut self, task: TaskId) -> Fate {
+        let Faults { die, hang, babble, reply_then_die, .. } = self.faults;
+        if self.poison.contains(&task) {
+            return Fate::Die;
+        }
+        match self.random.next() % 1000 {
+            n if n < die => Fate::Die,
+            n if n < die + hang => Fate::Hang,
+            n if n < die + hang + babble => Fate::Babble,
+            n if n < die + hang + babble + reply_then_die => Fate::AnswerThenDie,
+            _ => Fate::Answer,
+        }
+    }
+
+    fn submit(&mut self) {
+        let task = TaskId(self.next_task);
+        self.next_task += 1;
+        self.open.insert(task);
+        if self.chance(20) && self.faults.die > 0 {
+            self.poison.insert(task);
+        }
+        let lane = if self.chance(500) { Lane::Interactive } else { Lane::Bulk };
+        let deadline = self.chance(100).then(|| Duration::from_millis(self.random.next() % 80));
+        let client = ClientId(self.random.next() % 5);
+        let bytes = (self.random.next() % 3000) as usize;
+        self.feed(Event::Submit(Submission { task, client, lane, bytes, deadline }));
+        if self.chance(self.faults.cancel) {
+            self.after(3000, Event::Cancel(task));
+        }
+    }
+
+    fn disturb(&mut self) {
+        let worker = self.processes.keys().min().copied();
+        match self.random.next() % 40 {
+            0 => self.feed(Event::Restart),
+            1 => self.feed(Event::StoreFull(true)),
+            2..=5 => self.feed(Event::StoreFull(false)),
+            6 => self.feed(Event::Drain),
+            7..=10 => self.feed(Event::Resume),
+            11 => {
+                let size = NonZeroU16::new(1 + (self.random.next() % 6) as u16).expect("positive");
+                self.feed(Event::Configure(Box::new(Config { size, ..config() })));
+            }
+            12 => worker.into_iter().for_each(|w| self.feed(Event::KillWorker(w))),
+            13 => worker
+                .into_iter()
+                .for_each(|w| self.feed(Event::Memory { worker: w, bytes: 1 << 40 })),
+            14 => {
+                let gone = WorkerId { slot: 0, generation: 0 };
+                self.feed(Event::Violation { worker: gone, what: "late".to_owned() });
+            }
+            _ if self.chance(self.faults.idle_death) => {
+                if let Some(worker) = worker {
+                    self.feed(died(worker));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The invariants of the pool's own state.
+    fn check(&self) {
+        let pool = &self.pool;
+        let waiting = |task: &&super::Task| !matches!(task.place, Place::Leased(_));
+        assert_eq!(pool.tasks_waiting, pool.tasks.values().filter(waiting).count());
+        assert_eq!(pool.bytes_held, pool.tasks.values().map(|t| t.bytes).sum::<usize>());
+        assert_eq!(pool.queue.iter().count() + pool.solo.len(), pool.tasks_waiting);
+        assert_eq!(pool.expiries.len(), pool.tasks.len());
+        assert_eq!(pool.tasks.len(), self.open.len(), "tasks held and tasks open differ");
+        // What comes back from dead workers may exceed the bound by what workers can hold.
+        let in_hands = 8 * pool.config.chunk_items_max;
+        assert!(pool.tasks_waiting <= pool.config.queue_tasks_max + in_hands);
+        assert!(pool.bytes_held <= pool.config.queue_bytes_max);
+        for slot in &pool.slots {
+            let process = self.processes.contains_key(&slot.id);
+            assert_eq!(slot.has_process(), process, "slot {slot:?}");
+        }
+        for (id, task) in &pool.tasks {
+            let Place::Leased(worker) = task.place else { continue };
+            let lease = pool.slot(worker).and_then(super::Slot::lease);
+            assert!(lease.is_some_and(|l| l.items.iter().any(|i| i.task == *id && !i.abandoned)));
+        }
+    }
+
+    /// Runs until nothing is open; fails when that takes longer than it may.
+    fn finish(&mut self) {
+        self.faults = HEALTHY;
+        self.feed(Event::Configure(Box::new(config())));
+        self.feed(Event::StoreFull(false));
+        self.feed(Event::Resume);
+        let until = self.now + Duration::from_secs(30);
+        while !self.open.is_empty() {
+            assert!(self.now < until, "never answered: {} tasks", self.open.len());
+            self.step();
+        }
+        while !self.pool.is_ready() {
+            assert!(self.now < until, "never ready again: {:?}", self.pool.slots);
+            self.step();
+        }
+    }
+}
+
+fn died(worker: WorkerId) -> Event {
+    Event::Died(Box::new(Death {
+        cause: DeathCause::Signal(9),
+        worker,
+        task: None,
+        stage: None,
+        dimension: None,
+        stderr_tail: String::new(),
+    }))
+}
+
+fn run(seed: u64, events: u64) -> World {
+    let mut world = World::new(seed);
+    world.feed(Event::Tick);
+    while world.events < events {
+        match world.random.next() % 10 {
+            0..=2 => world.submit(),
+            3 => world.disturb(),
+            _ => world.step(),
+        }
+    }
+    world.finish();
+    world
+}
+
+#[test]
+fn a_million_events_with_faults_break_no_invariant() {
+    let mut events = 0;
+    let (mut delivered, mut quarantined) = (0, 0);
+    for seed in 0..50 {
+        let world = run(seed, 20_000);
+        events += world.events;
+        delivered += world.delivered;
+        quarantined += world.quarantined;
+    }
+    assert!(events >= 1_000_000);
+    // The simulation must really reach the states that it is about.
+    assert!(delivered > 100_000, "only {delivered} tasks were judged");
+    assert!(quarantined > 500, "only {quarantined} tasks were quarantined");
+}
+
+#[test]
+fn shutdown_ends_everything_from_any_state() {
+    for seed in 1000..1200 {
+        let mut world = run_some(seed);
+        world.feed(Event::Shutdown);
+        let until = world.now + Duration::from_secs(5);
+        while world.drained == 0 || !world.processes.is_empty() {
+            assert!(world.now < until, "processes left: {:?}", world.pool.slots);
+            world.step();
+        }
+        assert!(world.open.is_empty());
+        assert!(world.pool.slots.iter().all(|slot| !matches!(slot.state, State::Busy { .. })));
+        assert_eq!(world.pool.next_timer(), None);
+    }
+}
+
+fn run_some(seed: u64) -> World {
+    let mut world = World::new(seed);
+    world.feed(Event::Tick);
+    let events = 50 + seed % 300;
+    while world.events < events {
+        match world.random.next() % 4 {
+            0 => world.submit(),
+            _ => world.step(),
+        }
+    }
+    world.drained = 0;
+    world
+}

@@ -1,0 +1,314 @@
+//! What the pool decides, case by case.
+
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use cynic_proto::error::{Death, DeathCause, ErrorKind};
+use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::message::Lane;
+
+use super::*;
+
+struct Bench {
+    pool: Pool,
+    now: Instant,
+}
+
+impl Bench {
+    /// A pool of that size whose workers are ready.
+    fn new(size: u16) -> Bench {
+        Bench::with(Config { size: NonZeroU16::new(size).expect("positive"), ..Config::default() })
+    }
+
+    fn with(config: Config) -> Bench {
+        let now = Instant::now();
+        let mut bench = Bench { pool: Pool::new(config, 1, now), now };
+        for effect in bench.feed(Event::Tick) {
+            let Effect::Spawn(worker) = effect else { panic!("{effect:?}") };
+            assert!(!bench.pool.is_ready());
+            assert_eq!(bench.feed(Event::Ready(worker)), []);
+        }
+        assert!(bench.pool.is_ready());
+        bench
+    }
+
+    fn feed(&mut self, event: Event) -> Effects {
+        self.pool.handle(event, self.now)
+    }
+
+    fn submit(&mut self, task: u128) -> Effects {
+        self.submit_to(task, 1, Lane::Interactive)
+    }
+
+    fn submit_to(&mut self, task: u128, client: u64, lane: Lane) -> Effects {
+        let (task, client) = (TaskId(task), ClientId(client));
+        self.feed(Event::Submit(Submission { task, client, lane, bytes: 100, deadline: None }))
+    }
+
+    fn die(&mut self, worker: WorkerId) -> Effects {
+        let death = Death {
+            cause: DeathCause::Signal(11),
+            worker,
+            task: None,
+            stage: None,
+            dimension: None,
+            stderr_tail: String::new(),
+        };
+        self.feed(Event::Died(Box::new(death)))
+    }
+
+    fn wait(&mut self, time: Duration) -> Effects {
+        self.now += time;
+        self.feed(Event::Tick)
+    }
+}
+
+fn lease(effects: &Effects) -> (WorkerId, u64, Vec<u128>) {
+    let lease = effects.iter().find_map(|effect| match effect {
+        Effect::Lease { worker, nonce, items } => {
+            Some((*worker, *nonce, items.iter().map(|(task, _)| task.0).collect()))
+        }
+        _ => None,
+    });
+    lease.unwrap_or_else(|| panic!("no lease in {effects:?}"))
+}
+
+fn failure(effects: &Effects) -> (u128, ErrorKind) {
+    let failure = effects.iter().find_map(|effect| match effect {
+        Effect::Fail { task, error } => Some((task.0, error.kind)),
+        _ => None,
+    });
+    failure.unwrap_or_else(|| panic!("no failure in {effects:?}"))
+}
+
+fn spawned(effects: &Effects) -> Vec<WorkerId> {
+    let spawn = |effect: &Effect| match effect {
+        Effect::Spawn(worker) => Some(*worker),
+        _ => None,
+    };
+    effects.iter().filter_map(spawn).collect()
+}
+
+#[test]
+fn a_task_goes_to_an_idle_worker_and_its_answer_to_the_client() {
+    let mut bench = Bench::new(1);
+    let (worker, nonce, tasks) = lease(&bench.submit(7));
+    assert_eq!(tasks, [7]);
+    assert_eq!(bench.submit(8), [], "depth one: a busy worker gets nothing");
+    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(7) });
+    let Effect::Deliver(delivery) = effects[0] else { panic!("{effects:?}") };
+    assert_eq!((delivery.task, delivery.attempts), (TaskId(7), 1));
+    assert_eq!(lease(&effects).2, [8]);
+}
+
+#[test]
+fn a_task_that_kills_is_retried_then_alone_in_a_fresh_worker_then_given_up() {
+    let mut bench = Bench::new(2);
+    let (first, ..) = lease(&bench.submit(7));
+    let effects = bench.die(first);
+    let (second, _, tasks) = lease(&effects);
+    assert_eq!(tasks, [7]);
+    assert_ne!(second, first);
+    let [fresh] = spawned(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(bench.feed(Event::Ready(fresh)), []);
+    // The third try goes to a worker that has done nothing else.
+    let (third, ..) = lease(&bench.die(second));
+    assert_eq!(third, fresh);
+    let effects = bench.die(third);
+    assert!(effects.contains(&Effect::Quarantine(TaskId(7))), "{effects:?}");
+    assert_eq!(failure(&effects), (7, ErrorKind::Quarantined));
+    let Some(Effect::Fail { error, .. }) =
+        effects.iter().find(|e| matches!(e, Effect::Fail { .. }))
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(error.deaths.len(), 3);
+}
+
+#[test]
+fn the_neighbours_of_a_culprit_in_a_chunk_go_on() {
+    let mut bench = Bench::new(1);
+    let (busy, nonce, _) = lease(&bench.submit(1));
+    for task in [10, 11, 12] {
+        assert_eq!(bench.submit_to(task, 1, Lane::Bulk), []);
+    }
+    bench.pool.bulk_item_time = Duration::from_micros(1);
+    let effects = bench.feed(Event::Done { worker: busy, nonce, task: TaskId(1) });
+    let (worker, nonce, tasks) = lease(&effects);
+    assert_eq!(tasks, [10, 11, 12]);
+    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(10) });
+    assert!(matches!(effects[..], [Effect::Deliver(_)]));
+    let [fresh] = spawned(&bench.die(worker))[..] else { panic!() };
+    // The culprit goes first and alone; its neighbour has no mark against it.
+    let (_, nonce, tasks) = lease(&bench.feed(Event::Ready(fresh)));
+    assert_eq!(tasks, [11]);
+    let effects = bench.feed(Event::Done { worker: fresh, nonce, task: TaskId(11) });
+    assert_eq!(lease(&effects).2, [12]);
+    assert_eq!(bench.pool.tasks[&TaskId(12)].strikes, 0);
+}
+
+#[test]
+fn the_hard_deadline_kills_and_the_cause_is_the_deadline() {
+    let mut bench = Bench::new(1);
+    let (worker, ..) = lease(&bench.submit(7));
+    let deadline = bench.pool.config().hard_deadline;
+    assert_eq!(bench.pool.next_timer(), Some(bench.now + deadline));
+    assert_eq!(bench.wait(deadline), [Effect::Kill(worker)]);
+    let effects = bench.die(worker);
+    let report = effects.iter().find_map(|effect| match effect {
+        Effect::Report(death) => Some(death),
+        _ => None,
+    });
+    let report = report.expect("a death is reported");
+    assert_eq!((&report.cause, report.task), (&DeathCause::Deadline, Some(TaskId(7))));
+}
+
+#[test]
+fn a_valid_answer_counts_even_after_the_kill() {
+    let mut bench = Bench::new(1);
+    let (worker, nonce, _) = lease(&bench.submit(7));
+    assert_eq!(bench.wait(Duration::from_secs(2)), [Effect::Kill(worker)]);
+    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(7) });
+    assert!(matches!(effects[..], [Effect::Deliver(_)]), "{effects:?}");
+    let effects = bench.die(worker);
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Fail { .. } | Effect::Lease { .. })));
+}
+
+#[test]
+fn a_short_deadline_of_a_client_does_not_cost_a_worker() {
+    let mut bench = Bench::new(1);
+    let deadline = Some(Duration::from_millis(3));
+    let (task, client, lane) = (TaskId(7), ClientId(1), Lane::Interactive);
+    let effects = bench.feed(Event::Submit(Submission { task, client, lane, bytes: 1, deadline }));
+    let (worker, nonce, _) = lease(&effects);
+    let effects = bench.wait(Duration::from_millis(3));
+    assert_eq!(failure(&effects), (7, ErrorKind::DeadlineExceeded));
+    assert!(!effects.contains(&Effect::Kill(worker)));
+    assert_eq!(bench.feed(Event::Done { worker, nonce, task }), [], "nobody waits for it");
+    assert_eq!(lease(&bench.submit(8)).0, worker);
+}
+
+#[test]
+fn expired_work_is_not_started() {
+    let mut bench = Bench::new(1);
+    let (worker, nonce, _) = lease(&bench.submit(1));
+    assert_eq!(bench.submit(2), []);
+    bench.pool.config.hard_deadline = Duration::from_secs(100);
+    let Some(State::Busy { lease }) = bench.pool.slots.get_mut(0).map(|s| &mut s.state) else {
+        panic!()
+    };
+    lease.deadline += Duration::from_secs(100);
+    let effects = bench.wait(bench.pool.config().queue_timeout);
+    assert_eq!(failure(&effects), (2, ErrorKind::QueueTimeout));
+    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(1) });
+    assert!(matches!(effects[..], [Effect::Deliver(_)]));
+}
+
+#[test]
+fn the_queue_is_bounded_and_shared() {
+    let mut bench = Bench::with(Config { queue_tasks_max: 8, ..Config::default() });
+    let _ = lease(&bench.submit(1));
+    let refused: Vec<_> = (2..20).filter(|task| !bench.submit(*task).is_empty()).collect();
+    assert_eq!(refused, (6..20).collect::<Vec<_>>(), "one client has half of the queue");
+    assert_eq!(bench.submit_to(30, 2, Lane::Interactive), [], "another has room");
+    let effects = bench.submit(40);
+    assert_eq!(failure(&effects), (40, ErrorKind::Busy));
+    let Effect::Fail { error, .. } = &effects[0] else { panic!() };
+    assert!(error.retry_after_ms.is_some_and(|ms| ms > 0));
+}
+
+#[test]
+fn a_worker_that_dies_at_birth_is_tried_again_with_pauses_and_the_pool_heals() {
+    let mut bench = Bench::new(1);
+    let worker = WorkerId { slot: 0, generation: 1 };
+    let mut effects = bench.die(worker);
+    let mut spawns = 0;
+    let began = bench.now;
+    while bench.now < began + Duration::from_secs(10) {
+        if let [worker] = spawned(&effects)[..] {
+            spawns += 1;
+            effects = bench.die(worker);
+        }
+        let next = bench.pool.next_timer().expect("it goes on trying");
+        assert!(next > bench.now, "no spinning");
+        effects.extend(bench.wait(next - bench.now));
+    }
+    assert!((10..40).contains(&spawns), "{spawns} starts in ten seconds");
+    assert!(!bench.pool.is_ready());
+    assert_eq!(failure(&bench.submit(5)), (5, ErrorKind::Unavailable));
+    // The cause is removed.
+    let removed = bench.now;
+    while spawned(&effects).is_empty() {
+        let next = bench.pool.next_timer().expect("it goes on trying");
+        effects = bench.wait(next - bench.now);
+    }
+    assert!(bench.now - removed < Duration::from_secs(1));
+    assert_eq!(bench.feed(Event::Ready(spawned(&effects)[0])), []);
+    assert!(bench.pool.is_ready());
+}
+
+#[test]
+fn an_old_process_cannot_speak_for_its_successor() {
+    let mut bench = Bench::new(1);
+    let (old, nonce, _) = lease(&bench.submit(7));
+    let [new] = spawned(&bench.die(old))[..] else { panic!() };
+    let (again, ..) = lease(&bench.feed(Event::Ready(new)));
+    assert_eq!(again, new);
+    assert_eq!(bench.feed(Event::Done { worker: old, nonce, task: TaskId(7) }), []);
+    assert_eq!(bench.die(old), []);
+    assert_eq!(bench.pool.stats(bench.now).active_tasks, 1);
+}
+
+#[test]
+fn a_surplus_answer_kills_its_worker_but_does_not_mark_the_next_task() {
+    let mut bench = Bench::new(1);
+    let (worker, nonce, _) = lease(&bench.submit(7));
+    let done = Event::Done { worker, nonce, task: TaskId(7) };
+    assert!(matches!(bench.feed(done.clone())[..], [Effect::Deliver(_)]));
+    let _ = lease(&bench.submit(8));
+    assert_eq!(bench.feed(done), [Effect::Kill(worker)]);
+    let [fresh] = spawned(&bench.die(worker))[..] else { panic!() };
+    assert_eq!(lease(&bench.feed(Event::Ready(fresh))).2, [8]);
+    assert_eq!(bench.pool.tasks[&TaskId(8)].strikes, 0);
+}
+
+#[test]
+fn an_idle_worker_that_does_not_answer_is_replaced() {
+    let mut bench = Bench::new(1);
+    let worker = WorkerId { slot: 0, generation: 1 };
+    let effects = bench.wait(bench.pool.config().heartbeat_interval);
+    let [Effect::Ping { nonce, .. }] = effects[..] else { panic!("{effects:?}") };
+    assert_eq!(bench.feed(Event::Pong { worker, nonce }), []);
+    let effects = bench.wait(bench.pool.config().heartbeat_interval);
+    assert!(matches!(effects[..], [Effect::Ping { .. }]));
+    assert_eq!(bench.wait(bench.pool.config().heartbeat_timeout), [Effect::Kill(worker)]);
+    assert_eq!(spawned(&bench.die(worker)).len(), 0, "it had done nothing: a short pause first");
+}
+
+#[test]
+fn workers_are_replaced_one_at_a_time() {
+    let mut bench = Bench::new(3);
+    let effects = bench.feed(Event::Restart);
+    let [Effect::Stop(first)] = effects[..] else { panic!("{effects:?}") };
+    assert_eq!(bench.wait(Duration::from_millis(1)), []);
+    let [fresh] = spawned(&bench.die(first))[..] else { panic!() };
+    let effects = bench.feed(Event::Ready(fresh));
+    let [Effect::Stop(second)] = effects[..] else { panic!("{effects:?}") };
+    assert_ne!(second, fresh);
+    assert_eq!(bench.pool.stats(bench.now).recycled, 1);
+}
+
+#[test]
+fn draining_finishes_what_was_accepted_and_takes_nothing_new() {
+    let mut bench = Bench::new(1);
+    let (worker, nonce, _) = lease(&bench.submit(1));
+    assert_eq!(bench.submit(2), []);
+    assert_eq!(bench.feed(Event::Drain), []);
+    assert_eq!(failure(&bench.submit(3)), (3, ErrorKind::ShuttingDown));
+    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(1) });
+    let (worker, nonce, _) = lease(&effects);
+    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(2) });
+    assert_eq!(effects.last(), Some(&Effect::Drained));
+    assert_eq!(bench.feed(Event::Shutdown), [Effect::Stop(worker)]);
+    assert_eq!(bench.die(worker), [Effect::Stopped]);
+}

@@ -2,3 +2,4 @@
 //! to clients and the store. It never parses an item and never links the judge.
 
 pub mod pool;
+pub mod process;

@@ -1,0 +1,166 @@
+//! Gates over the project's own texts: nothing of them is in any training data.
+//!
+//! The texts are files of this crate and part of the binary, so that they can be run anywhere.
+
+use std::sync::LazyLock;
+
+use cynic_eval::Label;
+use cynic_eval::metrics::auc::auc;
+use cynic_judge::{Judge, Options};
+use serde::Deserialize;
+
+use super::folds::{in_parallel, q};
+use super::perturb::{self, Text};
+use super::{Gate, Unit};
+use crate::corpus::item_bytes;
+
+/// Least area for each set of own texts: what the sets left out of training must reach, and for arguments
+/// and code, where much less can be known from the text alone, better than chance.
+const AREAS: [(&str, f64); 5] = [
+    ("own_social", 0.75),
+    ("own_prompt", 0.75),
+    ("own_shell", 0.75),
+    ("own_prose", 0.60),
+    ("own_code", 0.55),
+];
+
+/// An own text with its label.
+#[derive(Debug, Deserialize)]
+pub(super) struct Written {
+    pub(super) set: String,
+    #[serde(rename = "type")]
+    item_type: String,
+    label: u8,
+    pub(super) content: String,
+}
+
+/// A scam and a warning about it.
+#[derive(Debug, Deserialize)]
+struct Scam {
+    kind: String,
+    #[serde(rename = "scam")]
+    bait: String,
+    warning: String,
+}
+
+/// Something that a text tells the model that reads it to do.
+#[derive(Debug, Deserialize)]
+pub(super) struct Instruction {
+    pub(super) text: String,
+    /// What stands between the text and the instruction.
+    joint: String,
+}
+
+impl Instruction {
+    pub(super) fn appended_to(&self, text: &str) -> String {
+        format!("{text}{}{}", self.joint, self.text)
+    }
+}
+
+fn lines<T: serde::de::DeserializeOwned>(file: &str) -> Vec<T> {
+    let parsed = file
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("the crate's own texts are sound"));
+    parsed.collect()
+}
+
+/// All own texts.
+pub(super) fn texts() -> &'static [Written] {
+    static TEXTS: LazyLock<Vec<Written>> =
+        LazyLock::new(|| lines(include_str!("../../pairs/own.jsonl")));
+    &TEXTS
+}
+
+fn scams() -> Vec<Scam> {
+    lines(include_str!("../../pairs/scams.jsonl"))
+}
+
+/// All instructions.
+pub(super) fn instructions() -> &'static [Instruction] {
+    static INSTRUCTIONS: LazyLock<Vec<Instruction>> =
+        LazyLock::new(|| lines(include_str!("../../pairs/instructions.jsonl")));
+    &INSTRUCTIONS
+}
+
+pub(super) fn gates() -> Vec<Gate> {
+    let judge = Judge::new(Options::default());
+    let mut gates = areas(&judge);
+    gates.push(warnings(&judge));
+    let bytes: Vec<(Vec<u8>, bool)> =
+        texts().iter().map(|t| (item_bytes(&t.item_type, &t.content), t.label == 1)).collect();
+    let texts: Vec<Text<'_>> =
+        bytes.iter().map(|(item, good)| Text::new(&judge, item, *good)).collect();
+    gates.extend(perturb::gates(&texts).into_iter().map(|mut gate| {
+        gate.what = format!("own texts: {}", gate.what);
+        gate
+    }));
+    gates
+}
+
+fn areas(judge: &Judge) -> Vec<Gate> {
+    let area = |set: &str| {
+        let of_set: Vec<&Written> = texts().iter().filter(|t| t.set == set).collect();
+        let scored = in_parallel(&of_set, |t| {
+            let label = if t.label == 1 { Label::Good } else { Label::Bad };
+            (q(judge, &item_bytes(&t.item_type, &t.content)), label)
+        });
+        (auc(&scored), of_set.len())
+    };
+    AREAS
+        .iter()
+        .map(|(set, bar)| {
+            let (area, items) = area(set);
+            let note = area.map(|a| format!("95% {:.3} to {:.3}, n {items}", a.low, a.high));
+            Gate::new(format!("{set} AUC"), Unit::Ratio, area.map(|a| a.value))
+                .at_least(*bar, None)
+                .note(note.unwrap_or_default())
+        })
+        .collect()
+}
+
+fn warnings(judge: &Judge) -> Gate {
+    let scams = scams();
+    let outcomes = in_parallel(&scams, |pair| {
+        let [bait, warning] =
+            [&pair.bait, &pair.warning].map(|text| q(judge, &item_bytes("text", text)));
+        warning > bait
+    });
+    let right = outcomes.iter().filter(|right| **right).count();
+    let wrong: Vec<&str> = scams
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, right)| !**right)
+        .map(|(pair, _)| pair.kind.as_str())
+        .collect();
+    let note = if wrong.is_empty() { String::new() } else { format!("not: {}", wrong.join(", ")) };
+    Gate::new(
+        "scam warning above the scam",
+        Unit::Percent,
+        right as f64 / outcomes.len().max(1) as f64,
+    )
+    .at_least(0.80, 0.95)
+    .note(format!("n {} {note}", outcomes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_own_texts_are_enough_and_all_different() {
+        assert!(scams().len() >= 40);
+        assert!(instructions().len() >= 24);
+        for (set, _) in AREAS {
+            for label in [0, 1] {
+                let some = texts().iter().filter(|t| t.set == set && t.label == label).count();
+                assert!(some >= 10, "{some} texts of {set} with label {label}");
+            }
+        }
+        let distinct: BTreeSet<&str> = texts().iter().map(|t| t.content.as_str()).collect();
+        assert_eq!(distinct.len(), texts().len());
+        let kinds: BTreeSet<String> = scams().into_iter().map(|s| s.kind).collect();
+        assert_eq!(kinds.len(), scams().len());
+    }
+}

@@ -1,0 +1,92 @@
+//! `cynic-train`: trains the learned evidence and runs the gates. For developers; never installed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use cynic_train::corpus::Corpus;
+use cynic_train::gates::{self, Gates, Memory, Plan};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+#[derive(Parser)]
+#[command(version, about = "Trains CYNIC's learned evidence and measures the judge")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure the judge against its gates; fails when a bar is missed.
+    Eval {
+        /// Directory with labelled *.jsonl files; without it only the project's own texts are judged.
+        #[arg(long, conflicts_with = "own")]
+        data: Option<PathBuf>,
+        /// Judge the project's own texts only.
+        #[arg(long)]
+        own: bool,
+        /// Leave out time and memory (always left out of unoptimised builds).
+        #[arg(long)]
+        no_cost: bool,
+        /// Also print the figures of every labelled set.
+        #[arg(long)]
+        figures: bool,
+        /// Write the figures and pictures of the labelled sets to this file.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Write the figures of the labelled sets to this file as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let Command::Eval { data, own, no_cost, figures, html, json } = Arguments::parse().command;
+    let memory = Memory {
+        current: || ALLOCATOR.current_usage(),
+        reset_peak: || ALLOCATOR.reset_peak_usage(),
+        peak: || ALLOCATOR.peak_usage(),
+    };
+    let measured = !no_cost && !cfg!(debug_assertions);
+    let plan = Plan { cost: measured.then_some(memory) };
+    let result = match data.filter(|_| !own) {
+        Some(directory) => {
+            let corpus = Corpus::read(&directory)?;
+            gates::over(&corpus, plan)
+        }
+        None => gates::own(plan),
+    };
+    report(&result, figures, html, json)?;
+    let failed = result.missed().next().is_some();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+fn report(
+    result: &Gates,
+    figures: bool,
+    html: Option<PathBuf>,
+    json: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    if let Some(evaluation) = &result.evaluation {
+        let write = |path: PathBuf, text: String| {
+            std::fs::write(&path, text)
+                .with_context(|| format!("could not write {}", path.display()))
+        };
+        if figures {
+            println!("{}", evaluation.render_text());
+        }
+        if let Some(path) = html {
+            write(path, evaluation.render_html())?;
+        }
+        if let Some(path) = json {
+            write(path, evaluation.to_json()?)?;
+        }
+    }
+    print!("{result}");
+    Ok(())
+}

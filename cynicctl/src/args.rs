@@ -1,0 +1,195 @@
+//! The command line as the user types it. Raw: each command resolves its part into a valid plan at the edge.
+//!
+//! Owns names, help and value types. Never touches a file or the daemon.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::exit::Exit;
+
+/// Judges items through the CYNIC daemon and shows what it does.
+#[derive(Debug, Parser)]
+#[command(name = "cynicctl", version, after_help = Exit::list(), max_term_width = 100)]
+pub struct Cli {
+    /// Where the daemon listens.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        value_hint = ValueHint::FilePath,
+        help_heading = "Global options",
+        help = "The daemon's socket [default: $CYNIC_SOCKET, else the system service's, else the user's own]"
+    )]
+    pub socket: Option<PathBuf>,
+    /// Whether to colour the output.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options",
+        help = "When to colour the output; NO_COLOR is honoured"
+    )]
+    pub color: clap::ColorChoice,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge files, directories or standard input
+    Judge(Box<JudgeArgs>),
+    /// Ask whether the daemon is there and ready
+    Ping(PingArgs),
+    /// Show the daemon's figures
+    Stats(StatsArgs),
+    /// Take no more work and finish what was accepted
+    Drain,
+    /// Take work again after `drain`
+    Resume,
+    /// Write a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual page, or one page a command into a directory
+    Man {
+        /// Where to write the pages
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// What to judge and how to show it.
+#[derive(Debug, Args)]
+#[command(after_help = JUDGE_HELP)]
+pub struct JudgeArgs {
+    /// Files, directories (with all that is in them), or `-` for standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub files: Vec<OsString>,
+    /// Read every input as JSON items, one a line
+    #[arg(long)]
+    pub jsonl: bool,
+    /// Print one JSON object a line for each item, in input order
+    #[arg(long, conflicts_with = "explain")]
+    pub json: bool,
+    /// Say why: what decided, what would raise the score, what was not checked
+    #[arg(long)]
+    pub explain: bool,
+    /// Take each input for the body of an item of this type: text, code, event or a name of yours
+    #[arg(long = "type", value_name = "TYPE")]
+    pub item_type: Option<String>,
+    /// Weigh the axioms for this kind of work, such as `protection` [default: the item's domain]
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Give up on an item after this long, such as `500ms` or `2s`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub deadline: Option<Duration>,
+    /// When to answer: once judged, or once stored
+    #[arg(long, value_enum, default_value_t = AckArg::Judged)]
+    pub ack: AckArg,
+    /// End with exit code 3 if a verdict is this bad or worse
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    pub fail_on: Option<FailOnArg>,
+    /// Where to queue [default: bulk for directories and JSON lines, else interactive]
+    #[arg(long, value_enum)]
+    pub lane: Option<LaneArg>,
+}
+
+const JUDGE_HELP: &str = "\
+How an input is read:
+  *.jsonl, *.ndjson    JSON items, one a line
+  *.json               a JSON item: {\"type\": …, \"content\" | \"code\" | \"event\": …}
+  any other file       the body itself; its name tells the language
+  no name, or `-`      JSON if it looks like it, else the body itself
+
+Examples:
+  cynicctl judge mail.eml --explain
+  cynicctl judge src/ --fail-on bark
+  tail -f events.jsonl | cynicctl judge --jsonl --json
+  echo 'rm -rf \"$DIR\"/' | cynicctl judge --type shell --profile protection";
+
+/// When to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AckArg {
+    /// As soon as it is judged; it is stored in the next batch
+    Judged,
+    /// After it was stored
+    Stored,
+}
+
+/// From which verdict on to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOnArg {
+    /// BARK
+    Bark,
+    /// GROWL or BARK
+    Growl,
+}
+
+/// Where to queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LaneArg {
+    /// Somebody waits for it
+    Interactive,
+    /// One of many
+    Bulk,
+}
+
+/// How to ask.
+#[derive(Debug, Args)]
+pub struct PingArgs {
+    /// Send a task through the queue and a worker as well
+    #[arg(long)]
+    pub deep: bool,
+}
+
+/// How to show the figures.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// Print them as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show them again every second until interrupted
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Reads `500ms`, `2s`, `1m 30s`.
+///
+/// # Errors
+/// What is expected instead: no time, or less than a millisecond.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| "expected a time such as 500ms, 2s or 1m".to_owned())?;
+    match Duration::try_from(span) {
+        Ok(time) if time >= Duration::from_millis(1) => Ok(time),
+        _ => Err("expected a time of at least 1ms".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        for wrong in ["", "5", "-2s", "0s", "soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

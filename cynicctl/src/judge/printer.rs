@@ -1,0 +1,123 @@
+//! What the user sees of a run: rows as they are ready, notes, the progress bar, the tally at the end.
+//!
+//! Owns both output streams. Rows are gathered and written when there is nothing else to do.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use anstream::{AutoStream, eprintln};
+use anyhow::{Context as _, Result};
+
+use super::plan::{Plan, Show};
+use super::progress::Progress;
+use crate::text::{counted, micros, printable};
+use crate::view::judged::{Judgments, Row, Tally};
+use crate::view::style::{FAINT, WARN, columns, paint};
+use crate::view::{explain, json};
+
+/// Rows gathered before they are written although more are ready.
+const BUFFER_BYTES_HIGH: usize = 256 * 1024;
+
+pub(super) struct Printer {
+    show: Show,
+    table: Judgments,
+    columns: usize,
+    out: AutoStream<io::Stdout>,
+    buffer: Vec<u8>,
+    rows: u64,
+    tally: Tally,
+    progress: Progress,
+    began: Instant,
+}
+
+impl Printer {
+    pub(super) fn new(plan: &Plan) -> Printer {
+        let columns = columns();
+        Printer {
+            show: plan.show,
+            table: Judgments::new(columns),
+            columns,
+            out: anstream::stdout(),
+            buffer: Vec::new(),
+            rows: 0,
+            tally: Tally::default(),
+            progress: Progress::new(),
+            began: Instant::now(),
+        }
+    }
+
+    /// How many bytes there are to judge.
+    pub(super) fn expect(&mut self, bytes: u64) {
+        self.progress.expect(bytes);
+    }
+
+    /// Counts and shows one row; `bytes` is the size of its item.
+    pub(super) fn row(&mut self, row: &Row, bytes: usize) -> Result<()> {
+        self.tally.count(&row.outcome);
+        match self.show {
+            Show::Json => self.buffer.extend(json::line(row).context("could not write JSON")?),
+            Show::Table => {
+                if self.rows == 0 {
+                    self.buffer.extend(self.table.header().as_bytes());
+                }
+                self.buffer.extend(self.table.row(row).as_bytes());
+            }
+            Show::Explain => {
+                if self.rows > 0 {
+                    self.buffer.push(b'\n');
+                }
+                self.buffer.extend(explain::note(row, self.columns).as_bytes());
+            }
+        }
+        self.rows += 1;
+        self.progress.advance(bytes as u64, self.tally.failed);
+        if self.buffer.len() >= BUFFER_BYTES_HIGH { self.flush() } else { Ok(()) }
+    }
+
+    /// Says something beside the rows.
+    pub(super) fn note(&mut self, note: &str) -> Result<()> {
+        self.flush()?;
+        let note = paint(WARN, &format!("note: {}", printable(note)));
+        self.progress.hidden_while(|| eprintln!("{note}"));
+        Ok(())
+    }
+
+    /// Lets be seen what was gathered.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let (out, buffer) = (&mut self.out, &self.buffer);
+        let written = self.progress.hidden_while(|| {
+            out.write_all(buffer)?;
+            out.flush()
+        });
+        self.buffer.clear();
+        written.context("could not write the output")
+    }
+
+    /// Ends the output; the tally follows a table of several rows.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        if self.show == Show::Table && self.rows > 1 {
+            let time = micros(self.began.elapsed().as_micros() as f64);
+            let line = format!("\n{} {}\n", self.tally.line(), paint(FAINT, &format!("in {time}")));
+            self.buffer.extend(line.as_bytes());
+        }
+        self.flush()?;
+        self.progress.end();
+        Ok(())
+    }
+
+    /// Ends the output before its time.
+    pub(super) fn interrupted(&mut self, unanswered: usize) -> Result<()> {
+        self.flush()?;
+        self.progress.end();
+        let items = counted(unanswered as u64, "item");
+        eprintln!("\ninterrupted after {}; {items} asked for and not answered", self.tally.line());
+        Ok(())
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}

@@ -1,0 +1,10 @@
+//! How things look: tables, JSON and notes for people. Pure: values in, text out; the caller prints.
+
+mod advice;
+pub mod explain;
+pub mod influence;
+pub mod json;
+pub mod judged;
+pub mod stats;
+pub mod style;
+pub mod table;

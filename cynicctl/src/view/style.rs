@@ -1,0 +1,47 @@
+//! Colours, and the width of the terminal. Styled text is always written; the stream strips the styling
+//! where there is no terminal or the user wants none.
+
+use anstyle::{AnsiColor, Style};
+use cynic_proto::model::Verdict;
+
+/// Width where there is no terminal to ask: wide enough for a quotation, narrow enough for a mail.
+const WIDTH_DEFAULT: usize = 100;
+
+/// Narrowest and widest that tables are laid out for.
+const WIDTH_RANGE: std::ops::RangeInclusive<usize> = 40..=160;
+
+/// Headings and what matters most.
+pub const STRONG: Style = Style::new().bold();
+/// What may be overlooked.
+pub const FAINT: Style = Style::new().dimmed();
+/// What went well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What needs a look.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+/// What is bad.
+pub const BAD: Style = AnsiColor::Red.on_default();
+/// As it comes.
+pub const PLAIN: Style = Style::new();
+
+/// The colour of a verdict.
+pub fn of(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Howl => GOOD.bold(),
+        Verdict::Wag => GOOD,
+        Verdict::Growl => WARN,
+        Verdict::Bark => BAD.bold(),
+    }
+}
+
+/// Text in a style.
+pub fn paint(style: Style, text: &str) -> String {
+    if style == PLAIN { text.to_owned() } else { format!("{style}{text}{style:#}") }
+}
+
+/// Columns to lay out for: `COLUMNS`, else the terminal's, else a sound default.
+pub fn columns() -> usize {
+    let asked = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let terminal = || Some(usize::from(terminal_size::terminal_size()?.0.0));
+    let columns = asked.or_else(terminal).unwrap_or(WIDTH_DEFAULT);
+    columns.clamp(*WIDTH_RANGE.start(), *WIDTH_RANGE.end())
+}

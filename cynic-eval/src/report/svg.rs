@@ -14,10 +14,10 @@ use crate::metrics::spread::HISTOGRAM_BARS;
 /// Size of a chart's drawing area and the margins for its labels, in SVG units.
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 170.0;
-const LEFT: f64 = 38.0;
-const BOTTOM: f64 = 34.0;
+const LEFT: f64 = 44.0;
+const BOTTOM: f64 = 42.0;
 const TOP: f64 = 10.0;
-const RIGHT: f64 = 10.0;
+const RIGHT: f64 = 18.0;
 
 /// Where verdicts change, as shares of the Q axis.
 const VERDICT_BORDERS: [f64; 3] = [0.382, 0.5, 0.8];
@@ -50,7 +50,7 @@ fn chart(
             out,
             "<text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{tick}</text>",
             x(*at),
-            TOP + HEIGHT + 14.0
+            TOP + HEIGHT + 17.0
         );
     }
     out.push_str(marks);
@@ -106,8 +106,8 @@ pub(super) fn histogram(set: &SetFigures) -> String {
         );
     }
     let ticks = [0.0, 0.5, 1.0].map(|s| (s, format!("{:.0}%", s * tallest * 100.0)));
-    let x_ticks = [(0.0, "0"), (0.382, "38"), (0.5, "50"), (0.8, "80"), (1.0, "100")];
-    chart("Q by label", ("Q-Score; dashed: where verdicts change", &x_ticks), &ticks, &marks)
+    let x_ticks = [(0.0, "0"), (0.5, "50"), (0.8, "80"), (1.0, "100")];
+    chart("Q by label", ("Q-Score (dashed: verdict changes)", &x_ticks), &ticks, &marks)
 }
 
 pub(super) fn roc(set: &SetFigures) -> String {
@@ -148,12 +148,7 @@ pub(super) fn roc(set: &SetFigures) -> String {
             (1.0 - bad) * 100.0,
         );
     }
-    chart(
-        "ROC curve",
-        ("share of bad items passed; dot: at Q = 50", &QUARTERS),
-        &percents(),
-        &marks,
-    )
+    chart("ROC curve", ("bad items passed (dot: Q = 50)", &QUARTERS), &percents(), &marks)
 }
 
 /// Share good by Q, where the diagonal would make Q the chance of being good in percent.

@@ -123,7 +123,8 @@ fn injected(good: &[&Text<'_>]) -> Vec<Gate> {
         .min_by(|a, b| a.0.total_cmp(&b.0));
     let mut gates = vec![appended, planted];
     if let Some((share, instruction)) = weakest {
-        let start: String = instruction.text.chars().take(60).collect();
+        let words = instruction.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let start: String = words.chars().take(60).collect();
         gates.push(
             Gate::new("weakest of the instructions", Unit::Percent, share)
                 .note(format!("“{start}…”")),

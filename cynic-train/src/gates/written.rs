@@ -24,6 +24,9 @@ const AREAS: [(&str, f64); 5] = [
     ("own_code", 0.55),
 ];
 
+/// Wrongly ordered pairs that are named in the table.
+const WRONG_NAMED: usize = 6;
+
 /// An own text with its label.
 #[derive(Debug, Deserialize)]
 pub(super) struct Written {
@@ -132,14 +135,16 @@ fn warnings(judge: &Judge) -> Gate {
         .filter(|(_, right)| !**right)
         .map(|(pair, _)| pair.kind.as_str())
         .collect();
-    let note = if wrong.is_empty() { String::new() } else { format!("not: {}", wrong.join(", ")) };
+    let some = wrong.iter().take(WRONG_NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = if wrong.len() > WRONG_NAMED { " and others" } else { "" };
+    let note = if wrong.is_empty() { String::new() } else { format!("; not: {some}{more}") };
     Gate::new(
         "scam warning above the scam",
         Unit::Percent,
         right as f64 / outcomes.len().max(1) as f64,
     )
     .at_least(0.80, 0.95)
-    .note(format!("n {} {note}", outcomes.len()))
+    .note(format!("n {}{note}", outcomes.len()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Proves the dependency boundaries of ARCHITECTURE.md: what a crate must never link, not even through others.
+set -eu
+cd "$(dirname "$0")/.."
+failed=0
+
+# forbid CRATE WHAT...: none of WHAT is in the tree of CRATE's normal dependencies.
+forbid() {
+    crate=$1
+    shift
+    tree=$(cargo tree --locked -p "$crate" -e normal --prefix none --format '{p}' | cut -d ' ' -f 1)
+    for what in "$@"; do
+        if printf '%s\n' "$tree" | grep -qxE "$what"; then
+            echo "$crate must not link $what, but does:" >&2
+            cargo tree --locked -p "$crate" -e normal -i "$what" >&2 || true
+            failed=1
+        fi
+    done
+}
+
+# Untrusted content is parsed in workers only.
+forbid cynicd cynic-judge cynic-worker
+# A worker touches neither database nor network, and its session is synchronous.
+forbid cynic-worker sqlx sqlx-core libsqlite3-sys cynicd tokio interprocess
+# The command line talks to the daemon, not to its store, and judges nothing itself.
+forbid cynicctl sqlx sqlx-core libsqlite3-sys cynic-judge cynicd cynic-worker
+# The judge is a pure library.
+forbid cynic-judge tokio async-std smol async-io mio interprocess sqlx sqlx-core nix rustix
+# The vocabulary links a runtime only for its client.
+forbid cynic-proto tokio interprocess sqlx
+forbid cynic-eval tokio sqlx cynic-judge
+
+[ "$failed" = 0 ] && echo "boundaries hold"
+exit "$failed"

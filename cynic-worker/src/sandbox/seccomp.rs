@@ -6,11 +6,9 @@
 
 mod rules;
 
-use std::collections::BTreeMap;
-
 use cynic_proto::sandbox::LayerStatus;
 use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch, apply_filter,
+    BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter,
 };
 
 use super::LayerError;
@@ -18,32 +16,28 @@ use super::LayerError;
 /// Installs both filters on this thread, which must be the only one: threads that exist already would stay
 /// free, and later ones cannot be made.
 pub(super) fn put_on() -> Result<LayerStatus, LayerError> {
-    let pid = std::process::id();
-    let allowed = rules::allowed(pid).map_err(LayerError::new("write the system call rules"))?;
-    let programs = [refusals(), kill_all_but(allowed)];
-    for program in programs {
-        let program = program.map_err(LayerError::new("compile the system call filter"))?;
-        apply_filter(&program).map_err(LayerError::new("install the system call filter"))?;
+    let programs = filters(std::process::id()).map_err(LayerError::new("compile the filters"))?;
+    for program in &programs {
+        apply_filter(program).map_err(LayerError::new("install the filters"))?;
     }
     Ok(LayerStatus::Enforced)
 }
 
-/// Answers calls that well-meaning code tries and can do without with "not permitted", not with death.
-fn refusals() -> Result<BpfProgram, BackendError> {
-    let refused = rules::REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+/// The two filters in the order of their installation: the second forbids installing any more.
+fn filters(pid: u32) -> Result<[BpfProgram; 2], BackendError> {
+    // What well-meaning code tries and can do without gets "not permitted", not death.
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
-    compile(refused, SeccompAction::Allow, refuse)
-}
-
-/// Lets the allowed and the refused calls through and kills the process on any other, on another
-/// architecture's calls (32-bit) among them.
-fn kill_all_but(mut allowed: BTreeMap<i64, Vec<SeccompRule>>) -> Result<BpfProgram, BackendError> {
-    allowed.extend(rules::REFUSED.iter().map(|call| (*call, Vec::new())));
-    compile(allowed, SeccompAction::KillProcess, SeccompAction::Allow)
+    let refusals = compile(rules::refused()?, SeccompAction::Allow, refuse)?;
+    // The allowed calls and the ones that the first filter deals with go through; any other ends the
+    // process, and so does any call of another architecture (32-bit).
+    let mut known = rules::allowed(pid)?;
+    known.extend(rules::refused()?.into_keys().map(|call| (call, Vec::new())));
+    let kill = compile(known, SeccompAction::KillProcess, SeccompAction::Allow)?;
+    Ok([refusals, kill])
 }
 
 fn compile(
-    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    rules: rules::Rules,
     otherwise: SeccompAction,
     matched: SeccompAction,
 ) -> Result<BpfProgram, BackendError> {
@@ -56,12 +50,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_filters_compile_and_fit_the_kernel() {
+    fn the_filters_compile_and_fit_the_kernel() {
         // BPF_MAXINSNS: longer programs are refused at install.
         const INSTRUCTIONS_MAX: usize = 4096;
-        let allowed = rules::allowed(1).expect("valid rules");
-        for program in [refusals(), kill_all_but(allowed)] {
-            let program = program.expect("compiles");
+        for program in filters(1).expect("valid rules") {
             assert!((1..INSTRUCTIONS_MAX).contains(&program.len()));
         }
     }
@@ -69,7 +61,7 @@ mod tests {
     #[test]
     fn no_call_is_both_allowed_and_refused() {
         let allowed = rules::allowed(1).expect("valid rules");
-        for call in rules::REFUSED {
+        for call in rules::refused().expect("valid rules").keys() {
             assert!(!allowed.contains_key(call), "call {call}");
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use SeccompCmpArgLen::{Dword, Qword};
-use SeccompCmpOp::{Eq, Le, MaskedEq};
+use SeccompCmpOp::{Eq, Le, MaskedEq, Ne};
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
 /// Calls that may be made with any arguments.
@@ -46,7 +46,7 @@ const ALLOWED: &[i64] = &[
 ];
 
 /// Calls that fail with EPERM: what library code tries in passing and can do without.
-pub(super) const REFUSED: &[i64] = &[
+const REFUSED: &[i64] = &[
     // Looking for files: locales, time zones, /proc, /etc, a terminal.
     libc::SYS_openat,
     libc::SYS_newfstatat,
@@ -78,11 +78,10 @@ pub(super) const REFUSED: &[i64] = &[
     libc::SYS_geteuid,
     libc::SYS_getgid,
     libc::SYS_getegid,
-    // Reads limits and, with an argument more, raises them; naming a thread or a mapping is a prctl too.
+    // Reads limits and, with an argument more, raises them.
     libc::SYS_prlimit64,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_getrlimit,
-    libc::SYS_prctl,
     // A thread or a process: `spawn` returns an error, which the scorer can handle.
     libc::SYS_clone,
     libc::SYS_clone3,
@@ -93,13 +92,28 @@ const SOCKET: u64 = 0;
 /// Standard error is the last descriptor a worker writes to.
 const STANDARD_ERROR: u64 = 2;
 
+/// System call numbers, each with the rules of which one must hold; none means any arguments.
+pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// The calls that are refused, with what their arguments are then.
+///
+/// # Errors
+/// A rule that makes no sense: a mistake in this file.
+pub(super) fn refused() -> Result<Rules, BackendError> {
+    let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    // Library code names its threads and mappings; others would lift the hygiene and the death link. What
+    // stays is to renounce new privileges once more, which installing the second filter does.
+    let harmless = libc::PR_SET_NO_NEW_PRIVS as u64;
+    rules.insert(libc::SYS_prctl, vec![rule([(0, Dword, Ne, harmless)])?]);
+    Ok(rules)
+}
+
 /// The calls that go through, with what their arguments must be.
 ///
 /// # Errors
 /// A rule that makes no sense: a mistake in this file.
-pub(super) fn allowed(pid: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+pub(super) fn allowed(pid: u32) -> Result<Rules, BackendError> {
+    let mut rules: Rules = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
 
     // The conversation with the supervisor, and the log. No sendmsg or recvmsg: no descriptor ever passes.
     // No address: a connected socket is all there is, and stays so.

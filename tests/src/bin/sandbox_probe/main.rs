@@ -1,0 +1,68 @@
+//! Puts on the worker's real sandbox and then tries one thing, for the security tests.
+//!
+//! Owns the attempts. Never part of the product: a worker has no reason to try any of this.
+//!
+//! Exits with 0 if the attempt went through, and with 150 plus the error number if it was refused.
+
+#![expect(clippy::unnecessary_wraps, reason = "attempts share one signature")]
+
+mod attempt;
+mod files;
+mod kernel;
+mod memory;
+mod ordinary;
+mod processes;
+mod sockets;
+
+use std::process::ExitCode;
+
+use cynic_proto::exit_code;
+use cynic_proto::sandbox::SandboxPlan;
+use cynic_worker::memory::DyingAllocator;
+use cynic_worker::progress::ProgressWriter;
+use cynic_worker::sandbox;
+
+use attempt::{Attempt, Target};
+
+#[global_allocator]
+static ALLOCATOR: DyingAllocator = DyingAllocator;
+
+const GROUPS: [&[(&str, Attempt)]; 6] = [
+    files::ATTEMPTS,
+    sockets::ATTEMPTS,
+    processes::ATTEMPTS,
+    memory::ATTEMPTS,
+    kernel::ATTEMPTS,
+    ordinary::ATTEMPTS,
+];
+
+/// Added to the error number of a refused attempt.
+const REFUSED: i32 = 150;
+
+fn main() -> ExitCode {
+    let (plan, args) = SandboxPlan::from_args(std::env::args().skip(1)).expect("a plan");
+    let target = Target::parse(&args);
+    let attempts = GROUPS.into_iter().flatten();
+    let (_, attempt) = attempts
+        .into_iter()
+        .find(|(name, _)| *name == target.attempt)
+        .unwrap_or_else(|| panic!("no attempt is called {}", target.attempt));
+    let progress = ProgressWriter::map_stdout();
+    if let Err(error) = sandbox::apply(&plan) {
+        eprintln!("{error}");
+        return exit(exit_code::SANDBOX);
+    }
+    // Under way: the harness tells a death in the sandbox's making from one in the attempt by this.
+    progress.at(0, cynic_proto::model::Stage::Score, None);
+    match attempt(&target) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("refused: {error}");
+            exit(REFUSED + error.raw_os_error().unwrap_or_default())
+        }
+    }
+}
+
+fn exit(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).expect("a small code"))
+}

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use cynic_proto::judgment::Evidence;
 use cynic_proto::model::{DIMENSIONS, Verdict};
 
 use super::{svg, visible};
@@ -213,7 +214,7 @@ fn failures(out: &mut String, evaluation: &Evaluation) {
     }
     let _ = write!(
         out,
-        "<h2>Not judged</h2><p class=\"soft\">{} items are in no figure.</p><div class=\"wide\"><table><tr><th>set<th>item<th>why</tr>",
+        "<h2>Not judged</h2><p class=\"soft\">{} items are in no figure.</p><div class=\"wide\"><table class=\"words\"><tr><th>set<th>item<th>why</tr>",
         evaluation.failures.len()
     );
     for failure in evaluation.failures.iter().take(FAILURES_SHOWN) {
@@ -258,8 +259,11 @@ fn mistakes(out: &mut String, evaluation: &Evaluation) {
 
 fn card(mistake: &Mistake) -> String {
     let judgment = &mistake.judgment;
+    let mut evidence: Vec<&Evidence> = mistake.details.evidence.iter().collect();
+    evidence.sort_by(|a, b| b.points.abs().total_cmp(&a.points.abs()));
+    evidence.truncate(EVIDENCE_SHOWN);
     let mut out = format!(
-        "<div class=\"card mistake\"><b style=\"display:inline;font-size:17px\">{:.1}</b> <span class=\"badge {}\">{}</span> <span>confidence {:.2} · {} · {} of {DIMENSIONS} dimensions · {}</span><blockquote>{}</blockquote><ul>",
+        "<div class=\"card mistake\"><b class=\"q\">{:.1}</b> <span class=\"badge {}\">{}</span> <span>confidence {:.2} · {} · {} of {DIMENSIONS} dimensions · {}</span><blockquote>{}</blockquote><ul>",
         judgment.q_score,
         judgment.verdict.name().to_lowercase(),
         judgment.verdict,
@@ -267,11 +271,9 @@ fn card(mistake: &Mistake) -> String {
         judgment.domain,
         judgment.covered(),
         escaped(&mistake.id),
-        escaped(&mistake.text),
+        marked(&mistake.text, &evidence),
     );
-    let mut evidence: Vec<_> = mistake.details.evidence.iter().collect();
-    evidence.sort_by(|a, b| b.points.abs().total_cmp(&a.points.abs()));
-    for piece in evidence.into_iter().take(EVIDENCE_SHOWN) {
+    for piece in evidence {
         let class = if piece.points < 0.0 { "down" } else { "up" };
         let text = piece.text.as_deref().map(|t| format!(" “{}”", escaped(t))).unwrap_or_default();
         let _ = write!(
@@ -286,6 +288,29 @@ fn card(mistake: &Mistake) -> String {
     out
 }
 
+/// The text with the places marked that the evidence points to. A span that does not fit the text, which
+/// may be only the beginning of the body, is passed over.
+fn marked(text: &str, evidence: &[&Evidence]) -> String {
+    let mut spans: Vec<(usize, usize)> = evidence
+        .iter()
+        .filter_map(|piece| piece.span)
+        .map(|(start, end)| (start as usize, end as usize))
+        .filter(|(start, end)| text.get(*start..*end).is_some_and(|part| !part.is_empty()))
+        .collect();
+    spans.sort_unstable();
+    let mut out = String::new();
+    let mut shown = 0;
+    for (start, end) in spans {
+        let start = start.max(shown);
+        if start < end {
+            out.push_str(&escaped(&text[shown..start]));
+            let _ = write!(out, "<mark>{}</mark>", escaped(&text[start..end]));
+            shown = end;
+        }
+    }
+    out + &escaped(&text[shown..])
+}
+
 fn ratio(value: Option<f64>) -> String {
     value.map_or_else(|| "n/a".into(), |v| format!("{v:.3}"))
 }
@@ -297,6 +322,8 @@ fn percent(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cynic_proto::model::Dimension;
+
     use crate::evaluation::tests::judged;
     use crate::evaluation::{Collector, Failure};
 
@@ -316,6 +343,21 @@ mod tests {
         let page = collector.finish().render_html();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains('\u{202e}'));
         assert!(page.contains("&lt;script&gt;alert(1)"));
+    }
+
+    #[test]
+    fn marks_merge_and_never_cut_a_character() {
+        let at = |span| Evidence {
+            dimension: Dimension::Candor,
+            code: String::new(),
+            points: 1.0,
+            span: Some(span),
+            text: None,
+        };
+        let evidence = [at((0, 2)), at((1, 4)), at((1, 1)), at((7, 8)), at((6, 600)), at((9, 3))];
+        let text = "a<bcd \u{1f415}";
+        let out = marked(text, &evidence.iter().collect::<Vec<_>>());
+        assert_eq!(out, "<mark>a&lt;</mark><mark>bc</mark>d \u{1f415}");
     }
 
     #[test]

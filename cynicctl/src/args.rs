@@ -45,6 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Judge files, directories or standard input
     Judge(Box<JudgeArgs>),
+    /// Measure the judge against labelled items
+    Eval(EvalArgs),
     /// Ask whether the daemon is there and ready
     Ping(PingArgs),
     /// Show the daemon's figures
@@ -140,6 +142,20 @@ pub enum LaneArg {
     Interactive,
     /// One of many
     Bulk,
+}
+
+/// What to measure the judge with.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Labelled JSON lines: items with "label" 1 (good) or 0 (bad), or pairs "a1", "a2", "better"
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with the figures and pictures of them
+    #[arg(long, value_name = "PAGE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
 }
 
 /// How to ask.

@@ -5,7 +5,9 @@
 
 pub mod args;
 mod daemon;
+mod evaluate;
 pub mod exit;
+pub mod flight;
 mod generate;
 pub mod input;
 pub mod judge;
@@ -65,6 +67,7 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
     let exit = runtime.block_on(async {
         match command {
             Command::Judge(args) => judge::run(socket, judge::Plan::resolve(*args)?).await,
+            Command::Eval(args) => evaluate::run(socket, args).await,
             Command::Ping(args) => daemon::ping(socket, args.deep).await,
             Command::Stats(args) => daemon::stats(socket, &args).await,
             Command::Drain => daemon::drain(socket).await,

@@ -159,7 +159,7 @@ fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
         value /= step;
         unit += 1;
     }
-    if unit == 0 || value >= 99.95 {
+    if unit == 0 || value >= 9.95 {
         format!("{value:.0} {}", units[unit])
     } else {
         format!("{value:.1} {}", units[unit])

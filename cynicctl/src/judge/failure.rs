@@ -11,6 +11,9 @@ use crate::view::judged::Failure;
 /// Longest own id that is shown of an item that failed, as of one that was judged.
 const ID_BYTES_MAX: usize = cynic_proto::limits::ITEM_ID_BYTES_MAX;
 
+/// The cause that an unknown profile has.
+pub(super) const UNKNOWN_PROFILE: &str = "unknown_profile";
+
 /// An input that never became a task.
 pub(super) fn of_problem(problem: Problem) -> Failure {
     let (kind, cause) = match problem.kind {
@@ -59,7 +62,7 @@ const fn item_error_name(kind: ItemErrorKind) -> &'static str {
         ItemErrorKind::WrongType => "wrong_type",
         ItemErrorKind::Empty => "empty",
         ItemErrorKind::TooLarge => "too_large",
-        ItemErrorKind::UnknownProfile => "unknown_profile",
+        ItemErrorKind::UnknownProfile => UNKNOWN_PROFILE,
     }
 }
 

@@ -1,7 +1,6 @@
-//! `cynicctl judge`: inputs become tasks, a bounded window of which is in flight; answers are shown in
-//! input order.
+//! `cynicctl judge`: inputs become tasks, answers are shown in input order.
 //!
-//! Owns the window and what ends a run. Reading has its own thread, the connection its own task.
+//! Owns what ends a run. Never holds more than the window's bounds.
 
 mod failure;
 mod plan;
@@ -9,40 +8,21 @@ mod printer;
 mod progress;
 mod retry;
 
-use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use anyhow::Context as _;
-use bytes::Bytes;
 use cynic_proto::client::{self, Client, ClientError, Options};
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::Hint;
 use cynic_proto::message::{Judge, Lane};
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinError, JoinHandle};
 
 pub use plan::Plan;
 
 use crate::exit::{Exit, UsageError};
+use crate::flight::{Feed, Room, Window, feed};
 use crate::input::{self, Event, Item};
 use crate::view::judged::{Outcome, Row};
 use printer::Printer;
-
-/// Tasks asked for and not yet shown: enough to keep every worker of a large host busy while one slow item
-/// holds back the row that is next.
-const WINDOW_TASKS_MAX: usize = 256;
-
-/// Bytes of items read and not yet answered: two of the largest items, or the whole window of usual ones.
-const WINDOW_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// What the smallest item counts for in the window, so that its bookkeeping is bounded too.
-const ITEM_BYTES_MIN: usize = 1024;
-
-/// Events that the reader may be ahead: a few, since the window is what keeps the workers busy.
-const EVENTS_MAX: usize = 32;
+pub(crate) use retry::judge as ask_patiently;
 
 /// Judges what the plan says.
 ///
@@ -51,181 +31,127 @@ const EVENTS_MAX: usize = 32;
 /// counted, not errors.
 pub async fn run(socket: PathBuf, plan: Plan) -> anyhow::Result<Exit> {
     let client = Client::connect(Options::new(socket)).await?;
-    let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (sources, reading) = (plan.sources.clone(), plan.reading);
-    let room = Arc::new(Semaphore::new(WINDOW_BYTES_MAX));
-    let runtime = Handle::current();
-    // Detached on purpose: it may sit in a read of standard input that never returns.
-    std::thread::Builder::new()
-        .name("reader".to_owned())
-        .spawn(move || {
-            // The end of reading and a window that is gone are the same to the reader.
-            let _ = input::read_all(&sources, reading, &mut |event| {
-                forward(event, &runtime, &room, &events)
-            });
-        })
-        .context("could not start the thread that reads the input")?;
-    Run { client, printer: Printer::new(&plan), plan, window: VecDeque::new() }.drive(inbox).await
+    let events = feed(move |hand_over| {
+        // The end of the input and the end of the interest in it are the same here.
+        let _ = input::read_all(&sources, reading, &mut |event| {
+            let bytes = match &event {
+                Event::Item(item) => item.bytes.len(),
+                _ => 0,
+            };
+            hand_over(event, bytes)
+        });
+    })?;
+    Run { client, printer: Printer::new(&plan), plan, window: Window::new() }.drive(events).await
 }
 
-/// Hands an event over once there is room for its bytes.
-fn forward(
-    event: Event,
-    runtime: &Handle,
-    room: &Arc<Semaphore>,
-    events: &mpsc::Sender<Read>,
-) -> ControlFlow<()> {
-    let bytes = match &event {
-        Event::Item(item) => item.bytes.len().clamp(ITEM_BYTES_MIN, WINDOW_BYTES_MAX),
-        _ => ITEM_BYTES_MIN,
-    };
-    let Ok(permit) = runtime.block_on(Arc::clone(room).acquire_many_owned(bytes as u32)) else {
-        return ControlFlow::Break(());
-    };
-    match events.blocking_send(Read { event, permit }) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    }
-}
-
-/// An event and the room that it takes until its row is shown.
-struct Read {
-    event: Event,
-    permit: OwnedSemaphorePermit,
-}
-
-/// A row to be, in input order.
-enum Place {
-    Asked { label: String, item: Bytes, answer: Answer },
-    Known(Row),
+/// What stands at one place of the output.
+enum Shown {
+    Row {
+        row: Row,
+        bytes: usize,
+    },
     Note(String),
-}
-
-enum Answer {
-    Awaited(JoinHandle<Result<Outcome, ClientError>>),
-    Here(Result<Result<Outcome, ClientError>, JoinError>),
-}
-
-struct Waiting {
-    place: Place,
-    /// Gives the room back when the row is shown.
-    _permit: OwnedSemaphorePermit,
+    /// The daemon could not be asked: nothing that follows can be shown.
+    Broken(ClientError),
 }
 
 struct Run {
     client: Client,
     plan: Plan,
     printer: Printer,
-    window: VecDeque<Waiting>,
+    window: Window<(Shown, Room)>,
 }
 
 impl Run {
-    async fn drive(mut self, mut inbox: mpsc::Receiver<Read>) -> anyhow::Result<Exit> {
+    async fn drive(mut self, mut events: Feed<Event>) -> anyhow::Result<Exit> {
         let interrupt = tokio::signal::ctrl_c();
         tokio::pin!(interrupt);
         let mut reading = true;
         loop {
-            self.show_ready()?;
+            while let Some(answer) = self.window.take() {
+                self.show(answer?.0)?;
+            }
+            self.printer.flush()?;
             if !reading && self.window.is_empty() {
                 break;
             }
             tokio::select! {
                 biased;
                 _ = &mut interrupt => return self.interrupted(),
-                read = inbox.recv(), if reading && self.window.len() < WINDOW_TASKS_MAX => {
-                    match read {
-                        Some(read) => self.take(read),
-                        None => reading = false,
-                    }
-                }
-                () = front_ready(&mut self.window) => {}
+                () = self.window.ready(), if !self.window.is_empty() => {}
+                event = events.recv(), if reading && self.window.has_room() => match event {
+                    Some((event, room)) => self.take(event, room),
+                    None => reading = false,
+                },
             }
         }
         self.printer.finish()?;
         Ok(self.exit())
     }
 
-    fn take(&mut self, Read { event, permit }: Read) {
-        let place = match event {
-            Event::Item(item) => self.ask(item),
-            Event::Problem(problem) => Place::Known(Row {
-                label: problem.label.clone(),
-                outcome: Outcome::Failed(failure::of_problem(problem)),
-            }),
-            Event::Note(note) => Place::Note(note),
+    fn take(&mut self, event: Event, room: Room) {
+        let shown = match event {
+            Event::Item(item) => return self.ask(item, room),
             Event::Total(bytes) => return self.printer.expect(bytes),
+            Event::Note(note) => Shown::Note(note),
+            Event::Problem(problem) => {
+                let label = problem.label.clone();
+                let outcome = Outcome::Failed(failure::of_problem(problem));
+                Shown::Row { row: Row { label, outcome }, bytes: 0 }
+            }
         };
-        self.window.push_back(Waiting { place, _permit: permit });
+        self.window.known((shown, room));
     }
 
-    fn ask(&self, item: Item) -> Place {
-        let request = Judge {
+    fn ask(&mut self, item: Item, room: Room) {
+        let request = self.request(&item);
+        let (client, patience) = (self.client.clone(), self.plan.patience());
+        self.window.ask(async move {
+            let Item { label, bytes: item, .. } = item;
+            let answer = retry::judge(&client, request, item.clone(), patience).await;
+            let shown = match outcome(answer, &item) {
+                Ok(outcome) => Shown::Row { row: Row { label, outcome }, bytes: item.len() },
+                Err(error) => Shown::Broken(error),
+            };
+            (shown, room)
+        });
+    }
+
+    fn request(&self, item: &Item) -> Judge {
+        let usual = if item.bulk { Lane::Bulk } else { Lane::Interactive };
+        Judge {
             task: TaskId::new(),
             retry: false,
-            lane: self.plan.lane.unwrap_or(if item.bulk { Lane::Bulk } else { Lane::Interactive }),
+            lane: self.plan.lane.unwrap_or(usual),
             ack: self.plan.ack,
             deadline_ms: self.plan.deadline.map(plan::millis),
             hint: Hint {
                 form: item.form,
                 item_type: self.plan.item_type.clone(),
-                name: item.name,
+                name: item.name.clone(),
                 profile: self.plan.profile.clone(),
             },
-        };
-        let (client, bytes) = (self.client.clone(), item.bytes.clone());
-        let patience = self.plan.patience();
-        let answer = tokio::spawn(async move {
-            Ok(match retry::judge(&client, request, bytes, patience).await? {
-                client::Outcome::Judged(answer) => Outcome::Judged(answer),
-                client::Outcome::Echoed(task) => Outcome::Echoed(task),
-                client::Outcome::Failed { task, error } => {
-                    Outcome::Failed(failure::of_task(task, &error))
-                }
-            })
-        });
-        Place::Asked { label: item.label, item: item.bytes, answer: Answer::Awaited(answer) }
-    }
-
-    /// Shows all rows at the front that are ready, then lets them be seen.
-    fn show_ready(&mut self) -> anyhow::Result<()> {
-        while self.window.front().is_some_and(|waiting| waiting.place.is_ready()) {
-            let Some(Waiting { place, .. }) = self.window.pop_front() else { break };
-            match place {
-                Place::Known(row) => self.printer.row(&row, 0)?,
-                Place::Note(note) => self.printer.note(&note)?,
-                Place::Asked { label, item, answer: Answer::Here(outcome) } => {
-                    let outcome = outcome.context("a request ended without an answer")?;
-                    let row = Row { label, outcome: self.settle(outcome, &item)? };
-                    self.printer.row(&row, item.len())?;
-                }
-                Place::Asked { answer: Answer::Awaited(_), .. } => {}
-            }
         }
-        self.printer.flush()
     }
 
-    /// Tells what fails one item from what fails the run.
-    fn settle(
-        &mut self,
-        outcome: Result<Outcome, ClientError>,
-        item: &[u8],
-    ) -> anyhow::Result<Outcome> {
-        let mut failure = match outcome {
-            Ok(Outcome::Failed(failure)) => failure,
-            Ok(outcome) => return Ok(outcome),
-            Err(ClientError::Frame(error)) => failure::of_frame(&error),
-            Err(error) => {
+    fn show(&mut self, shown: Shown) -> anyhow::Result<()> {
+        match shown {
+            Shown::Note(note) => self.printer.note(&note),
+            Shown::Broken(error) => {
                 self.printer.finish()?;
-                return Err(error.into());
+                Err(error.into())
             }
-        };
-        if self.plan.profile.is_some() && failure.cause.as_deref() == Some("unknown_profile") {
-            // It is the same for all that follow: the command line is wrong, not the item.
-            self.printer.finish()?;
-            return Err(UsageError(failure.message).into());
+            Shown::Row { row: Row { outcome: Outcome::Failed(failure), .. }, .. }
+                if self.plan.profile.is_some()
+                    && failure.cause.as_deref() == Some(failure::UNKNOWN_PROFILE) =>
+            {
+                // It is the same for all that follow: the command line is wrong, not the item.
+                self.printer.finish()?;
+                Err(UsageError(failure.message).into())
+            }
+            Shown::Row { row, bytes } => self.printer.row(&row, bytes),
         }
-        failure.item_id = failure::item_id(item);
-        Ok(Outcome::Failed(failure))
     }
 
     fn interrupted(mut self) -> anyhow::Result<Exit> {
@@ -243,21 +169,18 @@ impl Run {
     }
 }
 
-impl Place {
-    fn is_ready(&self) -> bool {
-        !matches!(self, Place::Asked { answer: Answer::Awaited(_), .. })
-    }
-}
-
-/// Waits until the row at the front can be shown. Cancel safe.
-async fn front_ready(window: &mut VecDeque<Waiting>) {
-    match window.front_mut() {
-        Some(Waiting { place: Place::Asked { answer, .. }, .. }) => {
-            if let Answer::Awaited(handle) = answer {
-                *answer = Answer::Here(handle.await);
-            }
-        }
-        Some(_) => {}
-        None => std::future::pending().await,
-    }
+/// Tells what fails one item from what fails the run.
+fn outcome(
+    answer: Result<client::Outcome, ClientError>,
+    item: &[u8],
+) -> Result<Outcome, ClientError> {
+    let mut failure = match answer {
+        Ok(client::Outcome::Judged(answer)) => return Ok(Outcome::Judged(answer)),
+        Ok(client::Outcome::Echoed(task)) => return Ok(Outcome::Echoed(task)),
+        Ok(client::Outcome::Failed { task, error }) => failure::of_task(task, &error),
+        Err(ClientError::Frame(error)) => failure::of_frame(&error),
+        Err(error) => return Err(error),
+    };
+    failure.item_id = failure::item_id(item);
+    Ok(Outcome::Failed(failure))
 }

@@ -17,7 +17,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Asks until there is an answer other than "not now" or patience is at its end.
-pub(super) async fn judge(
+pub(crate) async fn judge(
     client: &Client,
     mut request: Judge,
     item: Bytes,

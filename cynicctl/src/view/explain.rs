@@ -153,27 +153,33 @@ fn evidence_list(
     out.push('\n');
     for influence in list.iter().take(most) {
         let (sign, colour) = signed(influence.effect);
-        let moved: Vec<&str> = influence.dimensions.iter().take(3).map(|d| d.name()).collect();
+        let moved: Vec<String> =
+            influence.dimensions.iter().take(3).map(|(d, points)| moved(*d, *points)).collect();
         let more = influence.dimensions.len().saturating_sub(moved.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let _ = writeln!(
             out,
             "  {} {}  {}",
-            paint(colour, &format!("{sign}{:<4.1}", influence.effect.abs())),
+            paint(colour, &sign.to_string()),
             squeezed(influence.code),
             paint(FAINT, &format!("{}{more}", moved.join(", "))),
         );
         if let Some(text) = influence.text.map(squeezed).filter(|text| !text.is_empty()) {
             let text = clip(&text, QUOTE_COLUMNS);
             let text = if influence.quoted { format!("“{text}”") } else { text };
-            paragraph(out, &text, columns, "        ", "        ");
+            paragraph(out, &text, columns, "    ", "    ");
         }
     }
     if list.len() > most {
-        let _ =
-            writeln!(out, "        {}", paint(FAINT, &format!("and {} more", list.len() - most)));
+        let _ = writeln!(out, "    {}", paint(FAINT, &format!("and {} more", list.len() - most)));
     }
     out.push('\n');
+}
+
+/// `SACRIFICE −45`.
+fn moved(dimension: Dimension, points: f32) -> String {
+    let (sign, _) = signed(f64::from(points));
+    format!("{dimension} {sign}{:.0}", points.abs())
 }
 
 /// The dimensions whose mending would raise Q most.

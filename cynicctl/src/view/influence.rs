@@ -21,8 +21,8 @@ pub struct Influence<'a> {
     pub text: Option<&'a str>,
     /// About how many points of Q it is worth; negative is down.
     pub effect: f64,
-    /// The dimensions that it moved, most moved first.
-    pub dimensions: Vec<Dimension>,
+    /// The dimensions that it moved and by how many of their points, most moved first.
+    pub dimensions: Vec<(Dimension, f32)>,
     /// Whether it points to a place in the item, so that its text is a quotation.
     pub quoted: bool,
 }
@@ -62,8 +62,9 @@ pub fn ranked<'a>(judgment: &Judgment, details: &'a Details) -> Vec<Influence<'a
         let influence = &mut merged[place];
         influence.effect += effect;
         influence.quoted |= evidence.span.is_some();
-        if !influence.dimensions.contains(&evidence.dimension) {
-            influence.dimensions.push(evidence.dimension);
+        match influence.dimensions.iter_mut().find(|(d, _)| *d == evidence.dimension) {
+            Some((_, points)) => *points += evidence.points,
+            None => influence.dimensions.push((evidence.dimension, evidence.points)),
         }
     }
     merged.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));

@@ -61,13 +61,13 @@ pub struct Judgments {
 /// Widest and narrowest that the first column gets.
 const ITEM_WIDTH: std::ops::RangeInclusive<usize> = 16..=40;
 
-/// `✗ error` and the longest verdict.
+/// The heading is wider than any verdict.
 const VERDICT_WIDTH: usize = 7;
 
 impl Judgments {
     /// A layout for that many terminal columns.
     pub fn new(columns: usize) -> Judgments {
-        let item = (columns * 3 / 10).clamp(*ITEM_WIDTH.start(), *ITEM_WIDTH.end());
+        let item = item_width(columns);
         let mut fields = vec![
             Column { title: "ITEM", align: Align::Path, width: item },
             Column::left("VERDICT").at_least(VERDICT_WIDTH),
@@ -118,8 +118,7 @@ impl Judgments {
     fn failed(&self, label: &str, failure: &Failure) -> String {
         let head = self.table.line(&[row_name(label), Cell::new("error", BAD)]);
         // The message stands under the columns that an error leaves empty.
-        let indent = self.columns * 3 / 10;
-        let indent = indent.clamp(*ITEM_WIDTH.start(), *ITEM_WIDTH.end()) + VERDICT_WIDTH + 4;
+        let indent = item_width(self.columns) + VERDICT_WIDTH + 4;
         let lines = wrap(&squeezed(&failure.message), self.columns.saturating_sub(indent));
         let mut out = head;
         for (n, line) in lines.iter().enumerate() {
@@ -129,6 +128,10 @@ impl Judgments {
         }
         out + "\n"
     }
+}
+
+fn item_width(columns: usize) -> usize {
+    (columns / 4).clamp(*ITEM_WIDTH.start(), *ITEM_WIDTH.end())
 }
 
 fn row_name(label: &str) -> Cell {

@@ -8,3 +8,6 @@ pub mod judged;
 pub mod stats;
 pub mod style;
 pub mod table;
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use super::table::{Cell, Column, Table};
 use crate::text::{bytes, elapsed, grouped, micros, printable, width};
 
 /// Column at which values begin: behind the longest name.
-const NAME_WIDTH: usize = 22;
+const NAME_WIDTH: usize = 26;
 
 /// Everything, for that many terminal columns.
 pub fn text(stats: &Stats, columns: usize) -> String {
@@ -114,7 +114,7 @@ fn workers(out: &mut String, stats: &Stats, columns: usize) {
                 if worker.pid == 0 { "-".into() } else { worker.pid.to_string().into() },
                 doing,
                 grouped(worker.tasks).into(),
-                bytes(worker.memory_bytes).into(),
+                if worker.pid == 0 { "-".into() } else { bytes(worker.memory_bytes).into() },
                 printable(&worker.sandbox).into(),
                 printable(&worker.doing).into(),
             ]
@@ -199,7 +199,7 @@ fn rest(out: &mut String, stats: &Stats, columns: usize) {
     }
     figure(out, "flush_latency", &latency(&recorder.flush_latency));
     let trips = format!("{:.2}", recorder.round_trips_per_judgment);
-    figure(out, "round_trips_per_judgment", &format!("  {trips}"));
+    figure(out, "round_trips_per_judgment", &trips);
 
     let clients = &stats.clients;
     title(out, "Clients");

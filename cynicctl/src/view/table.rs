@@ -114,7 +114,9 @@ impl Table {
     pub fn line(&self, cells: &[Cell]) -> String {
         let mut out = String::new();
         let mut blanks = 0;
-        for (column, cell) in self.columns.iter().zip(cells) {
+        let filled =
+            cells.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
+        for (column, cell) in self.columns.iter().zip(&cells[..filled]) {
             let text = match column.align {
                 Align::Path => clip_middle(&cell.text, column.width),
                 Align::Left | Align::Right => clip(&cell.text, column.width),

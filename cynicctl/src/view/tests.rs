@@ -1,0 +1,249 @@
+//! What people see, as snapshots: one judgment of each kind, hostile text in every place that takes any.
+
+use cynic_proto::client::Answer;
+use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::judgment::{Details, Evidence, Fallback, FallbackReason, Judgment};
+use cynic_proto::message::{Ack, Judged, Timings};
+use cynic_proto::model::{AXIOMS, DIMENSIONS, Dimension, Domain, Verdict};
+use cynic_proto::stats::{LatencyStats, StageStats, Stats, WorkerStats};
+use insta::assert_snapshot;
+
+use super::judged::{Failure, Judgments, Outcome, Row, Tally};
+use super::{explain, json, stats};
+
+const TASK: TaskId = TaskId(0x0191_23ab_4567_7abc_8def_0123_4567_89ab);
+
+fn evidence(
+    dimension: Dimension,
+    code: &str,
+    points: f32,
+    span: Option<(u64, u64)>,
+    text: &str,
+) -> Evidence {
+    let text = (!text.is_empty()).then(|| text.to_owned());
+    Evidence { dimension, code: code.to_owned(), points, span, text }
+}
+
+fn answer(q_score: f32, axioms: [f32; AXIOMS], details: Details) -> Answer {
+    let mut dimensions = [60.0; DIMENSIONS];
+    let mut fallbacks = 0;
+    for evidence in &details.evidence {
+        dimensions[evidence.dimension as usize] += evidence.points;
+    }
+    for fallback in &details.fallbacks {
+        dimensions[fallback.dimension as usize] = 50.0;
+        fallbacks |= 1 << fallback.dimension as u64;
+    }
+    let judgment = Judgment {
+        q_score,
+        verdict: Verdict::of(q_score),
+        confidence: 0.5,
+        domain: Domain::Social,
+        axioms,
+        dimensions,
+        fallbacks,
+        partial: false,
+        final_score: None,
+        body_bytes: 10,
+        body_sha256: [0; 32],
+        judge_version: 1,
+    };
+    let worker = WorkerId { slot: 0, generation: 1 };
+    let timings = Timings { queued_us: 12, running_us: 345, stages_us: [20, 200, 5, 1] };
+    let judged =
+        Judged { task: TASK, judgment, reached: Ack::Judged, attempts: 1, worker, timings };
+    Answer { judged, details }
+}
+
+fn phishing() -> Row {
+    let details = Details {
+        item_id: None,
+        evidence: vec![
+            evidence(
+                Dimension::Sacrifice,
+                "asks.secret",
+                -45.0,
+                Some((3, 9)),
+                "your online banking password and PIN",
+            ),
+            evidence(
+                Dimension::Vigilance,
+                "asks.secret",
+                -12.0,
+                Some((3, 9)),
+                "your online banking password and PIN",
+            ),
+            evidence(
+                Dimension::Provenance,
+                "link.shortened",
+                -30.0,
+                Some((1, 2)),
+                "http://bit.ly/\u{1b}[31m\u{202e}x",
+            ),
+            evidence(Dimension::Kenosis, "urgency", -15.0, None, "presses for action within hours"),
+            evidence(Dimension::Precision, "figures", 4.0, None, ""),
+        ],
+        fallbacks: vec![Fallback {
+            dimension: Dimension::Relevance,
+            reason: FallbackReason::Failed("no model\u{7}".to_owned()),
+        }],
+        unchecked: vec!["the sender's signature: no key is configured".to_owned()],
+        summary: String::new(),
+    };
+    let answer = answer(21.4, [20.0, 45.5, 12.1, 33.0, 18.2], details);
+    Row { label: "mail/phishing.eml".to_owned(), outcome: Outcome::Judged(Box::new(answer)) }
+}
+
+fn letter() -> Row {
+    let details = Details {
+        item_id: Some("letter-7".to_owned()),
+        evidence: vec![
+            evidence(Dimension::Precision, "figures", 20.0, Some((0, 4)), "3,480 euros"),
+            evidence(Dimension::Candor, "limits.stated", 10.0, None, "says what it does not know"),
+            evidence(Dimension::Structure, "list.uneven", -6.0, None, ""),
+        ],
+        ..Details::default()
+    };
+    let answer = answer(71.0, [70.0, 82.5, 64.0, 66.0, 73.2], details);
+    Row { label: "letters.jsonl:7".to_owned(), outcome: Outcome::Judged(Box::new(answer)) }
+}
+
+fn broken() -> Row {
+    let failure = Failure {
+        item_id: None,
+        task: Some(TASK),
+        kind: "invalid_item",
+        message:
+            "broken JSON at line 3 column 14: expected `,` or `}`; check the item with a JSON \
+                  tool, or give the text itself with --type text"
+                .to_owned(),
+        cause: Some("invalid_json".to_owned()),
+    };
+    Row {
+        label: "a/long/path/\u{1b}]0;title/broken.json".to_owned(),
+        outcome: Outcome::Failed(failure),
+    }
+}
+
+fn strip(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+fn table(columns: usize) -> String {
+    let table = Judgments::new(columns);
+    let mut tally = Tally::default();
+    let mut out = table.header();
+    for row in [phishing(), letter(), broken()] {
+        tally.count(&row.outcome);
+        out += &table.row(&row);
+    }
+    strip(&(out + "\n" + &tally.line()))
+}
+
+#[test]
+fn the_table_fits_80_columns() {
+    let table = table(80);
+    for line in table.lines() {
+        assert!(crate::text::width(line) <= 80, "{line}");
+    }
+    assert_snapshot!(table);
+}
+
+#[test]
+fn the_table_uses_the_width_that_is_there() {
+    assert_snapshot!(table(120));
+}
+
+#[test]
+fn a_note_reads_like_a_reviewers() {
+    let notes: Vec<String> =
+        [phishing(), letter(), broken()].iter().map(|row| strip(&explain::note(row, 80))).collect();
+    assert_snapshot!(notes.join("\n----\n"));
+}
+
+#[test]
+fn json_keeps_its_shape() {
+    let mut shown = Vec::new();
+    for row in [phishing(), broken()] {
+        let line = json::line(&row).expect("JSON");
+        let (end, text) = line.split_last().expect("not empty");
+        assert_eq!(*end, b'\n');
+        assert!(!text.iter().any(u8::is_ascii_control));
+        let mut value: serde_json::Value = serde_json::from_slice(text).expect("JSON again");
+        if let Some(dimensions) = value["dimensions"].as_object_mut() {
+            assert_eq!(dimensions.len(), DIMENSIONS);
+            dimensions.retain(|_, d| d["evidence"] != serde_json::json!([]) || d["score"] == 50.0);
+        }
+        shown.push(serde_json::to_string_pretty(&value).expect("JSON"));
+    }
+    assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn json_keeps_the_order_of_its_keys() {
+    let line = String::from_utf8(json::line(&phishing()).expect("JSON")).expect("UTF-8");
+    let keys = [
+        "id",
+        "task_id",
+        "q_score",
+        "verdict",
+        "confidence",
+        "coverage",
+        "domain",
+        "axioms",
+        "dimensions",
+        "weaknesses",
+        "stored",
+        "timings_us",
+    ];
+    let places = keys.map(|key| line.find(&format!("\"{key}\":")).expect(key));
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn json_hides_nothing_from_a_terminal() {
+    let line = String::from_utf8(json::line(&phishing()).expect("JSON")).expect("UTF-8");
+    assert!(line.contains(r"http://bit.ly/\u001b[31m\u202ex"), "{line}");
+    assert!(!line.trim_end().chars().any(crate::text::acts_on_terminal));
+}
+
+#[test]
+fn figures_are_shown_by_name() {
+    let mut figures = Stats {
+        build: "cynic/0.1.0".to_owned(),
+        pid: 4242,
+        uptime_s: 7265,
+        ready: true,
+        ..Stats::default()
+    };
+    figures.pool.tasks_processed = 12_345;
+    figures.pool.pool_size = 2;
+    figures.pool.queue_bytes_max = 123_456;
+    figures.pool.deaths.insert("signal".to_owned(), 2);
+    figures.pool.retries = 2;
+    figures.verdicts.insert("BARK".to_owned(), 3);
+    figures.verdicts.insert("WAG".to_owned(), 1200);
+    figures.latency =
+        LatencyStats { count: 9, mean_us: 300.0, p50_us: 280, p99_us: 1900, max_us: 20_000 };
+    figures.workers = vec![
+        WorkerStats {
+            slot: 0,
+            generation: 1,
+            pid: 4250,
+            state: "idle".to_owned(),
+            tasks: 12_000,
+            memory_bytes: 9 << 20,
+            sandbox: "required: all layers".to_owned(),
+            doing: String::new(),
+        },
+        WorkerStats { slot: 1, generation: 3, state: "down".to_owned(), ..WorkerStats::default() },
+    ];
+    figures.stages = vec![StageStats {
+        name: "parse".to_owned(),
+        done: 12_345,
+        budget_us: 50_000,
+        ..StageStats::default()
+    }];
+    figures.recorder.store = "sqlite".to_owned();
+    assert_snapshot!(strip(&stats::text(&figures, 80)));
+}

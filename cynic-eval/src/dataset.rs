@@ -484,6 +484,14 @@ mod tests {
     }
 
     #[test]
+    fn a_line_without_end_is_not_read_to_its_end() {
+        let endless = std::io::Read::take(std::io::repeat(b'x'), LINE_BYTES_MAX as u64 + 9);
+        let all: Vec<_> = records(std::io::BufReader::new(endless), "f").collect();
+        let [Err(error)] = &all[..] else { panic!("one error, got {}", all.len()) };
+        assert_eq!(error.to_string(), "f:1: longer than 67108864 bytes; is a line end missing?");
+    }
+
+    #[test]
     fn a_reader_that_fails_ends_the_reading() {
         struct Broken;
         impl std::io::Read for Broken {

@@ -5,15 +5,17 @@ set -eu
 action=$1 built=$2 root=$3$4
 
 bin=$root/bin
+libexec=$root/libexec/cynic
 man=$root/share/man/man1
 bash=$root/share/bash-completion/completions
 zsh=$root/share/zsh/site-functions
 fish=$root/share/fish/vendor_completions.d
 
 if [ "$action" = uninstall ]; then
-    rm -fv "$bin/cynicd" "$bin/cynicctl" "$bin/cynic-worker" \
+    rm -fv "$bin/cynicd" "$bin/cynicctl" "$libexec/cynic-worker" \
         "$man/cynicctl.1" "$man"/cynicctl-*.1 \
         "$bash/cynicctl" "$zsh/_cynicctl" "$fish/cynicctl.fish"
+    rmdir "$libexec" 2>/dev/null || true
     exit
 fi
 
@@ -23,8 +25,9 @@ for program in cynicd cynicctl cynic-worker; do
         exit 1
     fi
 done
-install -d "$bin" "$man" "$bash" "$zsh" "$fish"
-install -m 755 "$built/cynicd" "$built/cynicctl" "$built/cynic-worker" "$bin"
+install -d "$bin" "$libexec" "$man" "$bash" "$zsh" "$fish"
+install -m 755 "$built/cynicd" "$built/cynicctl" "$bin"
+install -m 755 "$built/cynic-worker" "$libexec"
 "$built/cynicctl" man --dir "$man"
 chmod 644 "$man"/cynicctl*.1
 # Written in place of, not into, a file that may be a link.

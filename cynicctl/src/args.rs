@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use cynic_proto::history::Cursor;
+use cynic_proto::ids::TaskId;
+use cynic_proto::model::{Dimension, Domain};
 
 use crate::exit::Exit;
 
@@ -176,6 +179,125 @@ pub struct StatsArgs {
     #[arg(long)]
     pub watch: bool,
 }
+
+/// Which records to show, and how.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that the user types")]
+#[command(after_help = HISTORY_HELP)]
+pub struct HistoryArgs {
+    /// From this time on: `1h`, `2d` (ago), `2026-04-14`, `2026-04-14T09:00`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// One of these verdicts: howl, wag, growl, bark
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "VERDICT")]
+    pub verdict: Vec<VerdictArg>,
+    /// Judged as this: social, prompt, shell, code, prose, general
+    #[arg(long, value_parser = domain)]
+    pub domain: Option<Domain>,
+    /// With at least this Q
+    #[arg(long, value_name = "Q", value_parser = score)]
+    pub q_min: Option<f32>,
+    /// With at most this Q
+    #[arg(long, value_name = "Q", value_parser = score)]
+    pub q_max: Option<f32>,
+    /// With a dimension below a score
+    #[arg(long, value_name = "DIMENSION=SCORE", value_parser = bound)]
+    pub below: Vec<(Dimension, f32)>,
+    /// With a dimension above a score
+    #[arg(long, value_name = "DIMENSION=SCORE", value_parser = bound)]
+    pub above: Vec<(Dimension, f32)>,
+    /// With this id of the item's own
+    #[arg(long, value_name = "ID")]
+    pub item: Option<String>,
+    /// Asked for by this user id
+    #[arg(long)]
+    pub uid: Option<u32>,
+    /// Failures only
+    #[arg(long)]
+    pub failures: bool,
+    /// Failures whose message contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub error: Option<String>,
+    /// At most this many records
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// The oldest first
+    #[arg(long)]
+    pub oldest_first: bool,
+    /// Go on where the listing before ended
+    #[arg(long, value_parser = cursor)]
+    pub cursor: Option<Cursor>,
+    /// Print one JSON object a line
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print comma-separated values with a line of names
+    #[arg(long)]
+    pub csv: bool,
+}
+
+const HISTORY_HELP: &str = "\
+Examples:
+  cynicctl history --since 1h --verdict bark,growl
+  cynicctl history --below INTEGRITY=40 --domain prompt --json
+  cynicctl history --failures --since 2026-04-14";
+
+/// A verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names are the model's")]
+pub enum VerdictArg {
+    Howl,
+    Wag,
+    Growl,
+    Bark,
+}
+
+/// Which record to show, and how.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The task's id, as `history` and `judge --json` give it
+    #[arg(value_name = "ID", value_parser = task_id)]
+    pub task: TaskId,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn task_id(text: &str) -> Result<TaskId, String> {
+    text.parse().map_err(|e: cynic_proto::ids::ParseTaskIdError| e.to_string())
+}
+
+fn domain(text: &str) -> Result<Domain, String> {
+    let named = Domain::ALL.into_iter().find(|domain| domain.name().eq_ignore_ascii_case(text));
+    named.ok_or_else(|| format!("expected one of {}", Domain::ALL.map(Domain::name).join(", ")))
+}
+
+fn score(text: &str) -> Result<f32, String> {
+    let score = text.parse().ok().filter(|score| (0.0..=100.0).contains(score));
+    score.ok_or_else(|| "expected a score from 0 to 100".to_owned())
+}
+
+fn bound(text: &str) -> Result<(Dimension, f32), String> {
+    let form = || "expected a dimension and a score, such as INTEGRITY=40".to_owned();
+    let (name, limit) = text.split_once('=').ok_or_else(form)?;
+    let dimension = Dimension::from_name(name)
+        .ok_or_else(|| format!("there is no dimension {name:?}; {}", form()))?;
+    Ok((dimension, score(limit)?))
+}
+
+/// `12:3`, `12:` or `:3`, as the end of a listing gives it.
+fn cursor(text: &str) -> Result<Cursor, String> {
+    let place = |text: &str| match text {
+        "" => Ok(None),
+        digits => digits.parse().map(Some).map_err(|_| CURSOR_FORM.to_owned()),
+    };
+    let (judgment, failure) = text.split_once(':').ok_or(CURSOR_FORM)?;
+    Ok(Cursor { judgment_seq: place(judgment)?, failure_seq: place(failure)? })
+}
+
+const CURSOR_FORM: &str = "expected a cursor such as 120:4, as the end of a listing gives it";
 
 /// Reads `500ms`, `2s`, `1m 30s`.
 ///

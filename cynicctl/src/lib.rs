@@ -9,6 +9,7 @@ mod evaluate;
 pub mod exit;
 pub mod flight;
 mod generate;
+pub mod history;
 pub mod input;
 pub mod judge;
 pub mod text;

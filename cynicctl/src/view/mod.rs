@@ -2,9 +2,11 @@
 
 mod advice;
 pub mod explain;
+pub mod history;
 pub mod influence;
 pub mod json;
 pub mod judged;
+pub mod show;
 pub mod stats;
 pub mod style;
 pub mod table;

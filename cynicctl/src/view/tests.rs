@@ -1,15 +1,19 @@
 //! What people see, as snapshots: one judgment of each kind, hostile text in every place that takes any.
 
 use cynic_proto::client::Answer;
+use cynic_proto::error::{Death, DeathCause};
+use cynic_proto::history::{FailureRow, HistoryRow, JudgmentRow, ShowRow, Truth};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::judgment::{Details, Evidence, Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Timings};
 use cynic_proto::model::{AXIOMS, DIMENSIONS, Dimension, Domain, Verdict};
 use cynic_proto::stats::{LatencyStats, StageStats, Stats, WorkerStats};
 use insta::assert_snapshot;
+use jiff::tz::TimeZone;
 
+use super::history::{self, Listing};
 use super::judged::{Failure, Judgments, Outcome, Row, Tally};
-use super::{explain, json, stats};
+use super::{explain, json, show, stats};
 
 const TASK: TaskId = TaskId(0x0191_23ab_4567_7abc_8def_0123_4567_89ab);
 
@@ -205,6 +209,95 @@ fn json_hides_nothing_from_a_terminal() {
     let line = String::from_utf8(json::line(&phishing()).expect("JSON")).expect("UTF-8");
     assert!(line.contains(r"http://bit.ly/\u001b[31m\u202ex"), "{line}");
     assert!(!line.trim_end().chars().any(crate::text::acts_on_terminal));
+}
+
+fn stored() -> HistoryRow {
+    let Outcome::Judged(answer) = phishing().outcome else { panic!("judged") };
+    HistoryRow::Judgment(Box::new(JudgmentRow {
+        task: TASK,
+        seq: 7,
+        judged_at_us: 1_776_157_961_000_000,
+        judgment: answer.judged.judgment,
+        item_id: Some("=cmd|' /C calc'!A1,\u{202e}x".to_owned()),
+        summary: "mail of 872 bytes".to_owned(),
+        client_uid: 1000,
+        ack: Ack::Judged,
+        worker: answer.judged.worker,
+        attempts: 1,
+        timings: answer.judged.timings,
+        calibration: 0,
+        feedback: Some(Truth::Bad),
+    }))
+}
+
+fn failed() -> FailureRow {
+    let worker = WorkerId { slot: 1, generation: 4 };
+    FailureRow {
+        task: TASK,
+        seq: 3,
+        failed_at_us: 1_776_157_962_000_000,
+        error_kind: "quarantined".to_owned(),
+        message: "it killed each worker that tried it".to_owned(),
+        deaths: vec![Death {
+            cause: DeathCause::Signal(11),
+            worker,
+            task: Some(TASK),
+            stage: None,
+            dimension: Some(Dimension::Integrity),
+            stderr_tail: String::new(),
+        }],
+        item_id: None,
+        client_uid: 1000,
+        attempts: 2,
+    }
+}
+
+#[test]
+fn listings_fit_80_columns_and_give_whole_ids() {
+    let rows = [stored(), HistoryRow::Failure(Box::new(failed()))];
+    let mut shown = Vec::new();
+    for columns in [80, 120] {
+        let listing = Listing::new(columns, TimeZone::UTC);
+        let text: String = rows.iter().map(|row| listing.row(row)).collect();
+        let text = strip(&(listing.header() + &text));
+        for line in text.lines() {
+            assert!(crate::text::width(line) <= columns, "{line}");
+        }
+        shown.push(text);
+    }
+    assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn csv_has_a_cell_for_each_name_and_no_formulas() {
+    let names = history::csv_header();
+    let count = names.split(',').count();
+    let failure = history::csv_line(&HistoryRow::Failure(Box::new(failed())));
+    assert_eq!(failure.split(',').count(), count);
+    let judgment = history::csv_line(&stored());
+    // One of its cells is quoted for the comma in it.
+    assert_eq!(judgment.split(',').count(), count + 1);
+    assert!(judgment.contains(r#","'=cmd|' /C calc'!A1,\u{202e}x","#), "{judgment}");
+}
+
+#[test]
+fn a_record_is_shown_whole() {
+    let HistoryRow::Judgment(judgment) = stored() else { panic!("a judgment") };
+    let Outcome::Judged(answer) = phishing().outcome else { panic!("judged") };
+    let row = ShowRow {
+        judgment: Some(judgment),
+        details: Some(Box::new(answer.details)),
+        details_unreadable: false,
+        content: Some(b"Dear \x1b[2J customer".to_vec()),
+        feedback: None,
+        failures: vec![failed()],
+    };
+    assert_snapshot!(strip(&show::text(TASK, &row, 80, &TimeZone::UTC)));
+    let line = show::json_line(TASK, &row).expect("JSON");
+    let value: serde_json::Value = serde_json::from_slice(&line).expect("JSON again");
+    assert_eq!(value["judgment"]["verdict"], "BARK");
+    assert_eq!(value["judgment"]["stored"], true);
+    assert_eq!(value["failures"][0]["error"]["cause"], "signal 11 (SIGSEGV)");
 }
 
 #[test]

@@ -1,0 +1,222 @@
+//! Answers questions from the stores: history, one task, what is there. Reads only.
+
+use cynic_proto::history::{
+    DeadLetterRow, FeedbackRow, HistoryPage, HistoryQuery, HistoryRow, JudgmentRow, ShowRow,
+    StoreStats,
+};
+use cynic_proto::ids::TaskId;
+use sqlx::Row;
+
+use super::error::RecorderError;
+use super::query::{self, Dialect, Path, Sql};
+use super::read;
+use super::record;
+use super::schema;
+use super::store::{Store, Stores};
+
+/// With more judgments of one client than this, zones are searched instead of the client's index.
+const CLIENT_ROWS_FEW: i64 = 5000;
+
+/// Dead letters shown in one go.
+const DEAD_LETTERS_SHOWN_MAX: u32 = 100;
+
+fn failed(action: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
+    move |source| RecorderError::Query { action, source }
+}
+
+impl Stores {
+    /// One page of history.
+    pub(super) async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, RecorderError> {
+        query::check(&query).map_err(RecorderError::Refused)?;
+        let failed = failed("read the history");
+        // One more than the page takes tells whether there is a next one.
+        let rows = query::limit(&query) + 1;
+        let judgments = if query::wants_judgments(&query) {
+            self.find_judgments(&query, rows).await.map_err(&failed)?
+        } else {
+            Vec::new()
+        };
+        let failures = if query::wants_failures(&query) {
+            let sql = query::failures(&query, self.store.dialect(), rows);
+            self.store.failures(sql).await.map_err(&failed)?
+        } else {
+            Vec::new()
+        };
+        let judgments =
+            judgments.into_iter().map(|row| HistoryRow::Judgment(Box::new(row))).collect();
+        let failures = failures.into_iter().map(|row| HistoryRow::Failure(Box::new(row))).collect();
+        Ok(query::merge(&query, [judgments, failures]))
+    }
+
+    async fn find_judgments(
+        &self,
+        query: &HistoryQuery,
+        rows: u32,
+    ) -> Result<Vec<JudgmentRow>, sqlx::Error> {
+        let dialect = self.store.dialect();
+        let direct = dialect == Dialect::Postgres
+            || !query::is_zoned(query)
+            || query.item_id.is_some()
+            || self.is_of_few_judgments(query).await?;
+        if direct {
+            return self
+                .store
+                .judgments(query::judgments(query, dialect, Path::Direct, rows))
+                .await;
+        }
+        let sql = Sql::new(dialect, "SELECT coalesce(max(zone) + 1, 0) FROM zones".to_owned());
+        let zones = self.store.integer(sql).await?.unwrap_or(0);
+        let mut paths = [Path::Tail { zones }, Path::Zones { zones }];
+        if query.oldest_first {
+            paths.reverse();
+        }
+        let mut found = Vec::new();
+        for path in paths {
+            let missing = rows - found.len() as u32;
+            if missing > 0 {
+                found.extend(
+                    self.store.judgments(query::judgments(query, dialect, path, missing)).await?,
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    async fn is_of_few_judgments(&self, query: &HistoryQuery) -> Result<bool, sqlx::Error> {
+        let Some(uid) = query.client_uid else { return Ok(false) };
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM judgments WHERE client_uid = {uid} LIMIT {CLIENT_ROWS_FEW})"
+        );
+        let rows = self.store.integer(Sql::new(Dialect::Sqlite, sql)).await?;
+        Ok(rows.unwrap_or(0) < CLIENT_ROWS_FEW)
+    }
+
+    /// Everything stored of a task.
+    pub(super) async fn show(&self, task: TaskId) -> Result<ShowRow, RecorderError> {
+        let failed = failed("read the task");
+        let dialect = self.store.dialect();
+        let full = self.store.full_judgments(query::full_judgments(&[task], dialect)).await;
+        let full = full.map_err(&failed)?.pop();
+        let failures =
+            self.store.failures(query::failures_of(task, dialect)).await.map_err(&failed)?;
+        let mut show = ShowRow {
+            judgment: None,
+            details: None,
+            details_unreadable: false,
+            content: None,
+            feedback: self.feedback_of(task).await.map_err(&failed)?,
+            failures,
+        };
+        if let Some(full) = full {
+            show.details = record::decode_details(&full.details).map(Box::new);
+            show.details_unreadable = show.details.is_none();
+            show.judgment = Some(Box::new(full.row));
+            show.content = full.content;
+        } else if let Some(waiting) = self.spooled(task).await.map_err(&failed)? {
+            show.details = record::decode_details(&waiting.details).map(Box::new);
+            show.judgment = Some(Box::new(waiting.row));
+        }
+        Ok(show)
+    }
+
+    async fn spooled(&self, task: TaskId) -> Result<Option<super::StoredJudgment>, sqlx::Error> {
+        match &self.spool {
+            Some(spool) => Ok(spool.find(task).await?.and_then(|record| record.stored_judgment())),
+            None => Ok(None),
+        }
+    }
+
+    async fn feedback_of(&self, task: TaskId) -> Result<Option<FeedbackRow>, sqlx::Error> {
+        let dialect = self.store.dialect();
+        let mut sql = Sql::new(
+            dialect,
+            "SELECT truth, note, client_uid, given_at_us FROM feedback WHERE task_id = ".to_owned(),
+        );
+        sql.bind_task(task);
+        macro_rules! read {
+            ($module:ident, $pool:expr) => {{
+                let row = read::$module::query(sql).fetch_optional($pool).await?;
+                let Some(row) = row else { return Ok(None) };
+                let truth: String = row.try_get(0)?;
+                Ok(read::truth(&truth).map(|truth| FeedbackRow {
+                    truth,
+                    note: row.get(1),
+                    client_uid: row.get::<i64, _>(2) as u32,
+                    given_at_us: row.get(3),
+                }))
+            }};
+        }
+        match &self.store {
+            Store::Sqlite(store) => read!(sqlite, &store.reader),
+            Store::Postgres(store) => read!(postgres, &store.reader),
+        }
+    }
+
+    /// What the stores hold.
+    pub(super) async fn contents(&self, spooled: u64) -> Result<StoreStats, RecorderError> {
+        let failed = failed("look at the store");
+        let dialect = self.store.dialect();
+        let count = async |sql: &str| self.store.integer(Sql::new(dialect, sql.to_owned())).await;
+        let bytes = match dialect {
+            Dialect::Sqlite => {
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            }
+            Dialect::Postgres => "SELECT pg_database_size(current_database())",
+        };
+        Ok(StoreStats {
+            store: self.store.name().to_owned(),
+            schema_version: match dialect {
+                Dialect::Sqlite => schema::newest_sqlite(),
+                Dialect::Postgres => schema::newest_postgres(),
+            },
+            judgments: count("SELECT count(*) FROM judgments").await.map_err(&failed)?.unwrap_or(0)
+                as u64,
+            failures: count("SELECT count(*) FROM failures").await.map_err(&failed)?.unwrap_or(0)
+                as u64,
+            dead_letters: count("SELECT count(*) FROM dead_letters")
+                .await
+                .map_err(&failed)?
+                .unwrap_or(0) as u64,
+            feedbacks: count("SELECT count(*) FROM feedback").await.map_err(&failed)?.unwrap_or(0)
+                as u64,
+            spooled,
+            bytes: count(bytes).await.map_err(&failed)?.unwrap_or(0) as u64,
+            oldest_us: count("SELECT judged_at_us FROM judgments ORDER BY seq LIMIT 1")
+                .await
+                .map_err(&failed)?,
+            newest_us: count("SELECT judged_at_us FROM judgments ORDER BY seq DESC LIMIT 1")
+                .await
+                .map_err(&failed)?,
+        })
+    }
+
+    /// The newest entries that the database refused.
+    pub(super) async fn dead_letters(&self) -> Result<Vec<DeadLetterRow>, RecorderError> {
+        let failed = failed("read the dead letters");
+        let text = format!(
+            "SELECT seq, CAST(task_id AS TEXT), refused_at_us, error, entry FROM dead_letters \
+             ORDER BY seq DESC LIMIT {DEAD_LETTERS_SHOWN_MAX}"
+        );
+        macro_rules! read {
+            ($module:ident, $pool:expr) => {{
+                let sql = Sql::new(self.store.dialect(), text);
+                let rows = read::$module::query(sql).fetch_all($pool).await.map_err(&failed)?;
+                let dead_letter = |row: &_| {
+                    let task: Option<String> = Row::try_get(row, 1)?;
+                    Ok(DeadLetterRow {
+                        seq: Row::try_get(row, 0)?,
+                        task: task.as_deref().map(read::task).transpose()?,
+                        refused_at_us: Row::try_get(row, 2)?,
+                        error: Row::try_get(row, 3)?,
+                        entry: Row::try_get(row, 4)?,
+                    })
+                };
+                rows.iter().map(dead_letter).collect::<Result<_, _>>().map_err(&failed)
+            }};
+        }
+        match &self.store {
+            Store::Sqlite(store) => read!(sqlite, &store.reader),
+            Store::Postgres(store) => read!(postgres, &store.reader),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Care of the store: old records go, zones are made. In steps of a few milliseconds, between which batches
+//! are written.
+
+use std::time::{Duration, Instant};
+
+use super::config::Retention;
+use super::error::RecorderError;
+use super::postgres::PostgresStore;
+use super::query::{self, Dialect, Sql, ZONE_ROWS};
+use super::read;
+use super::sqlite::SqliteStore;
+use super::store::{Store, Stores};
+
+/// Zones made or old rows deleted in one step: a few milliseconds of the write lock.
+const STEP_ZONES: i64 = 4;
+
+/// Rows deleted in one step on PostgreSQL, where a step blocks nobody.
+const STEP_ROWS: i64 = 1000;
+
+/// How often old records are looked for: retention is a matter of days.
+const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What is done to the store beside writing.
+#[derive(Debug, Clone)]
+pub(super) struct Care {
+    retention: Retention,
+    next_retention: Instant,
+}
+
+impl Care {
+    pub(super) fn new(retention: Retention) -> Care {
+        Care { retention, next_retention: Instant::now() }
+    }
+
+    /// What is due now; the next call starts from there.
+    pub(super) fn take_due(&mut self) -> Round {
+        let now = Instant::now();
+        let retention = (now >= self.next_retention).then_some(self.retention);
+        if retention.is_some() {
+            self.next_retention = now + RETENTION_INTERVAL;
+        }
+        Round { retention }
+    }
+}
+
+/// One round of care.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    retention: Option<Retention>,
+}
+
+impl Round {
+    /// Does what is due.
+    pub(super) async fn tend(self, stores: &Stores) -> Result<(), RecorderError> {
+        let failed = |source| RecorderError::Query { action: "tend the store", source };
+        match &stores.store {
+            Store::Sqlite(store) => {
+                make_zones(store).await.map_err(failed)?;
+                if let Some(retention) = self.retention {
+                    retain_sqlite(store, retention).await.map_err(failed)?;
+                }
+            }
+            Store::Postgres(store) => {
+                if let Some(retention) = self.retention {
+                    retain_postgres(store, retention).await.map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cutoff_us(age_max: Duration) -> i64 {
+    super::unix_us().saturating_sub(i64::try_from(age_max.as_micros()).unwrap_or(i64::MAX))
+}
+
+async fn sqlite_integer(store: &SqliteStore, sql: &str) -> Result<Option<i64>, sqlx::Error> {
+    read::sqlite::integer(&store.reader, Sql::new(Dialect::Sqlite, sql.to_owned())).await
+}
+
+async fn run(store: &SqliteStore, sql: Sql) -> Result<u64, sqlx::Error> {
+    store
+        .with_writer(async |writing| {
+            Ok(read::sqlite::query(sql).execute(&mut writing.connection).await?.rows_affected())
+        })
+        .await
+}
+
+/// The first judgment without a zone is in this zone, if there is one.
+const NEXT_ZONE: &str = "SELECT min(seq) / 256 FROM judgments \
+     WHERE seq >= (SELECT coalesce(max(zone) + 1, 0) FROM zones) * 256";
+
+/// Makes the zones of all runs of judgments that are complete. The one writer commits in order of `seq`, so
+/// what lies below the highest will never change.
+async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
+    loop {
+        let next = sqlite_integer(store, NEXT_ZONE).await?;
+        let newest = sqlite_integer(store, "SELECT max(seq) FROM judgments").await?;
+        let (Some(next), Some(newest)) = (next, newest) else { return Ok(()) };
+        let complete = (newest + 1) / ZONE_ROWS;
+        if next >= complete {
+            return Ok(());
+        }
+        let last = (next + STEP_ZONES).min(complete) - 1;
+        run(store, query::make_zones(next, last)).await?;
+    }
+}
+
+async fn retain_sqlite(store: &SqliteStore, retention: Retention) -> Result<(), sqlx::Error> {
+    if let Some(rows_max) = retention.rows_max {
+        retain_rows_sqlite(store, i64::try_from(rows_max).unwrap_or(i64::MAX)).await?;
+    }
+    if let Some(age_max) = retention.age_max {
+        retain_age_sqlite(store, cutoff_us(age_max)).await?;
+    }
+    Ok(())
+}
+
+/// By count: `seq` has no gaps but at its old end.
+async fn retain_rows_sqlite(store: &SqliteStore, rows_max: i64) -> Result<(), sqlx::Error> {
+    for table in ["judgments", "failures", "notices"] {
+        let newest = sqlite_integer(store, &format!("SELECT max(seq) FROM {table}")).await?;
+        let keep_from = newest.unwrap_or(0).saturating_sub(rows_max.max(1)) + 1;
+        loop {
+            let sql = format!(
+                "DELETE FROM {table} WHERE seq IN \
+                 (SELECT seq FROM {table} WHERE seq < {keep_from} ORDER BY seq LIMIT {ZONE_ROWS})"
+            );
+            if run(store, Sql::new(Dialect::Sqlite, sql)).await? == 0 {
+                break;
+            }
+        }
+        if table == "judgments" {
+            let gone = keep_from / ZONE_ROWS;
+            let sql = format!("DELETE FROM zones WHERE zone < {gone}");
+            run(store, Sql::new(Dialect::Sqlite, sql)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// By age: zones tell where old judgments are, also when the clock was once wrong. The newest record always
+/// stays, as `seq` goes on from it.
+async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx::Error> {
+    let newest = sqlite_integer(store, "SELECT max(seq) FROM judgments").await?.unwrap_or(0);
+    let oldest_zone = format!(
+        "SELECT zone FROM zones WHERE judged_at_us_min < {cutoff} ORDER BY judged_at_us_min LIMIT 1"
+    );
+    while let Some(zone) = sqlite_integer(store, &oldest_zone).await? {
+        let (first, end) = (zone * ZONE_ROWS, (zone + 1) * ZONE_ROWS);
+        let delete = format!(
+            "DELETE FROM judgments WHERE seq >= {first} AND seq < {end} AND seq <> {newest} \
+             AND judged_at_us < {cutoff}"
+        );
+        run(store, Sql::new(Dialect::Sqlite, delete)).await?;
+        run(store, Sql::new(Dialect::Sqlite, format!("DELETE FROM zones WHERE zone = {zone}")))
+            .await?;
+        run(store, query::make_zones(zone, zone)).await?;
+        if zone == newest / ZONE_ROWS {
+            break; // All that is left in it may be the newest record itself.
+        }
+    }
+    let tail = format!(
+        "DELETE FROM judgments WHERE seq >= (SELECT coalesce(max(zone) + 1, 0) FROM zones) * {ZONE_ROWS} \
+         AND seq <> {newest} AND judged_at_us < {cutoff}"
+    );
+    run(store, Sql::new(Dialect::Sqlite, tail)).await?;
+    for (table, at) in [("failures", "failed_at_us"), ("notices", "at_us")] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE {at} < {cutoff} \
+             AND seq < (SELECT max(seq) FROM {table}) ORDER BY {at} LIMIT {ZONE_ROWS})"
+        );
+        while run(store, Sql::new(Dialect::Sqlite, sql.clone())).await? > 0 {}
+    }
+    Ok(())
+}
+
+async fn retain_postgres(store: &PostgresStore, retention: Retention) -> Result<(), sqlx::Error> {
+    let mut conditions = Vec::new();
+    for (table, at) in
+        [("judgments", "judged_at_us"), ("failures", "failed_at_us"), ("notices", "at_us")]
+    {
+        if let Some(age_max) = retention.age_max {
+            conditions.push((table, format!("{at} < {}", cutoff_us(age_max))));
+        }
+        let Some(rows_max) = retention.rows_max else { continue };
+        // `seq` has gaps here; the planner's estimate tells cheaply whether counting is worth it.
+        let estimate =
+            format!("SELECT reltuples::int8 FROM pg_class WHERE oid = '{table}'::regclass");
+        if postgres_integer(store, estimate).await?.unwrap_or(0) < rows_max as i64 {
+            continue;
+        }
+        let first_kept =
+            format!("SELECT seq FROM {table} ORDER BY seq DESC OFFSET {rows_max} LIMIT 1");
+        if let Some(seq) = postgres_integer(store, first_kept).await? {
+            conditions.push((table, format!("seq <= {seq}")));
+        }
+    }
+    for (table, condition) in conditions {
+        // Other hosts do the same; none waits for another.
+        let sql = format!(
+            "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE {condition} \
+             LIMIT {STEP_ROWS} FOR UPDATE SKIP LOCKED)"
+        );
+        loop {
+            let query = read::postgres::query(Sql::new(Dialect::Postgres, sql.clone()));
+            if query.execute(&store.reader).await?.rows_affected() == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn postgres_integer(store: &PostgresStore, sql: String) -> Result<Option<i64>, sqlx::Error> {
+    read::postgres::integer(&store.reader, Sql::new(Dialect::Postgres, sql)).await
+}

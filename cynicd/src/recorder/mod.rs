@@ -1,0 +1,370 @@
+//! The recorder: storage that loses nothing.
+//!
+//! It runs on a thread and a runtime of its own, so that no database ever delays the dispatcher. Judging never
+//! waits for it: [`RecorderHandle::submit`] takes an entry or turns it away at once, and what was taken is
+//! written, spooled, or reported as lost, never silently dropped.
+
+#![expect(
+    clippy::cast_possible_wrap,
+    reason = "databases count in i64: rows, bytes and times here stay far below, and bit sets keep their bits"
+)]
+
+mod ask;
+mod care;
+mod columns;
+mod config;
+mod data_dir;
+mod driver;
+mod entry;
+mod error;
+mod gate;
+mod postgres;
+mod query;
+mod read;
+mod record;
+mod schema;
+mod spool;
+mod sqlite;
+mod status;
+mod store;
+mod writer;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc as sync_mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use cynic_proto::history::{DeadLetterRow, HistoryPage, HistoryQuery, ShowRow, StoreStats};
+use cynic_proto::ids::TaskId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use config::{Database, RecorderConfig, Retention};
+pub use data_dir::DataDir;
+pub use driver::CloseReport;
+pub use entry::{
+    Entry, EntryKey, FailureEntry, Fate, JudgmentEntry, NoticeEntry, OnSettled, SafePlace,
+    StoredJudgment,
+};
+pub use error::RecorderError;
+pub use status::RecorderStatus;
+
+use care::Care;
+use driver::{Command, Driver, Parts};
+use gate::Gate;
+use postgres::PostgresStore;
+use spool::{LeftBehind, Spool};
+use sqlite::SqliteStore;
+use store::{Store, Stores};
+use writer::{SpillConfig, Writer, WriterConfig};
+
+/// The budget for closing when every handle was dropped and nobody said.
+const CLOSE_BUDGET_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Starts recorders.
+#[derive(Debug)]
+pub struct Recorder;
+
+/// Speaks to a recorder. Cheap to clone, usable from any thread and runtime.
+#[derive(Debug, Clone)]
+pub struct RecorderHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    gate: Arc<Gate>,
+    status: watch::Receiver<RecorderStatus>,
+}
+
+/// The thread of a recorder; ends after [`RecorderHandle::close`].
+#[derive(Debug)]
+pub struct RecorderThread {
+    thread: thread::JoinHandle<CloseReport>,
+}
+
+impl RecorderThread {
+    /// Waits for the thread to end.
+    ///
+    /// # Errors
+    /// The thread panicked.
+    pub fn join(self) -> thread::Result<CloseReport> {
+        self.thread.join()
+    }
+}
+
+/// An entry that was not taken, and whoever was to be told of its fate.
+pub struct Rejected {
+    /// The entry.
+    pub entry: Entry,
+    /// Not called.
+    pub on_settled: Option<OnSettled>,
+    /// Why.
+    pub reason: RejectReason,
+}
+
+/// Why an entry was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectReason {
+    /// Memory for entries is full: admit no more work until [`RecorderHandle::room`].
+    Full,
+    /// The recorder was closed.
+    Closed,
+}
+
+impl std::fmt::Debug for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rejected").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// Takes hold of the data directory, opens the store, and starts the recorder's thread. Blocks until the
+    /// store is open; a PostgreSQL server that cannot be reached is not waited for.
+    ///
+    /// # Errors
+    /// The data directory is in use, cannot be written or is damaged; the schema is newer than this build.
+    pub fn start(
+        config: RecorderConfig,
+    ) -> Result<(RecorderHandle, RecorderThread), RecorderError> {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let gate = Arc::new(Gate::new(config.buffered_rows_max, config.buffered_bytes_max));
+        let (status_sender, status) = watch::channel(RecorderStatus::default());
+        let (opened_sender, opened) = sync_mpsc::channel();
+        let thread_gate = gate.clone();
+        let body = move || {
+            let fail = |e| {
+                // The other end waits for exactly this.
+                let _ = opened_sender.send(Err(e));
+                CloseReport::default()
+            };
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(e) => return fail(RecorderError::Thread(e)),
+            };
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, async {
+                let (dir, opened) = match open(&config).await {
+                    Ok(opened) => opened,
+                    Err(e) => return fail(e),
+                };
+                let parts = parts(&config, opened, thread_gate, receiver, status_sender);
+                let _ = opened_sender.send(Ok(()));
+                let report = Driver::new(parts).run().await;
+                if let Err(error) = dir.release() {
+                    tracing::warn!(%error, "could not leave the mark of a clean stop");
+                }
+                report
+            })
+        };
+        let thread = thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(body)
+            .map_err(RecorderError::Thread)?;
+        opened.recv().map_err(|_| RecorderError::Closed)??;
+        Ok((RecorderHandle { commands, gate, status }, RecorderThread { thread }))
+    }
+}
+
+/// The stores, and what the spool was left with.
+type Opened = (Stores, LeftBehind);
+
+async fn open(config: &RecorderConfig) -> Result<(DataDir, Opened), RecorderError> {
+    let dir = DataDir::hold(&config.data_dir)?;
+    let mut left = LeftBehind::default();
+    let stores = match &config.database {
+        Database::Sqlite(path) => {
+            let path = path.clone().unwrap_or_else(|| dir.file("cynic.db"));
+            let store = SqliteStore::open(&path, dir.was_left_unclean()).await?;
+            Stores {
+                store: Store::Sqlite(store),
+                spool: None,
+                batch_bytes_max: config.batch_bytes_max,
+            }
+        }
+        Database::Postgres(url) => {
+            let store = PostgresStore::new(url, config.lanes)?;
+            let (spool, left_behind) =
+                Spool::open(&dir.file("spool.db"), config.spool_bytes_max).await?;
+            left = left_behind;
+            if !store.try_first().await? {
+                tracing::warn!(
+                    "the PostgreSQL server cannot be reached: judgments wait in the spool"
+                );
+            }
+            Stores {
+                store: Store::Postgres(store),
+                spool: Some(spool),
+                batch_bytes_max: config.batch_bytes_max,
+            }
+        }
+    };
+    Ok((dir, (stores, left)))
+}
+
+fn parts(
+    config: &RecorderConfig,
+    (stores, left): Opened,
+    gate: Arc<Gate>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    status: watch::Sender<RecorderStatus>,
+) -> Parts {
+    let spill = stores.spool.is_some().then_some(SpillConfig {
+        after: config.spill_after,
+        // At half of what memory may hold: the other half takes what arrives while the spool is written.
+        rows: config.buffered_rows_max / 2,
+        bytes: config.buffered_bytes_max / 2,
+        left_behind: left.rows,
+    });
+    let writer = Writer::new(WriterConfig {
+        flush_rows: config.flush_rows.max(1),
+        flush_interval: config.flush_interval,
+        batch_rows_max: config.batch_rows_max.max(1),
+        batch_bytes_max: config.batch_bytes_max.max(1),
+        lanes: if spill.is_some() { config.lanes.max(1) } else { 1 },
+        spill,
+        seed: uuid::Uuid::now_v7().as_u64_pair().1,
+    });
+    Parts {
+        writer,
+        stores,
+        gate,
+        commands,
+        status,
+        store_content: config.store_content,
+        first_seq: left.last_seq + 1,
+        care: Care::new(config.retention),
+    }
+}
+
+/// Now, in microseconds since the Unix epoch.
+fn unix_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl RecorderHandle {
+    /// Hands over an entry; never blocks. `on_settled` is called exactly once with the entry's fate, on the
+    /// recorder's thread, and makes the entry urgent: it is written as soon as a batch can start.
+    ///
+    /// # Errors
+    /// Memory is full or the recorder is closed; both come back untouched.
+    pub fn submit(&self, entry: Entry, on_settled: Option<OnSettled>) -> Result<(), Box<Rejected>> {
+        let bytes = entry.bytes();
+        if !self.gate.enter(bytes) {
+            return Err(Box::new(Rejected { entry, on_settled, reason: RejectReason::Full }));
+        }
+        self.commands.send(Command::Submit(entry, on_settled)).map_err(|unsent| {
+            self.gate.leave(1, bytes);
+            let Command::Submit(entry, on_settled) = unsent.0 else {
+                unreachable!("what was not sent comes back as it was")
+            };
+            Box::new(Rejected { entry, on_settled, reason: RejectReason::Closed })
+        })
+    }
+
+    /// Whether an entry would be taken now.
+    pub fn has_room(&self) -> bool {
+        self.gate.has_room()
+    }
+
+    /// Waits until entries are taken again. Cancel-safe.
+    pub async fn room(&self) {
+        self.gate.room().await;
+    }
+
+    /// The figures and the health, as of now.
+    pub fn status(&self) -> RecorderStatus {
+        let mut status = self.status.borrow().clone();
+        status.stats.buffered = self.gate.rows() as u64;
+        status.stats.oldest_age_ms =
+            status.oldest.map_or(0, |oldest| oldest.elapsed().as_millis() as u64);
+        status.buffered_bytes = self.gate.bytes() as u64;
+        status.rejected = self.gate.rejected();
+        status
+    }
+
+    /// Tells of each change of the figures and the health.
+    pub fn watch(&self) -> watch::Receiver<RecorderStatus> {
+        self.status.clone()
+    }
+
+    /// Writes everything submitted before without waiting for more; returns when it is safe.
+    ///
+    /// # Errors
+    /// The recorder is closed.
+    pub async fn flush(&self) -> Result<(), RecorderError> {
+        let (done, flushed) = oneshot::channel();
+        self.command(Command::Flush(done))?;
+        flushed.await.map_err(|_| RecorderError::Closed)
+    }
+
+    /// Takes no more, writes everything, and ends the thread; gives up after the budget. What a database does
+    /// not take in half of it goes to the spool, where there is one.
+    ///
+    /// # Errors
+    /// The recorder is closed already.
+    pub async fn close(&self, budget: Duration) -> Result<CloseReport, RecorderError> {
+        let (report, closed) = oneshot::channel();
+        self.command(Command::Close(budget, report))?;
+        closed.await.map_err(|_| RecorderError::Closed)
+    }
+
+    /// The judgment that a task has already, wherever it has got to: a repeated task is answered with it.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn lookup(&self, task: TaskId) -> Result<Option<StoredJudgment>, RecorderError> {
+        let (reply, found) = oneshot::channel();
+        self.command(Command::Lookup(task, reply))?;
+        found.await.map_err(|_| RecorderError::Closed)?
+    }
+
+    /// One page of history.
+    ///
+    /// # Errors
+    /// The query makes no sense, or the database does not answer.
+    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, RecorderError> {
+        self.ask(async move |stores| stores.history(query).await).await
+    }
+
+    /// Everything stored of a task; empty when nothing is.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn show(&self, task: TaskId) -> Result<ShowRow, RecorderError> {
+        self.ask(async move |stores| stores.show(task).await).await
+    }
+
+    /// What the store holds. Counts rows: for people, not for a scrape every second.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn contents(&self) -> Result<StoreStats, RecorderError> {
+        let spooled = self.status().stats.spilled;
+        self.ask(async move |stores| stores.contents(spooled).await).await
+    }
+
+    /// The newest entries that the database refused.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetterRow>, RecorderError> {
+        self.ask(async move |stores| stores.dead_letters().await).await
+    }
+
+    fn command(&self, command: Command) -> Result<(), RecorderError> {
+        self.commands.send(command).map_err(|_| RecorderError::Closed)
+    }
+
+    /// Has something done with the stores on the recorder's thread.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl AsyncFnOnce(Rc<Stores>) -> Result<T, RecorderError> + Send + 'static,
+    ) -> Result<T, RecorderError> {
+        let (sender, answer) = oneshot::channel();
+        self.command(Command::Ask(Box::new(move |stores| {
+            Box::pin(async move {
+                // Whoever asked may have gone.
+                let _ = sender.send(question(stores).await);
+            })
+        })))?;
+        answer.await.map_err(|_| RecorderError::Closed)?
+    }
+}

@@ -1,0 +1,200 @@
+//! Entries made ready for storing: stripped of content, with the columns that are derived from the details.
+//!
+//! Details come from a worker and are untrusted: what cannot be decoded is left out, never trusted.
+
+use cynic_proto::codec;
+use cynic_proto::history::JudgmentRow;
+use cynic_proto::ids::TaskId;
+use cynic_proto::judgment::{Details, Evidence};
+use cynic_proto::limits::ITEM_ID_BYTES_MAX;
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Entry, JudgmentEntry, StoredJudgment};
+
+/// Leads an encoded explanation or entry, so that a later build tells which format it is.
+const FORMAT: u8 = 1;
+
+/// Longest summary that is stored, in bytes: a line or two.
+const SUMMARY_BYTES_MAX: usize = 512;
+
+/// Most evidence codes in an episode: more than the judge has dimensions, far less than a hostile worker
+/// could make up.
+const FEATURES_MAX: usize = 128;
+
+/// Longest evidence code in an episode, in bytes.
+const FEATURE_BYTES_MAX: usize = 64;
+
+/// An entry ready for storing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub entry: Entry,
+    /// Of a judgment: what its details say.
+    pub derived: Derived,
+}
+
+/// Columns of a judgment that its details give.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Derived {
+    pub item_id: Option<String>,
+    pub summary: String,
+    /// JSON object: evidence code to points.
+    pub features: String,
+}
+
+impl Record {
+    /// Makes an entry ready. Without `store_content`, the item and all quotations from it are left out.
+    pub(super) fn new(mut entry: Entry, store_content: bool) -> Record {
+        let mut derived = Derived::default();
+        match &mut entry {
+            Entry::Judgment(judgment) => {
+                if !store_content {
+                    judgment.content = None;
+                }
+                derived = derive(judgment, store_content);
+            }
+            Entry::Failure(failure) => {
+                failure.message = clean(std::mem::take(&mut failure.message));
+                failure.item_id = failure.item_id.take().map(item_id);
+                for death in &mut failure.deaths {
+                    death.stderr_tail = clean(std::mem::take(&mut death.stderr_tail));
+                }
+            }
+            Entry::Notice(notice) => {
+                notice.message = clean(std::mem::take(&mut notice.message));
+                notice.kind = clean(std::mem::take(&mut notice.kind));
+            }
+        }
+        Record { entry, derived }
+    }
+
+    /// For the spool and for dead letters.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, String> {
+        encode(self)
+    }
+
+    /// What [`Record::encode`] wrote.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Record, String> {
+        decode(bytes)
+    }
+
+    /// The judgment, if it is one, as it will be read back.
+    pub(super) fn stored_judgment(&self) -> Option<StoredJudgment> {
+        let Entry::Judgment(entry) = &self.entry else { return None };
+        let row = JudgmentRow {
+            task: entry.task,
+            seq: 0,
+            judged_at_us: entry.judged_at_us,
+            judgment: entry.judgment.clone(),
+            item_id: self.derived.item_id.clone(),
+            summary: self.derived.summary.clone(),
+            client_uid: entry.client_uid,
+            ack: entry.ack,
+            worker: entry.worker,
+            attempts: entry.attempts,
+            timings: entry.timings,
+            calibration: entry.calibration,
+            feedback: None,
+        };
+        Some(StoredJudgment {
+            row,
+            details: unwrap_details(&entry.details).unwrap_or_default().to_vec(),
+        })
+    }
+
+    /// Whether the stored row is this very judgment.
+    pub(super) fn is(&self, row: &JudgmentRow) -> bool {
+        match &self.entry {
+            Entry::Judgment(entry) => {
+                entry.judged_at_us == row.judged_at_us && entry.judgment == row.judgment
+            }
+            _ => true,
+        }
+    }
+
+    /// The task, if this is its judgment.
+    pub(super) fn judgment_task(&self) -> Option<TaskId> {
+        match &self.entry {
+            Entry::Judgment(entry) => Some(entry.task),
+            _ => None,
+        }
+    }
+
+    pub(super) fn task(&self) -> Option<TaskId> {
+        self.entry.task()
+    }
+}
+
+/// Reads the details and leaves in the entry what may be stored of them, with its format in front.
+fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
+    let Ok(mut details) = codec::decode::<Details>(&entry.details) else {
+        entry.details = Vec::new();
+        let summary = "(the explanation could not be read)".to_owned();
+        return Derived { item_id: None, summary, features: "{}".to_owned() };
+    };
+    let derived = Derived {
+        item_id: details.item_id.take().map(item_id),
+        summary: truncate(clean(std::mem::take(&mut details.summary)), SUMMARY_BYTES_MAX),
+        features: features(&details.evidence),
+    };
+    if !store_content {
+        // What has a place in the body is a quotation; whoever has the item can look it up.
+        for evidence in details.evidence.iter_mut().filter(|evidence| evidence.span.is_some()) {
+            evidence.text = None;
+        }
+    }
+    details.item_id.clone_from(&derived.item_id);
+    details.summary.clone_from(&derived.summary);
+    entry.details = encode(&details).unwrap_or_default();
+    derived
+}
+
+/// Points by evidence code, without any text of the item.
+fn features(evidence: &[Evidence]) -> String {
+    let mut points = std::collections::BTreeMap::new();
+    for Evidence { code, points: p, .. } in evidence {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-:".contains(&b);
+        let known = points.len() < FEATURES_MAX || points.contains_key(code.as_str());
+        if known && code.len() <= FEATURE_BYTES_MAX && code.bytes().all(plain) && p.is_finite() {
+            *points.entry(code.as_str()).or_insert(0.0_f32) += p;
+        }
+    }
+    serde_json::to_string(&points).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// PostgreSQL's text holds no NUL; neither do terminals like one.
+fn clean(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+fn item_id(id: String) -> String {
+    truncate(clean(id), ITEM_ID_BYTES_MAX)
+}
+
+fn truncate(mut text: String, bytes_max: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes_max));
+    text
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![FORMAT];
+    bytes.extend(codec::encode(value).map_err(|e| e.to_string())?);
+    Ok(bytes)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => codec::decode(rest).map_err(|e| e.to_string()),
+        Some((format, _)) => Err(format!("format {format} is not one that this build reads")),
+        None => Err("it is empty".to_owned()),
+    }
+}
+
+/// Stored details without their format byte, if the format is this build's.
+pub(super) fn unwrap_details(stored: &[u8]) -> Option<&[u8]> {
+    stored.split_first().filter(|(format, _)| **format == FORMAT).map(|(_, rest)| rest)
+}
+
+/// Decodes stored details; `None` when the format is unknown or they are damaged.
+pub(super) fn decode_details(stored: &[u8]) -> Option<Details> {
+    decode(stored).ok()
+}

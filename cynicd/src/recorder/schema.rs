@@ -1,0 +1,118 @@
+//! The embedded migrations, and the refusal of a schema that only a later build knows.
+
+use std::path::Path;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
+
+use super::error::RecorderError;
+
+/// Version, name and text of each migration, oldest first. A released one is never changed: its checksum is
+/// in every database.
+type Script = (i64, &'static str, &'static str);
+
+const SQLITE: &[Script] = &[(1, "first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+const POSTGRES: &[Script] =
+    &[(1, "first", include_str!("../../migrations/postgres/0001_first.sql"))];
+const SPOOL: &[Script] = &[(1, "first", include_str!("../../migrations/spool/0001_first.sql"))];
+
+/// Where sqlx keeps what has been applied.
+const APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations";
+
+pub(super) async fn migrate_sqlite(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), RecorderError> {
+    migrate_file(connection, path, SQLITE).await
+}
+
+pub(super) async fn migrate_spool(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), RecorderError> {
+    migrate_file(connection, path, SPOOL).await
+}
+
+async fn migrate_file(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    scripts: &'static [Script],
+) -> Result<(), RecorderError> {
+    let failed = |source| RecorderError::Open { path: path.to_owned(), source };
+    let tracked: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed)?;
+    if tracked > 0 {
+        let found: Option<i64> =
+            sqlx::query_scalar(APPLIED).fetch_one(&mut *connection).await.map_err(failed)?;
+        refuse_newer(&path.display().to_string(), found, scripts)?;
+    }
+    migrator(scripts)
+        .run_direct(None, connection, false)
+        .await
+        .map_err(|source| RecorderError::Migrate { database: path.display().to_string(), source })
+}
+
+fn refuse_newer(
+    database: &str,
+    found: Option<i64>,
+    scripts: &[Script],
+) -> Result<(), RecorderError> {
+    let known = newest(scripts);
+    match found {
+        Some(found) if found > known => {
+            Err(RecorderError::NewerSchema { database: database.to_owned(), found, known })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn newest(scripts: &[Script]) -> i64 {
+    scripts.iter().map(|(version, ..)| *version).max().unwrap_or(0)
+}
+
+fn migrator(scripts: &'static [Script]) -> Migrator {
+    let migrations = scripts.iter().map(|(version, name, sql)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// Brings the server's schema up to date. Several hosts may do so at once: the migrator takes a lock.
+pub(super) async fn migrate_postgres(
+    connection: &mut PgConnection,
+    options: &PgConnectOptions,
+) -> Result<(), RecorderError> {
+    let database = format!(
+        "database {} on {}",
+        options.get_database().unwrap_or(options.get_username()),
+        options.get_host()
+    );
+    let failed = |source| RecorderError::Open { path: database.clone().into(), source };
+    let tracked: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if tracked {
+        let found: Option<i64> =
+            sqlx::query_scalar(APPLIED).fetch_one(&mut *connection).await.map_err(failed)?;
+        refuse_newer(&database, found, POSTGRES)?;
+    }
+    migrator(POSTGRES)
+        .run_direct(None, connection, false)
+        .await
+        .map_err(|source| RecorderError::Migrate { database, source })
+}
+
+/// The newest schema version of the embedded store known here.
+pub(super) fn newest_sqlite() -> i64 {
+    newest(SQLITE)
+}
+
+/// The newest schema version of the shared store known here.
+pub(super) fn newest_postgres() -> i64 {
+    newest(POSTGRES)
+}

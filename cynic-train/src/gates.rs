@@ -10,12 +10,24 @@ mod ranking;
 mod table;
 mod written;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 pub use cost::Memory;
 pub use folds::FOLDS;
 
 use crate::corpus::Corpus;
+
+/// Examples kept with each gate: enough to see a pattern.
+const EXAMPLES_KEPT: usize = 40;
+
+/// Characters of an example's text that fit a line.
+const EXCERPT_CHARS: usize = 110;
+
+/// The beginning of an untrusted text on one line, with nothing in it that could drive a terminal.
+fn excerpt(text: &str) -> String {
+    let printable = |c: char| if c.is_control() || c.is_whitespace() { ' ' } else { c };
+    text.chars().map(printable).take(EXCERPT_CHARS).collect()
+}
 
 /// One requirement and what was measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +44,8 @@ pub struct Gate {
     pub stretch: Option<Bound>,
     /// What the figure does not say: how many items, which was worst.
     pub note: String,
+    /// Some of the items that kept the figure from being better; their texts are untrusted.
+    pub examples: Vec<String>,
 }
 
 /// How a figure is printed.
@@ -87,7 +101,15 @@ pub enum Outcome {
 impl Gate {
     fn new(what: impl Into<String>, unit: Unit, figure: impl Into<Option<f64>>) -> Gate {
         let (what, figure) = (what.into(), figure.into());
-        Gate { what, figure, unit, bar: None, stretch: None, note: String::new() }
+        Gate {
+            what,
+            figure,
+            unit,
+            bar: None,
+            stretch: None,
+            note: String::new(),
+            examples: Vec::new(),
+        }
     }
 
     fn at_least(mut self, bar: f64, stretch: impl Into<Option<f64>>) -> Gate {
@@ -109,6 +131,11 @@ impl Gate {
 
     fn note(mut self, note: impl Into<String>) -> Gate {
         self.note = note.into();
+        self
+    }
+
+    fn examples(mut self, examples: impl IntoIterator<Item = String>) -> Gate {
+        self.examples = examples.into_iter().take(EXAMPLES_KEPT).collect();
         self
     }
 
@@ -145,6 +172,15 @@ pub struct Gates {
 }
 
 impl Gates {
+    /// What kept the figures from being better, gate by gate.
+    pub fn examples(&self) -> String {
+        let mut out = String::new();
+        for gate in self.gates.iter().filter(|gate| !gate.examples.is_empty()) {
+            let _ = writeln!(out, "\n{}\n  {}", gate.what, gate.examples.join("\n  "));
+        }
+        out
+    }
+
     /// The gates whose bar is missed.
     pub fn missed(&self) -> impl Iterator<Item = &Gate> {
         self.gates.iter().filter(|gate| gate.outcome() == Outcome::Miss)

@@ -35,6 +35,9 @@ enum Command {
         /// Also print the figures of every labelled set.
         #[arg(long)]
         figures: bool,
+        /// Also print items that kept each figure from being better.
+        #[arg(long)]
+        examples: bool,
         /// Write the figures and pictures of the labelled sets to this file.
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
@@ -45,7 +48,8 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Command::Eval { data, own, no_cost, figures, html, json } = Arguments::parse().command;
+    let Command::Eval { data, own, no_cost, figures, examples, html, json } =
+        Arguments::parse().command;
     let memory = Memory {
         current: || ALLOCATOR.current_usage(),
         reset_peak: || ALLOCATOR.reset_peak_usage(),
@@ -61,11 +65,18 @@ fn main() -> anyhow::Result<ExitCode> {
         None => gates::own(plan),
     };
     report(&result, figures, html, json)?;
+    if examples {
+        print_text(&result.examples());
+    }
     let failed = result.missed().next().is_some();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+#[expect(clippy::print_stdout, reason = "the figures are what the command is for")]
+fn print_text(text: &str) {
+    print!("{text}");
+}
+
 fn report(
     result: &Gates,
     figures: bool,
@@ -78,7 +89,8 @@ fn report(
                 .with_context(|| format!("could not write {}", path.display()))
         };
         if figures {
-            println!("{}", evaluation.render_text());
+            print_text(&evaluation.render_text());
+            print_text("\n");
         }
         if let Some(path) = html {
             write(path, evaluation.render_html())?;
@@ -87,6 +99,6 @@ fn report(
             write(path, evaluation.to_json()?)?;
         }
     }
-    print!("{result}");
+    print_text(&result.to_string());
     Ok(())
 }

@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::folds::{Folds, in_parallel, judged, q};
 use super::written::{Instruction, instructions};
-use super::{Gate, Unit};
+use super::{Gate, Unit, excerpt};
 use crate::corpus::{Corpus, Labelled, item_bytes};
 
 /// Good texts that the changes are tried on: enough that one percent is ten texts.
@@ -92,16 +92,28 @@ fn lowered(
     change: impl Fn(&str, usize) -> Option<String> + Sync,
 ) -> Gate {
     let numbered: Vec<(usize, &&Text<'_>)> = texts.iter().enumerate().collect();
-    let outcomes: Vec<bool> = in_parallel(&numbered, |(n, text)| {
+    let moves: Vec<Move> = in_parallel(&numbered, |(n, text)| {
         let changed = change(&text.content, *n)?;
-        Some(text.q_of(&changed) < text.q_of(&text.content))
+        let (before, after) = (text.q_of(&text.content), text.q_of(&changed));
+        Some(Move { before, after, changed })
     })
     .into_iter()
     .flatten()
     .collect();
-    let lowered = outcomes.iter().filter(|lower| **lower).count();
-    let share = (!outcomes.is_empty()).then(|| lowered as f64 / outcomes.len() as f64);
-    Gate::new(what, Unit::Percent, share).note(format!("n {}", outcomes.len()))
+    let lowered = moves.iter().filter(|m| m.after < m.before).count();
+    let share = (!moves.is_empty()).then(|| lowered as f64 / moves.len() as f64);
+    let not_lowered = moves.iter().filter(|m| m.after >= m.before);
+    Gate::new(what, Unit::Percent, share).note(format!("n {}", moves.len())).examples(
+        not_lowered
+            .map(|m| format!("{:5.1} to {:5.1}: {}", m.before, m.after, excerpt(&m.changed))),
+    )
+}
+
+/// Q before and after a change.
+struct Move {
+    before: f64,
+    after: f64,
+    changed: String,
 }
 
 fn injected(good: &[&Text<'_>]) -> Vec<Gate> {
@@ -113,24 +125,23 @@ fn injected(good: &[&Text<'_>]) -> Vec<Gate> {
     let planted = lowered("instruction planted elsewhere lowers Q", good, |text, n| {
         Some(planted(pick(n), text, n / instructions.len()))
     });
-    let weakest = instructions
+    let mut by_strength: Vec<(f64, &Instruction)> = instructions
         .iter()
         .map(|instruction| {
             let some: Vec<&Text<'_>> = good.iter().step_by(10).copied().collect();
             let gate = lowered("", &some, |text, _| Some(instruction.appended_to(text)));
             (gate.figure.unwrap_or_default(), instruction)
         })
-        .min_by(|a, b| a.0.total_cmp(&b.0));
-    let mut gates = vec![appended, planted];
-    if let Some((share, instruction)) = weakest {
-        let words = instruction.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let start: String = words.chars().take(60).collect();
-        gates.push(
-            Gate::new("weakest of the instructions", Unit::Percent, share)
-                .note(format!("“{start}…”")),
-        );
-    }
-    gates
+        .collect();
+    by_strength.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let line = |(share, instruction): &(f64, &Instruction)| {
+        format!("{:.0}% “{}”", share * 100.0, excerpt(&instruction.text))
+    };
+    let weakest = by_strength.first();
+    let gate = Gate::new("weakest of the instructions", Unit::Percent, weakest.map(|w| w.0))
+        .note(weakest.map(line).unwrap_or_default().chars().take(80).collect::<String>())
+        .examples(by_strength.iter().map(line));
+    vec![appended, planted, gate]
 }
 
 /// The instruction somewhere else than at the end: `turn` chooses where.
@@ -213,6 +224,11 @@ fn edits(texts: &[Text<'_>]) -> Gate {
         .filter(|(_, broken)| *broken > 0)
         .map(|(name, broken)| format!("{name} {broken}"))
         .collect();
+    let examples = texts.iter().zip(&kept).flat_map(|(text, kept)| {
+        let broken = EDITS.iter().zip(kept).filter(|(_, kept)| **kept == Some(false));
+        broken.map(|((name, _), _)| format!("{name}: {}", excerpt(&text.content)))
+    });
+    let examples: Vec<String> = examples.collect();
     let changed = if broken.is_empty() {
         String::new()
     } else {
@@ -225,6 +241,7 @@ fn edits(texts: &[Text<'_>]) -> Gate {
     )
     .at_least(1.0, None)
     .note(format!("n {}{changed}", outcomes.len()))
+    .examples(examples)
 }
 
 /// What an item may say of itself without proof.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::folds::{in_parallel, q};
 use super::perturb::{self, Text};
-use super::{Gate, Unit};
+use super::{Gate, Unit, excerpt};
 use crate::corpus::item_bytes;
 
 /// Least area for each set of own texts: what the sets left out of training must reach, and for arguments
@@ -101,50 +101,53 @@ pub(super) fn gates() -> Vec<Gate> {
 }
 
 fn areas(judge: &Judge) -> Vec<Gate> {
-    let area = |set: &str| {
-        let of_set: Vec<&Written> = texts().iter().filter(|t| t.set == set).collect();
-        let scored = in_parallel(&of_set, |t| {
-            let label = if t.label == 1 { Label::Good } else { Label::Bad };
-            (q(judge, &item_bytes(&t.item_type, &t.content)), label)
-        });
-        (auc(&scored), of_set.len())
-    };
-    AREAS
+    AREAS.iter().map(|(set, bar)| area(judge, set).at_least(*bar, None)).collect()
+}
+
+fn area(judge: &Judge, set: &str) -> Gate {
+    let of_set: Vec<&Written> = texts().iter().filter(|t| t.set == set).collect();
+    let scored = in_parallel(&of_set, |t| {
+        let label = if t.label == 1 { Label::Good } else { Label::Bad };
+        (q(judge, &item_bytes(&t.item_type, &t.content)), label)
+    });
+    let area = auc(&scored);
+    let note = area.map(|a| format!("95% {:.3} to {:.3}, n {}", a.low, a.high, scored.len()));
+    let mut wrong: Vec<(f64, String)> = of_set
         .iter()
-        .map(|(set, bar)| {
-            let (area, items) = area(set);
-            let note = area.map(|a| format!("95% {:.3} to {:.3}, n {items}", a.low, a.high));
-            Gate::new(format!("{set} AUC"), Unit::Ratio, area.map(|a| a.value))
-                .at_least(*bar, None)
-                .note(note.unwrap_or_default())
+        .zip(&scored)
+        .filter(|(_, (q, label))| (*q >= 50.0) != (*label == Label::Good))
+        .map(|(t, (q, label))| {
+            ((q - 50.0).abs(), format!("{q:5.1} {}: {}", label.name(), excerpt(&t.content)))
         })
-        .collect()
+        .collect();
+    wrong.sort_by(|a, b| b.0.total_cmp(&a.0));
+    Gate::new(format!("{set} AUC"), Unit::Ratio, area.map(|a| a.value))
+        .note(note.unwrap_or_default())
+        .examples(wrong.into_iter().map(|w| w.1))
 }
 
 fn warnings(judge: &Judge) -> Gate {
     let scams = scams();
-    let outcomes = in_parallel(&scams, |pair| {
-        let [bait, warning] =
-            [&pair.bait, &pair.warning].map(|text| q(judge, &item_bytes("text", text)));
-        warning > bait
+    let scores = in_parallel(&scams, |pair| {
+        [&pair.bait, &pair.warning].map(|text| q(judge, &item_bytes("text", text)))
     });
-    let right = outcomes.iter().filter(|right| **right).count();
-    let wrong: Vec<&str> = scams
-        .iter()
-        .zip(&outcomes)
-        .filter(|(_, right)| !**right)
-        .map(|(pair, _)| pair.kind.as_str())
-        .collect();
-    let some = wrong.iter().take(WRONG_NAMED).copied().collect::<Vec<_>>().join(", ");
+    let wrong: Vec<(&Scam, &[f64; 2])> =
+        scams.iter().zip(&scores).filter(|(_, [bait, warning])| warning <= bait).collect();
+    let share = 1.0 - wrong.len() as f64 / scams.len().max(1) as f64;
+    let some =
+        wrong.iter().take(WRONG_NAMED).map(|w| w.0.kind.as_str()).collect::<Vec<_>>().join(", ");
     let more = if wrong.len() > WRONG_NAMED { " and others" } else { "" };
     let note = if wrong.is_empty() { String::new() } else { format!("; not: {some}{more}") };
-    Gate::new(
-        "scam warning above the scam",
-        Unit::Percent,
-        right as f64 / outcomes.len().max(1) as f64,
-    )
-    .at_least(0.80, 0.95)
-    .note(format!("n {}{note}", outcomes.len()))
+    Gate::new("scam warning above the scam", Unit::Percent, share)
+        .at_least(0.80, 0.95)
+        .note(format!("n {}{note}", scams.len()))
+        .examples(wrong.into_iter().map(|(pair, [bait, warning])| {
+            format!(
+                "{}: scam {bait:.1}, warning {warning:.1}: {}",
+                pair.kind,
+                excerpt(&pair.warning)
+            )
+        }))
 }
 
 #[cfg(test)]

@@ -1,0 +1,368 @@
+//! The program against peers that a healthy daemon is not: busy, out of order, foreign, silent, gone.
+//!
+//! Each peer is a script behind a real socket. What a real daemon answers is tested in the workspace's tests.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use cynic_proto::codec;
+use cynic_proto::error::{ErrorKind, TaskError};
+use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
+use cynic_proto::ids::WorkerId;
+use cynic_proto::item::ItemErrorKind;
+use cynic_proto::judgment::{Details, Judgment};
+use cynic_proto::limits::FRAME_BYTES_MAX;
+use cynic_proto::message::{Ack, Judge, Judged, Reply, Request, Timings, ToClient, ToDaemon};
+use cynic_proto::model::{Domain, Verdict};
+use tempfile::TempDir;
+
+/// A connection as the peer sees it.
+struct Peer {
+    stream: UnixStream,
+    buffer: BytesMut,
+}
+
+impl Peer {
+    fn greet(stream: UnixStream, hello: &Hello) -> Peer {
+        let mut peer = Peer { stream, buffer: BytesMut::new() };
+        peer.frame().expect("a greeting").message::<Hello>().expect("a greeting");
+        peer.send(hello, &[]);
+        peer
+    }
+
+    fn send<M: serde::Serialize>(&mut self, message: &M, payload: &[u8]) {
+        let mut out = Vec::new();
+        codec::put(message, payload, FRAME_BYTES_MAX, &mut out).expect("a frame");
+        // The program may have gone by now, which is its right.
+        let _ = self.stream.write_all(&out);
+    }
+
+    /// The next frame; `None` when the program has hung up.
+    fn frame(&mut self) -> Option<codec::Frame> {
+        loop {
+            if let Some(frame) = codec::take(&mut self.buffer, FRAME_BYTES_MAX).expect("a frame") {
+                return Some(frame);
+            }
+            let mut bytes = [0; 4096];
+            match self.stream.read(&mut bytes) {
+                Ok(0) | Err(_) => return None,
+                Ok(n) => self.buffer.extend_from_slice(&bytes[..n]),
+            }
+        }
+    }
+
+    /// The next request for a judgment and the item.
+    fn judge(&mut self) -> Option<(u64, Judge, String)> {
+        let frame = self.frame()?;
+        let ToDaemon { seq, request } = frame.message().expect("a request");
+        let Request::Judge(judge) = request else { panic!("asked for {request:?}") };
+        Some((seq, judge, String::from_utf8_lossy(&frame.payload).into_owned()))
+    }
+
+    fn answer(&mut self, seq: u64, judge: &Judge, q_score: f32) {
+        let judged = Judged {
+            task: judge.task,
+            judgment: judgment(q_score),
+            reached: judge.ack,
+            attempts: 1,
+            worker: WorkerId { slot: 0, generation: 1 },
+            timings: Timings::default(),
+        };
+        let details = codec::encode(&Details::default()).expect("details");
+        self.send(&ToClient { seq, reply: Reply::Judged(Box::new(judged)) }, &details);
+    }
+
+    fn fail(&mut self, seq: u64, judge: &Judge, kind: ErrorKind, retry_after_ms: Option<u32>) {
+        let message = "as scripted".to_owned();
+        let error = TaskError { kind, message, deaths: Vec::new(), retry_after_ms };
+        let reply = Reply::Failed { task: judge.task, error: Box::new(error) };
+        self.send(&ToClient { seq, reply }, &[]);
+    }
+}
+
+fn judgment(q_score: f32) -> Judgment {
+    Judgment {
+        q_score,
+        verdict: Verdict::of(q_score),
+        confidence: 0.5,
+        domain: Domain::General,
+        axioms: [q_score; 5],
+        dimensions: [q_score; 36],
+        fallbacks: 0,
+        partial: false,
+        final_score: None,
+        body_bytes: 1,
+        body_sha256: [0; 32],
+        judge_version: 1,
+    }
+}
+
+/// A socket, and what happens at its other end.
+struct Scene {
+    dir: TempDir,
+    peer: Option<JoinHandle<()>>,
+}
+
+impl Scene {
+    /// A peer that greets as a daemon does and then follows the script.
+    fn new(script: impl FnOnce(&mut Peer) + Send + 'static) -> Scene {
+        Scene::greeting(Hello::new(Role::Daemon), script)
+    }
+
+    fn greeting(hello: Hello, script: impl FnOnce(&mut Peer) + Send + 'static) -> Scene {
+        Scene::raw(move |stream| script(&mut Peer::greet(stream, &hello)))
+    }
+
+    fn raw(script: impl FnOnce(UnixStream) + Send + 'static) -> Scene {
+        let dir = TempDir::new().expect("a temporary directory");
+        let listener = UnixListener::bind(dir.path().join("socket")).expect("bound");
+        let peer = std::thread::spawn(move || script(listener.accept().expect("a client").0));
+        Scene { dir, peer: Some(peer) }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        cynicctl(&self.socket()).args(args).spawn().expect("started")
+    }
+
+    fn run(self, args: &[&str], input: &str) -> Output {
+        let output = finish(self.start(args), input);
+        self.end();
+        output
+    }
+
+    fn end(mut self) {
+        self.peer.take().expect("not ended yet").join().expect("the script ran to its end");
+    }
+}
+
+fn cynicctl(socket: &std::path::Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cynicctl"));
+    command
+        .env_clear()
+        .env("CYNIC_SOCKET", socket)
+        .env("COLUMNS", "80")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn finish(mut child: Child, input: &str) -> Output {
+    let mut stdin = child.stdin.take().expect("piped");
+    // The program may end before it has read everything.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("ended")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn items(n: usize) -> String {
+    let line = |n| format!("{{\"content\":\"item {n}\"}}\n");
+    (1..=n).map(line).collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn rows_come_in_input_order_whatever_the_order_of_the_answers() {
+    let scene = Scene::new(|peer| {
+        let asked: Vec<_> = (0..5).map(|_| peer.judge().expect("a request")).collect();
+        for (n, (seq, judge, _)) in asked.iter().enumerate().rev() {
+            peer.answer(*seq, judge, 50.0 + n as f32);
+        }
+    });
+    let output = scene.run(&["judge", "--jsonl", "--json"], &items(5));
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let scores: Vec<f64> = out(&output)
+        .lines()
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            row["q_score"].as_f64().expect("a number")
+        })
+        .collect();
+    assert_eq!(scores, [50.0, 51.0, 52.0, 53.0, 54.0]);
+}
+
+#[test]
+fn a_busy_daemon_is_asked_again_under_the_same_id() {
+    let scene = Scene::new(|peer| {
+        let (seq, first, _) = peer.judge().expect("a request");
+        peer.fail(seq, &first, ErrorKind::Busy, Some(5));
+        let (seq, second, item) = peer.judge().expect("a second attempt");
+        assert_eq!((second.task, second.retry), (first.task, true));
+        assert_eq!(item, "body");
+        peer.answer(seq, &second, 60.0);
+    });
+    let output = scene.run(&["judge", "--type", "text"], "body");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(out(&output).contains("WAG"), "{}", out(&output));
+}
+
+#[test]
+fn patience_ends_with_the_deadline() {
+    let scene = Scene::new(|peer| {
+        while let Some((seq, judge, _)) = peer.judge() {
+            peer.fail(seq, &judge, ErrorKind::Busy, Some(40));
+        }
+    });
+    let output = scene.run(&["judge", "--type", "text", "--deadline", "100ms", "--json"], "body");
+    assert_eq!(output.status.code(), Some(1));
+    let row: serde_json::Value = serde_json::from_str(&out(&output)).expect("JSON");
+    assert_eq!(row["error"]["kind"], "busy");
+}
+
+#[test]
+fn fail_on_wins_over_items_that_failed() {
+    let script = |peer: &mut Peer| {
+        for q_score in [Some(90.0), Some(40.0), None] {
+            let (seq, judge, _) = peer.judge().expect("a request");
+            match q_score {
+                Some(q_score) => peer.answer(seq, &judge, q_score),
+                None => peer.fail(seq, &judge, ErrorKind::Quarantined, None),
+            }
+        }
+    };
+    let code = |args: &[&str]| {
+        let args = [&["judge", "--jsonl"], args].concat();
+        Scene::new(script).run(&args, &items(3)).status.code()
+    };
+    assert_eq!(code(&["--fail-on", "growl"]), Some(3));
+    assert_eq!(code(&["--fail-on", "bark"]), Some(1));
+    assert_eq!(code(&[]), Some(1));
+}
+
+#[test]
+fn an_unknown_profile_is_a_mistake_of_the_command_line() {
+    let scene = Scene::new(|peer| {
+        let (seq, judge, _) = peer.judge().expect("a request");
+        assert_eq!(judge.hint.profile.as_deref(), Some("nonsense"));
+        let kind = ErrorKind::InvalidItem(ItemErrorKind::UnknownProfile);
+        peer.fail(seq, &judge, kind, None);
+    });
+    let output = scene.run(&["judge", "--type", "text", "--profile", "nonsense"], "body");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).starts_with("error: as scripted"), "{}", err(&output));
+}
+
+#[test]
+fn what_is_asked_for_reaches_the_daemon() {
+    let scene = Scene::new(|peer| {
+        let (seq, judge, _) = peer.judge().expect("a request");
+        assert_eq!(judge.ack, Ack::Stored);
+        assert_eq!(judge.deadline_ms, Some(2000));
+        assert_eq!(judge.hint.item_type.as_deref(), Some("event"));
+        peer.answer(seq, &judge, 60.0);
+    });
+    let args = ["judge", "--type", "event", "--ack", "stored", "--deadline", "2s", "--json"];
+    let output = scene.run(&args, "body");
+    assert!(out(&output).contains("\"stored\":true"), "{}", out(&output));
+}
+
+#[test]
+fn another_version_and_another_program_are_told_apart() {
+    let newer = Hello::new(Role::Daemon).with_version(PROTOCOL_VERSION + 1);
+    let output = Scene::greeting(newer, |_| ()).run(&["ping"], "");
+    assert_eq!(output.status.code(), Some(5));
+    assert!(err(&output).contains("version mismatch"), "{}", err(&output));
+
+    let output = Scene::raw(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read_to_end(&mut Vec::new());
+    })
+    .run(&["ping"], "");
+    assert!(matches!(output.status.code(), Some(1 | 5)), "{output:?}");
+    assert!(!err(&output).is_empty());
+}
+
+#[test]
+fn without_a_daemon_the_message_says_how_to_start_one() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let socket = dir.path().join("nobody");
+    for args in [&["ping"][..], &["stats"], &["judge", "-"], &["drain"]] {
+        let output = finish(cynicctl(&socket).args(args).spawn().expect("started"), "body");
+        assert_eq!(output.status.code(), Some(4), "{args:?}");
+        assert!(err(&output).contains("systemctl start cynicd"), "{}", err(&output));
+    }
+    // Left behind by a daemon that was killed.
+    drop(UnixListener::bind(&socket).expect("bound"));
+    let output = finish(cynicctl(&socket).arg("ping").spawn().expect("started"), "");
+    assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+fn an_interrupt_ends_with_a_summary() {
+    let (first_shown, shown) = std::sync::mpsc::channel();
+    let scene = Scene::new(move |peer| {
+        let (seq, judge, _) = peer.judge().expect("a request");
+        peer.answer(seq, &judge, 60.0);
+        peer.judge().expect("a second request");
+        first_shown.send(()).expect("awaited");
+        // Silent until the program hangs up.
+        while peer.frame().is_some() {}
+    });
+    let mut child = scene.start(&["judge", "--jsonl"]);
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(items(2).as_bytes()).expect("written");
+    shown.recv().expect("the script goes on");
+    // The row is written before the program waits for the second answer.
+    let mut head = [0; 1];
+    child.stdout.as_mut().expect("piped").read_exact(&mut head).expect("a row");
+    let pid = i32::try_from(child.id()).expect("a pid");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGINT)
+        .expect("sent");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130));
+    let summary = "interrupted after 1 item: 1 WAG; 1 item asked for and not answered";
+    assert!(err(&output).contains(summary), "{}", err(&output));
+    drop(stdin);
+    scene.end();
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run_quietly() {
+    let scene = Scene::new(|peer| {
+        while let Some((seq, judge, _)) = peer.judge() {
+            peer.answer(seq, &judge, 60.0);
+        }
+    });
+    let mut child = scene.start(&["judge", "--jsonl", "--json"]);
+    drop(child.stdout.take());
+    let output = finish(child, &items(100));
+    assert_eq!(output.status.code(), Some(141), "{}", err(&output));
+    assert_eq!(err(&output), "");
+    scene.end();
+}
+
+#[test]
+fn a_silent_daemon_does_not_make_the_input_pile_up() {
+    const WINDOW: usize = 256;
+    let scene = Scene::new(|peer| {
+        let asked: Vec<_> = (0..WINDOW).map(|_| peer.judge().expect("a request")).collect();
+        // The window is full: with nothing answered, nothing more may be asked.
+        peer.stream.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
+        assert!(peer.frame().is_none(), "more than {WINDOW} requests at once");
+        peer.stream.set_read_timeout(None).expect("set");
+        for (seq, judge, _) in &asked {
+            peer.answer(*seq, judge, 60.0);
+        }
+        while let Some((seq, judge, _)) = peer.judge() {
+            peer.answer(seq, &judge, 60.0);
+        }
+    });
+    let output = scene.run(&["judge", "--jsonl", "--json"], &items(2000));
+    assert_eq!(out(&output).lines().count(), 2000);
+}

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::args::StatsArgs;
 use crate::exit::Exit;
 use crate::text::{micros, printable};
-use crate::view::style::{BAD, GOOD, WARN, columns, paint};
+use crate::view::style::{self, BAD, GOOD, WARN, columns, paint};
 use crate::view::{json, stats as view};
 
 /// The profile under which a task goes through queue and worker without being judged or stored.
@@ -93,18 +93,24 @@ pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let redraw = !args.json && std::io::stdout().is_terminal();
+    if redraw {
+        print("\u{1b}[2J")?;
+    }
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Success),
             _ = ticks.tick() => {}
         }
-        let mut text = rendered(&client.stats().await?, args.json)?;
-        if redraw {
-            // Home, and each line erased behind its end: nothing flickers.
-            text = format!("\u{1b}[H{}\u{1b}[J", text.replace('\n', "\u{1b}[K\n"));
-        }
-        print(&text)?;
+        let text = rendered(&client.stats().await?, args.json)?;
+        print(&if redraw { drawn_over(&text) } else { text })?;
     }
+}
+
+/// The text from the top of the screen on, as much of it as fits, over what was there: nothing flickers.
+fn drawn_over(text: &str) -> String {
+    let height = style::rows().unwrap_or(usize::MAX).saturating_sub(1);
+    let lines: Vec<&str> = text.lines().take(height).collect();
+    format!("\u{1b}[H{}\u{1b}[K\u{1b}[J", lines.join("\u{1b}[K\n"))
 }
 
 fn rendered(stats: &cynic_proto::stats::Stats, as_json: bool) -> Result<String> {

@@ -45,3 +45,8 @@ pub fn columns() -> usize {
     let columns = asked.or_else(terminal).unwrap_or(WIDTH_DEFAULT);
     columns.clamp(*WIDTH_RANGE.start(), *WIDTH_RANGE.end())
 }
+
+/// Lines of the terminal, if there is one.
+pub fn rows() -> Option<usize> {
+    Some(usize::from(terminal_size::terminal_size()?.1.0))
+}

@@ -20,8 +20,8 @@ forbid() {
 
 # Untrusted content is parsed in workers only.
 forbid cynicd cynic-judge cynic-worker
-# A worker touches neither database nor network, and its session is synchronous.
-forbid cynic-worker sqlx sqlx-core libsqlite3-sys cynicd tokio interprocess
+# A worker touches neither database nor network; its runtime is for awaited scorers, without tokio's net.
+forbid cynic-worker sqlx sqlx-core libsqlite3-sys cynicd interprocess mio socket2
 # The command line talks to the daemon, not to its store, and judges nothing itself.
 forbid cynicctl sqlx sqlx-core libsqlite3-sys cynic-judge cynicd cynic-worker
 # The judge is a pure library.

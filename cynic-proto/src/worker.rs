@@ -24,6 +24,8 @@ pub struct Lease {
     /// A random number that every answer repeats, so that a late answer to an earlier lease cannot be
     /// taken for one to this.
     pub nonce: u64,
+    /// Bit `d` is set where dimension `d` is to be skipped: its circuit breaker is open.
+    pub skip: u64,
     /// The items, in the order of their bytes in the payload.
     pub items: Vec<LeaseItem>,
 }

@@ -2,6 +2,63 @@
 //!
 //! Never opens a file or a connection: its whole world is one socket, one progress page and its own memory.
 
+pub mod host;
 pub mod memory;
 pub mod progress;
 pub mod sandbox;
+pub mod session;
+
+use std::process::ExitCode;
+
+use cynic_judge::{Judge, Options, Panel};
+use cynic_proto::exit_code;
+use cynic_proto::sandbox::SandboxPlan;
+
+use host::Host;
+use progress::ProgressWriter;
+use session::SessionError;
+
+/// The whole life of a worker process: from its arguments to its exit code.
+///
+/// `panel` may put other scorers in the place of the judge's own; it runs inside the sandbox. Must be
+/// called first thing in `main`, while the process has one thread.
+pub fn run(panel: impl FnOnce(&Judge) -> Panel) -> ExitCode {
+    quiet_panics();
+    let code = match start(panel) {
+        Ok(()) => exit_code::DONE,
+        Err(error) => {
+            report(&error);
+            error.exit_code()
+        }
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn start(panel: impl FnOnce(&Judge) -> Panel) -> Result<(), SessionError> {
+    let (plan, others) = SandboxPlan::from_args(std::env::args().skip(1))?;
+    if let Some(unknown) = others.into_iter().next() {
+        return Err(SessionError::UnknownArgument(unknown));
+    }
+    let progress = ProgressWriter::map_stdout();
+    let sandbox = sandbox::apply(&plan)?;
+    let judge = Judge::new(Options::default());
+    judge.self_test()?;
+    let panel = panel(&judge);
+    session::serve(Host::new(judge, panel, progress)?, &sandbox)
+}
+
+/// A panic says in one line what and where; the standard hook would look for a backtrace's symbols in files
+/// that the sandbox denies.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+}
+
+/// Standard error is a pipe to the supervisor, which keeps its tail for the death record.
+fn report(error: &SessionError) {
+    eprintln!("cynic-worker: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        eprintln!("  caused by: {cause}");
+        source = cause.source();
+    }
+}

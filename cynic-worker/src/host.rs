@@ -1,0 +1,270 @@
+//! Runs the judge's stages and its scorers: contains panics, keeps budgets, writes the progress page.
+//!
+//! Never reads or writes the socket. What a scorer does wrong costs its own dimension and nothing else, short
+//! of killing the process.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cynic_judge::{Analysis, Judge, Outcome, Panel, Scored, Scorer, ScorerFailure};
+use cynic_proto::codec;
+use cynic_proto::judgment::FallbackReason;
+use cynic_proto::model::{DIMENSIONS, Dimension, Stage};
+use cynic_proto::worker::{self, Lease};
+use tokio::runtime::Runtime;
+
+use crate::progress::ProgressWriter;
+use crate::session::SessionError;
+
+/// A panic's message is kept up to this many bytes: the first line says what happened.
+const PANIC_TEXT_BYTES_MAX: usize = 200;
+
+/// Why scorers cannot be hosted.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// No runtime for awaited scorers.
+    #[error("could not start the runtime for awaited scorers")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// Judges items, one at a time.
+#[derive(Debug)]
+pub struct Host {
+    judge: Judge,
+    panel: Panel,
+    progress: ProgressWriter,
+    /// Only where the panel has awaited scorers.
+    runtime: Option<Runtime>,
+}
+
+/// What came of one item, encoded as it is sent.
+#[derive(Debug)]
+pub struct Judged {
+    /// The judgment, or why there is none.
+    pub outcome: worker::Outcome,
+    /// The encoded details of a judgment, empty otherwise.
+    pub details: Vec<u8>,
+    /// Microseconds spent in parse, score, aggregate and verdict.
+    pub stages_us: [u32; 4],
+}
+
+/// Measures the stages.
+struct Stopwatch {
+    last: Instant,
+    stages_us: [u32; 4],
+}
+
+impl Stopwatch {
+    fn lap(&mut self, stage: Stage) {
+        let now = Instant::now();
+        let micros = now.duration_since(self.last).as_micros();
+        self.stages_us[stage as usize] = u32::try_from(micros).unwrap_or(u32::MAX);
+        self.last = now;
+    }
+}
+
+/// The item in hand, for the progress page.
+#[derive(Clone, Copy)]
+struct Place {
+    progress: ProgressWriter,
+    item: u32,
+}
+
+impl Place {
+    fn at(self, stage: Stage, dimension: Option<Dimension>) {
+        self.progress.at(self.item, stage, dimension);
+    }
+}
+
+/// When scoring has to stop, and what it has to leave out.
+#[derive(Clone, Copy)]
+struct Limits {
+    until: Instant,
+    skip: u64,
+}
+
+impl Limits {
+    fn skips(self, dimension: Dimension) -> bool {
+        self.skip >> (dimension as usize) & 1 == 1
+    }
+}
+
+impl Host {
+    /// A host for a panel.
+    ///
+    /// # Errors
+    /// The panel awaits something and no runtime could be started.
+    pub fn new(judge: Judge, panel: Panel, progress: ProgressWriter) -> Result<Host, HostError> {
+        let awaits = panel.iter().any(|(_, scorer)| matches!(scorer, Scorer::Awaited { .. }));
+        let runtime = if awaits {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            Some(builder.enable_time().build().map_err(HostError::Runtime)?)
+        } else {
+            None
+        };
+        Ok(Host { judge, panel, progress, runtime })
+    }
+
+    /// Takes one item of a lease through the stages.
+    ///
+    /// # Errors
+    /// The judgment could not be encoded. An item that cannot be judged is an outcome.
+    pub fn judge(&mut self, lease: &Lease, n: usize, bytes: &[u8]) -> Result<Judged, SessionError> {
+        let item = &lease.items[n];
+        self.progress.task_started(item.task, lease.nonce);
+        let place = Place { progress: self.progress, item: n as u32 };
+        let mut watch = Stopwatch { last: Instant::now(), stages_us: [0; 4] };
+        let soft_budget = Duration::from_micros(u64::from(item.soft_budget_us));
+        let limits = Limits { until: watch.last + soft_budget, skip: lease.skip };
+
+        place.at(Stage::Parse, None);
+        let parsed = match self.judge.parse(bytes, &item.hint) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                watch.lap(Stage::Parse);
+                self.progress.finished();
+                let outcome = worker::Outcome::Rejected(error);
+                return Ok(Judged { outcome, details: Vec::new(), stages_us: watch.stages_us });
+            }
+        };
+        watch.lap(Stage::Parse);
+
+        place.at(Stage::Score, None);
+        let analysis = Arc::new(self.judge.analyse(parsed));
+        let outcomes = self.score(&analysis, place, limits);
+        watch.lap(Stage::Score);
+
+        place.at(Stage::Aggregate, None);
+        let ran_out = Outcome::FellBack(FallbackReason::OutOfTime);
+        let partial = outcomes.contains(&ran_out);
+        let aggregate = self.judge.aggregate(&analysis, outcomes);
+        watch.lap(Stage::Aggregate);
+
+        place.at(Stage::Verdict, None);
+        let (mut judgment, details) = self.judge.conclude(&analysis, aggregate);
+        judgment.partial |= partial;
+        let details = codec::encode(&details)?;
+        watch.lap(Stage::Verdict);
+        self.progress.finished();
+        let outcome = worker::Outcome::Judged(Box::new(judgment));
+        Ok(Judged { outcome, details, stages_us: watch.stages_us })
+    }
+
+    fn score(
+        &self,
+        analysis: &Arc<Analysis>,
+        place: Place,
+        limits: Limits,
+    ) -> [Outcome; DIMENSIONS] {
+        let mut outcomes = std::array::from_fn(|n| {
+            let dimension = Dimension::ALL[n];
+            self.compute(analysis, dimension, place, limits)
+        });
+        if let Some(runtime) = &self.runtime {
+            self.await_scorers(runtime, analysis, place, limits, &mut outcomes);
+        }
+        outcomes
+    }
+
+    /// One computed dimension; an awaited one is left for [`Host::await_scorers`].
+    fn compute(
+        &self,
+        analysis: &Analysis,
+        dimension: Dimension,
+        place: Place,
+        limits: Limits,
+    ) -> Outcome {
+        if limits.skips(dimension) {
+            return Outcome::FellBack(FallbackReason::Skipped);
+        }
+        if Instant::now() >= limits.until {
+            return Outcome::FellBack(FallbackReason::OutOfTime);
+        }
+        place.at(Stage::Score, Some(dimension));
+        match self.panel.scorer(dimension) {
+            Scorer::Builtin => contain(|| self.judge.score(analysis, dimension)),
+            Scorer::Computed(scorer) => contain(|| checked(scorer(analysis))),
+            Scorer::Awaited { .. } => Outcome::Derived,
+        }
+    }
+
+    /// Runs the awaited scorers of one judgment concurrently, each within its own budget.
+    fn await_scorers(
+        &self,
+        runtime: &Runtime,
+        analysis: &Arc<Analysis>,
+        place: Place,
+        limits: Limits,
+        outcomes: &mut [Outcome; DIMENSIONS],
+    ) {
+        let left = limits.until.saturating_duration_since(Instant::now());
+        runtime.block_on(async {
+            let mut running = Vec::new();
+            for (dimension, scorer) in self.panel.iter() {
+                let Scorer::Awaited { budget, run } = scorer else { continue };
+                if matches!(outcomes[dimension as usize], Outcome::FellBack(_)) {
+                    continue;
+                }
+                place.at(Stage::Score, Some(dimension));
+                let (budget, cut_short) = ((*budget).min(left), left < *budget);
+                let (run, analysis) = (Arc::clone(run), Arc::clone(analysis));
+                let task = tokio::spawn(async move {
+                    tokio::time::timeout(budget, async move { run(analysis).await }).await
+                });
+                running.push((dimension, cut_short, task));
+            }
+            for (dimension, cut_short, task) in running {
+                outcomes[dimension as usize] = settle(task.await, cut_short);
+            }
+        });
+    }
+}
+
+type Awaited = Result<
+    Result<Result<Scored, ScorerFailure>, tokio::time::error::Elapsed>,
+    tokio::task::JoinError,
+>;
+
+fn settle(awaited: Awaited, cut_short: bool) -> Outcome {
+    match awaited {
+        Ok(Ok(Ok(scored))) => checked(scored),
+        Ok(Ok(Err(failure))) => Outcome::FellBack(FallbackReason::Failed(shorten(&failure.0))),
+        Ok(Err(_)) if cut_short => Outcome::FellBack(FallbackReason::OutOfTime),
+        Ok(Err(_)) => Outcome::FellBack(FallbackReason::Overran),
+        Err(panic) => match panic.try_into_panic() {
+            Ok(payload) => panicked(payload.as_ref()),
+            Err(e) => Outcome::FellBack(FallbackReason::Failed(e.to_string())),
+        },
+    }
+}
+
+/// Runs a scorer; a panic in it becomes a fallback.
+fn contain(scorer: impl FnOnce() -> Outcome) -> Outcome {
+    // A scorer only reads the analysis: nothing half-changed can be left behind.
+    catch_unwind(AssertUnwindSafe(scorer)).unwrap_or_else(|payload| panicked(payload.as_ref()))
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Outcome {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message");
+    Outcome::FellBack(FallbackReason::Panicked(shorten(text)))
+}
+
+/// A score that is no number is a failure of its scorer; one out of range is clamped.
+fn checked(mut scored: Scored) -> Outcome {
+    if scored.score.is_nan() {
+        return Outcome::FellBack(FallbackReason::Failed("the score is not a number".to_owned()));
+    }
+    scored.score = scored.score.clamp(0.0, 100.0);
+    Outcome::Scored(scored)
+}
+
+fn shorten(text: &str) -> String {
+    let end = text.floor_char_boundary(PANIC_TEXT_BYTES_MAX.min(text.len()));
+    text[..end].to_owned()
+}

@@ -141,7 +141,12 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
 /// # Errors
 /// The supervisor broke the protocol, or the socket failed.
 pub fn serve(mut host: Host, sandbox: &SandboxReport) -> Result<(), SessionError> {
-    let mut socket = Socket { stdin: io::stdin(), inbox: BytesMut::new(), outbox: Vec::new() };
+    let mut socket = Socket {
+        stdin: io::stdin(),
+        scratch: vec![0; READ_BYTES].into_boxed_slice(),
+        inbox: BytesMut::new(),
+        outbox: Vec::new(),
+    };
     let Some(greeting) = socket.receive()? else { return Ok(()) };
     codec::put(&Hello::new(Role::Worker), &[], FRAME_BYTES_MAX, &mut socket.outbox)?;
     socket.flush()?;

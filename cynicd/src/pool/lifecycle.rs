@@ -179,7 +179,9 @@ impl Pool {
         }
         self.retire_surplus(slot_number);
         if let Some(lease) = lease {
-            death.task = lease.items.front().map(|item| item.task);
+            // What the worker said that it was at counts if it can be true; else it was at the first.
+            let claimed = lease.items.iter().find(|item| Some(item.task) == death.task);
+            death.task = claimed.or(lease.items.front()).map(|item| item.task);
             self.take_back(lease, &death, blame, now);
         }
         if !scheduled {
@@ -215,7 +217,7 @@ impl Pool {
 
     /// The worker's tasks after its death: the one that it was at is to blame, the others go on.
     fn take_back(&mut self, lease: Lease, death: &Death, blame: bool, now: Instant) {
-        let culprit = lease.items.front().map(|item| item.task);
+        let culprit = death.task;
         // Last first, so that they are in front of the queue in their old order.
         for item in lease.items.into_iter().rev().filter(|item| !item.abandoned) {
             if Some(item.task) != culprit {

@@ -1,19 +1,18 @@
 //! A seeded simulation of the pool with weighted faults, and the invariants that must hold after each event.
 //!
-//! Bugs planted once to see it fail, each found within a second:
-//! - `done` not comparing the nonce: a late answer ended the wrong lease ("answered by a worker that does
-//!   not hold it");
-//! - `take_back` dropping the items behind the culprit: "never answered";
-//! - `forget` not marking a leased item as abandoned: answered twice after a cancel;
-//! - `died` not comparing generations: a second process in the slot ("spawned over a living process");
-//! - `expire_tasks` looking at `start_by` of running tasks: dispatched work answered as a queue time-out;
-//! - `solo` not cleared by `forget`: a finished task leased again ("leased a task that is over").
+//! Bugs planted once to see it fail, each found within seconds:
+//! - `done` not comparing the nonce: "leased to a worker that has work";
+//! - `take_back` dropping the items behind the culprit: a task said to be leased that is in no lease;
+//! - `forget` not marking a leased item as abandoned: the same check;
+//! - `slot_mut` not comparing generations: a late answer acts on the process's successor;
+//! - a running task expiring by its queue clock: "timed out in the queue while a worker had it";
+//! - `forget` leaving a task in `solo`: the counts of waiting tasks differ.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
-use cynic_proto::error::{Death, DeathCause};
+use cynic_proto::error::{Death, DeathCause, ErrorKind};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::message::Lane;
 
@@ -162,15 +161,13 @@ impl World {
         self.check();
     }
 
-    /// The process's side of an event; false when the process that it comes from is gone.
+    /// The process's side of an event; false for a death that has been told.
     fn observe(&mut self, event: &Event) -> bool {
         match event {
             Event::Died(death) => self.processes.remove(&death.worker).is_some(),
-            Event::Ready(worker) | Event::Violation { worker, .. } | Event::Pong { worker, .. } => {
-                self.processes.contains_key(worker)
-            }
             Event::Done { worker, nonce, task } => {
-                let Some(process) = self.processes.get_mut(worker) else { return false };
+                // What a dead process had sent may still come in; the pool must not mind.
+                let Some(process) = self.processes.get_mut(worker) else { return true };
                 match &mut process.lease {
                     Some((held, items)) if held == nonce && items.first() == Some(task) => {
                         items.remove(0);
@@ -209,7 +206,13 @@ impl World {
                     assert!(delivery.attempts > 0);
                     assert!(self.open.remove(&delivery.task), "answered twice: {}", delivery.task);
                 }
-                Effect::Fail { task, .. } => {
+                Effect::Fail { task, error } => {
+                    let mut held = self.processes.values().flat_map(|p| &p.lease);
+                    assert!(
+                        error.kind != ErrorKind::QueueTimeout
+                            || !held.any(|(_, items)| items.contains(&task)),
+                        "timed out in the queue while a worker had it"
+                    );
                     assert!(self.open.remove(&task), "answered twice: {task}");
                 }
                 Effect::Quarantine(task) => {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, TaskError};
+use crate::history::{HistoryPage, HistoryQuery, ShowRow};
 use crate::ids::{TaskId, WorkerId};
 use crate::item::Hint;
 use crate::judgment::Judgment;
@@ -40,6 +41,10 @@ pub enum Request {
     Ping,
     /// The figures.
     Stats,
+    /// List what is stored.
+    History(Box<HistoryQuery>),
+    /// Everything stored of a task.
+    Show(TaskId),
     /// Take no more work; finish what was accepted.
     Drain,
     /// Take work again.
@@ -113,6 +118,10 @@ pub enum Reply {
     Pong(Pong),
     /// The figures.
     Stats(Box<Stats>),
+    /// A page of what is stored.
+    History(Box<HistoryPage>),
+    /// Everything stored of a task.
+    Show(Box<ShowRow>),
     /// Done as asked.
     Done,
     /// The request itself is wrong.

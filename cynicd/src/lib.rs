@@ -1,6 +1,13 @@
 //! The supervisor of the CYNIC judgment daemon: hands opaque items to isolated workers and their judgments
 //! to clients and the store. It never parses an item and never links the judge.
 
+pub mod config;
+mod frames;
+pub mod gateway;
+pub mod hub;
+pub mod link;
+pub mod outbox;
 pub mod pool;
 pub mod process;
 pub mod recorder;
+pub mod service;

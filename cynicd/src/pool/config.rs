@@ -20,6 +20,8 @@ pub struct Config {
     pub soft_budget: Duration,
     /// How long an item may be in a worker's hands before the worker is killed.
     pub hard_deadline: Duration,
+    /// What each MiB of an item adds to both of these: reading takes time in proportion to length.
+    pub time_per_mib: Duration,
     /// How long a task may take in all where its client does not say.
     pub total_deadline: Duration,
     /// Deaths over one task after which it is given up: one in a normal worker, one more there, and one
@@ -54,6 +56,7 @@ impl Default for Config {
             queue_timeout: Duration::from_secs(30),
             soft_budget: Duration::from_millis(200),
             hard_deadline: Duration::from_secs(2),
+            time_per_mib: Duration::from_millis(100),
             total_deadline: Duration::from_mins(1),
             strikes_max: 3,
             start_timeout: Duration::from_secs(2),
@@ -66,6 +69,13 @@ impl Default for Config {
             chunk_bytes_max: 256 << 10,
             chunk_time: Duration::from_millis(1),
         }
+    }
+}
+
+impl Config {
+    /// What an item's length adds to its budgets.
+    pub(super) fn time_for(&self, bytes: usize) -> Duration {
+        self.time_per_mib.mul_f64(bytes as f64 / f64::from(1 << 20))
     }
 }
 

@@ -88,6 +88,7 @@ impl Pool {
         let nonce = self.random.next();
         let mut items = Vec::with_capacity(tasks.len());
         let mut leased = VecDeque::with_capacity(tasks.len());
+        let mut bytes_leased = 0;
         for id in tasks {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             self.expiries.remove(&(task.expiry(), id));
@@ -95,12 +96,14 @@ impl Pool {
             task.attempts = task.attempts.saturating_add(1);
             self.expiries.insert((task.expiry(), id));
             let left = task.end_by.saturating_duration_since(now);
-            items.push((id, self.config.soft_budget.min(left)));
-            leased.push_back(Leased { task: id, abandoned: false });
             let bytes = task.bytes;
+            let soft_budget = self.config.soft_budget + self.config.time_for(bytes);
+            items.push((id, soft_budget.min(left)));
+            leased.push_back(Leased { task: id, abandoned: false });
+            bytes_leased += bytes;
             self.left_queue(bytes);
         }
-        let deadline = now + self.config.hard_deadline;
+        let deadline = now + self.config.hard_deadline + self.config.time_for(bytes_leased);
         if let Some(slot) = self.slot_mut(worker) {
             slot.state =
                 State::Busy { lease: Lease { nonce, items: leased, since: now, deadline } };

@@ -10,6 +10,8 @@ use super::slot::{Heartbeat, Lease, Slot, State, backoff};
 use super::task::Place;
 use super::{ClientId, Config, Effect, Intake, Pool};
 
+const SIGKILL: i32 = 9;
+
 /// One part in so many by which a worker's replacement is put off at random, so that workers that started
 /// together are not all due together.
 const RECYCLE_JITTER_PART: u64 = 10;
@@ -157,7 +159,10 @@ impl Pool {
         let (lease, blame, scheduled) = match state {
             State::Busy { lease } => (Some(lease), true, false),
             State::Killed { cause, lease, blame } => {
-                death.cause = cause;
+                // A crash that came before our kill says more than the kill.
+                if matches!(death.cause, DeathCause::Signal(SIGKILL) | DeathCause::ExitCode(_)) {
+                    death.cause = cause;
+                }
                 (lease, blame, false)
             }
             State::Stopping { .. } => (None, false, true),

@@ -47,7 +47,7 @@ impl Bench {
 
     fn die(&mut self, worker: WorkerId) -> Effects {
         let death = Death {
-            cause: DeathCause::Signal(11),
+            cause: DeathCause::Signal(9),
             worker,
             task: None,
             stage: None,
@@ -151,7 +151,8 @@ fn the_neighbours_of_a_culprit_in_a_chunk_go_on() {
 fn the_hard_deadline_kills_and_the_cause_is_the_deadline() {
     let mut bench = Bench::new(1);
     let (worker, ..) = lease(&bench.submit(7));
-    let deadline = bench.pool.config().hard_deadline;
+    let config = bench.pool.config();
+    let deadline = config.hard_deadline + config.time_for(100);
     assert_eq!(bench.pool.next_timer(), Some(bench.now + deadline));
     assert_eq!(bench.wait(deadline), [Effect::Kill(worker)]);
     let effects = bench.die(worker);
@@ -167,7 +168,7 @@ fn the_hard_deadline_kills_and_the_cause_is_the_deadline() {
 fn a_valid_answer_counts_even_after_the_kill() {
     let mut bench = Bench::new(1);
     let (worker, nonce, _) = lease(&bench.submit(7));
-    assert_eq!(bench.wait(Duration::from_secs(2)), [Effect::Kill(worker)]);
+    assert_eq!(bench.wait(Duration::from_secs(3)), [Effect::Kill(worker)]);
     let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(7) });
     assert!(matches!(effects[..], [Effect::Deliver(_)]), "{effects:?}");
     let effects = bench.die(worker);

@@ -1,0 +1,199 @@
+//! Tasks' bytes on their way to a worker, and what comes back on its way to those who wait.
+
+use bytes::Bytes;
+use cynic_proto::codec;
+use cynic_proto::error::{ErrorKind, TaskError};
+use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::item::Hint;
+use cynic_proto::judgment::{Details, Judgment};
+use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
+use cynic_proto::worker::{Lease, LeaseItem, Outcome, ToWorker};
+use std::time::{Duration, Instant};
+
+use super::{Hub, Waiter};
+use crate::gateway::Peer;
+use crate::pool::{Delivery, Effect, Event, Submission};
+
+/// Encoded details above this are no explanation: the judge quotes a bounded number of short passages.
+const DETAILS_BYTES_MAX: usize = 1024 * 1024;
+
+/// A task that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The item, opaque.
+    pub(super) payload: Bytes,
+    pub(super) hint: Hint,
+    pub(super) waiters: Vec<Waiter>,
+    /// Who asked first.
+    pub(super) peer: Peer,
+    /// Not submitted yet: the store is asked whether it has the judgment.
+    pub(super) parked: Option<Submission>,
+}
+
+/// A worker's answer to one item.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) worker: WorkerId,
+    pub(super) nonce: u64,
+    pub(super) task: TaskId,
+    pub(super) outcome: Outcome,
+    pub(super) stages_us: [u32; 4],
+    pub(super) details: Bytes,
+}
+
+impl Hub {
+    pub(super) fn lease(&mut self, worker: WorkerId, nonce: u64, items: &[(TaskId, Duration)]) {
+        let mut lease = Lease { nonce, skip: 0, items: Vec::with_capacity(items.len()) };
+        let mut payload = Vec::with_capacity(items.len());
+        for (task, soft_budget) in items {
+            let Some(held) = self.tasks.get(task) else { continue };
+            lease.items.push(LeaseItem {
+                task: *task,
+                bytes: held.payload.len() as u32,
+                hint: held.hint.clone(),
+                soft_budget_us: u32::try_from(soft_budget.as_micros()).unwrap_or(u32::MAX),
+            });
+            payload.push(held.payload.clone());
+        }
+        self.send_lease(worker, lease, &payload);
+    }
+
+    /// Takes a worker's answer: checks it, asks the pool what it means, and passes it on.
+    pub(super) fn worker_done(&mut self, answer: Answer) {
+        let worker = answer.worker;
+        if let Err(what) = check(&answer) {
+            return self.feed(Event::Violation { worker, what });
+        }
+        let event = Event::Done { worker, nonce: answer.nonce, task: answer.task };
+        let mut answer = Some(answer);
+        for effect in self.pool.handle(event, Instant::now()) {
+            match effect {
+                Effect::Deliver(delivery) => {
+                    if let Some(answer) = answer.take() {
+                        self.deliver(delivery, answer);
+                    }
+                }
+                other => self.perform(other),
+            }
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery, answer: Answer) {
+        let task = delivery.task;
+        let Some(held) = self.tasks.remove(&task) else { return };
+        let timings = Timings {
+            queued_us: micros(delivery.queued),
+            running_us: micros(delivery.running),
+            stages_us: answer.stages_us,
+        };
+        self.figures.answered(&timings);
+        match answer.outcome {
+            Outcome::Judged(judgment) => {
+                self.figures.judged(judgment.verdict, &timings);
+                let judged = Judged {
+                    task,
+                    judgment: *judgment,
+                    reached: Ack::Judged,
+                    attempts: delivery.attempts,
+                    worker: answer.worker,
+                    timings,
+                };
+                self.judged(&held, judged, answer.details);
+            }
+            Outcome::Rejected(error) => {
+                self.figures.rejected(&timings);
+                let kind = ErrorKind::InvalidItem(error.kind);
+                let message = error.message;
+                let error = TaskError { kind, message, deaths: Vec::new(), retry_after_ms: None };
+                self.failed(task, held, error, delivery.attempts);
+            }
+            Outcome::Echoed => {
+                for waiter in held.waiters {
+                    self.answer(task, waiter, Reply::Echoed(task), &Bytes::new());
+                }
+            }
+        }
+    }
+
+    /// Answers those who wait for the judgment at once, then has it recorded; the others wait for that.
+    fn judged(&mut self, held: &Held, judged: Judged, details: Bytes) {
+        let task = judged.task;
+        let (later, at_once): (Vec<Waiter>, Vec<Waiter>) =
+            held.waiters.iter().partition(|waiter| waiter.ack == Ack::Stored);
+        for waiter in at_once {
+            let reply = Reply::Judged(Box::new(judged.clone()));
+            self.answer(task, waiter, reply, &details);
+        }
+        let content = self.options.store_content.then(|| held.payload.to_vec());
+        self.record_judgment(judged, details, content, held.peer, later);
+    }
+
+    /// The pool says that the task ended in an error.
+    pub(super) fn fail(&mut self, task: TaskId, error: TaskError) {
+        let Some(held) = self.tasks.remove(&task) else { return };
+        let attempts = u8::try_from(error.deaths.len()).unwrap_or(u8::MAX);
+        self.failed(task, held, error, attempts);
+    }
+
+    fn failed(&mut self, task: TaskId, held: Held, error: TaskError, attempts: u8) {
+        for waiter in held.waiters {
+            let reply = Reply::Failed { task, error: Box::new(error.clone()) };
+            self.answer(task, waiter, reply, &Bytes::new());
+        }
+        self.record_failure(task, error, held.peer, attempts);
+    }
+
+    /// Answers one who waits.
+    pub(super) fn answer(&mut self, task: TaskId, waiter: Waiter, reply: Reply, payload: &Bytes) {
+        if let Some(client) = self.clients.get_mut(&waiter.client) {
+            client.tasks.remove(&task);
+        }
+        self.reply(waiter.client, &ToClient { seq: waiter.seq, reply }, payload);
+    }
+
+    pub(super) fn send_lease(&mut self, worker: WorkerId, lease: Lease, payload: &[Bytes]) {
+        let max = self.options.launch.frame_bytes_max;
+        let Some(hold) = self.workers.get(&worker).and_then(|w| w.hold.as_ref()) else { return };
+        // The message adds to items that fill a frame already, so a lease may be a little larger than that.
+        let room = max.saturating_add(LEASE_HEAD_BYTES_MAX);
+        match hold.outbox.push_pieces(&ToWorker::Lease(lease), payload, room) {
+            Ok(()) => hold.outbox.flush(),
+            Err(error) => tracing::error!(%worker, %error, "could not send a lease"),
+        }
+    }
+}
+
+/// What the message of a lease may add to its items' bytes.
+const LEASE_HEAD_BYTES_MAX: usize = 1024 * 1024;
+
+fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}
+
+/// A worker may have been taken over: nothing that it says is passed on unchecked.
+fn check(answer: &Answer) -> Result<(), String> {
+    match &answer.outcome {
+        Outcome::Judged(judgment) => check_judgment(judgment, &answer.details),
+        Outcome::Rejected(error) if error.message.len() > DETAILS_BYTES_MAX => {
+            Err("an error message without end".to_owned())
+        }
+        Outcome::Rejected(_) | Outcome::Echoed if !answer.details.is_empty() => {
+            Err("a payload behind an answer that has none".to_owned())
+        }
+        Outcome::Rejected(_) | Outcome::Echoed => Ok(()),
+    }
+}
+
+fn check_judgment(judgment: &Judgment, details: &Bytes) -> Result<(), String> {
+    judgment.validate().map_err(|e| e.to_string())?;
+    if details.len() > DETAILS_BYTES_MAX {
+        return Err(format!("{} bytes of details", details.len()));
+    }
+    let details: Details = codec::decode(details).map_err(|e| e.to_string())?;
+    let points = |e: &cynic_proto::judgment::Evidence| e.points.is_finite();
+    if details.evidence.iter().all(points) {
+        Ok(())
+    } else {
+        Err("evidence with points that are no number".to_owned())
+    }
+}

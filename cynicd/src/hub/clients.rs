@@ -1,0 +1,177 @@
+//! What clients ask, and what becomes of a client that goes.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{Judge, Pong, RefusalKind, Reply, Request, ToClient, ToDaemon};
+
+use super::answers::Held;
+use super::{Hub, Waiter};
+use crate::gateway::{ClientNews, Peer};
+use crate::outbox::Outbox;
+use crate::pool::{ClientId, Event, Submission};
+use crate::recorder::RecorderError;
+
+/// How long clients get to read their last answers when the daemon ends.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connected client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) peer: Peer,
+    pub(super) outbox: Outbox,
+    /// Tasks whose answer it waits for.
+    pub(super) tasks: HashSet<TaskId>,
+}
+
+impl Hub {
+    pub(super) fn client_news(&mut self, id: ClientId, news: ClientNews) {
+        match news {
+            ClientNews::Connected(peer, outbox) => {
+                self.figures.client_connected();
+                self.clients.insert(id, Client { peer, outbox, tasks: HashSet::new() });
+            }
+            ClientNews::Request(message, payload) => self.request(id, *message, payload),
+            ClientNews::Gone { expelled } => self.client_gone(id, expelled),
+        }
+    }
+
+    /// Work whose client has gone is cancelled, unless somebody else waits for it too.
+    fn client_gone(&mut self, id: ClientId, expelled: bool) {
+        let Some(client) = self.clients.remove(&id) else { return };
+        self.figures.client_gone(expelled);
+        for task in client.tasks {
+            self.forget_waiter(task, id);
+        }
+    }
+
+    fn forget_waiter(&mut self, task: TaskId, client: ClientId) {
+        self.recording.forget_waiter(task, client);
+        let Some(held) = self.tasks.get_mut(&task) else { return };
+        held.waiters.retain(|waiter| waiter.client != client);
+        if held.waiters.is_empty() && held.parked.is_none() {
+            self.feed(Event::Cancel(task));
+        }
+    }
+
+    fn request(&mut self, client: ClientId, message: ToDaemon, payload: Bytes) {
+        let seq = message.seq;
+        let reply = match message.request {
+            Request::Judge(judge) => return self.judge(client, seq, judge, payload),
+            Request::Cancel(task) => {
+                if self.clients.get(&client).is_some_and(|c| c.tasks.contains(&task)) {
+                    self.forget_waiter(task, client);
+                    Reply::Done
+                } else {
+                    refused(RefusalKind::NotFound, "this connection waits for no such task")
+                }
+            }
+            Request::Ping => Reply::Pong(self.pong()),
+            Request::Stats => Reply::Stats(Box::new(self.stats())),
+            Request::History(query) => {
+                return self.recording.ask(client, seq, async move |recorder| {
+                    let page = recorder.history(*query).await;
+                    page.map_or_else(|e| unanswered(&e), |page| Reply::History(Box::new(page)))
+                });
+            }
+            Request::Show(task) => {
+                return self.recording.ask(client, seq, async move |recorder| {
+                    let row = recorder.show(task).await;
+                    row.map_or_else(|e| unanswered(&e), |row| Reply::Show(Box::new(row)))
+                });
+            }
+            Request::Drain => {
+                self.feed(Event::Drain);
+                Reply::Done
+            }
+            Request::Resume => {
+                self.feed(Event::Resume);
+                Reply::Done
+            }
+        };
+        self.reply(client, &ToClient { seq, reply }, &Bytes::new());
+    }
+
+    pub(super) fn pong(&self) -> Pong {
+        let ready = self.pool.is_ready();
+        let degraded = self.degraded();
+        let status = match (ready, self.pool.is_draining(), &degraded[..]) {
+            (_, true, _) => "draining: finishing what was accepted, taking nothing new".to_owned(),
+            (false, ..) => "not ready: see `cynicctl stats`".to_owned(),
+            (true, _, []) => "ready".to_owned(),
+            (true, _, problems) => format!("ready, but {}", problems.join("; ")),
+        };
+        Pong { ready, degraded: !degraded.is_empty(), status }
+    }
+
+    fn judge(&mut self, client: ClientId, seq: u64, judge: Judge, payload: Bytes) {
+        let task = judge.task;
+        let Some(entry) = self.clients.get_mut(&client) else { return };
+        let (peer, waiter) = (entry.peer, Waiter { client, seq, ack: judge.ack });
+        entry.tasks.insert(task);
+        // A task that is known already is not judged twice; who asks again waits with the others.
+        if let Some(held) = self.tasks.get_mut(&task) {
+            return held.waiters.push(waiter);
+        }
+        if self.recording.join(task, waiter) {
+            return;
+        }
+        if let Some((reply, details)) = self.recording.recent(task) {
+            return self.answer(task, waiter, reply, &details);
+        }
+        let submission = Submission {
+            task,
+            client,
+            lane: judge.lane,
+            bytes: payload.len(),
+            deadline: judge.deadline_ms.map(|ms| Duration::from_millis(ms.into())),
+        };
+        let held = Held { payload, hint: judge.hint, waiters: vec![waiter], peer, parked: None };
+        self.tasks.insert(task, held);
+        if judge.retry {
+            // It may have been stored before this daemon started: only the store knows.
+            self.park(submission);
+        } else {
+            self.feed(Event::Submit(submission));
+        }
+    }
+
+    /// Holds a task back until the store has said whether it has its judgment.
+    fn park(&mut self, submission: Submission) {
+        let task = submission.task;
+        if let Some(held) = self.tasks.get_mut(&task) {
+            held.parked = Some(submission);
+            self.recording.look_up(task);
+        }
+    }
+
+    /// Sends the last answers before the daemon ends.
+    pub(super) async fn farewell(&mut self) {
+        let drained = async {
+            for client in self.clients.values() {
+                client.outbox.drained().await;
+            }
+        };
+        // Who does not read by then has had its chance.
+        drop(tokio::time::timeout(FAREWELL_TIMEOUT, drained).await);
+    }
+}
+
+/// The store could not answer.
+fn unanswered(error: &RecorderError) -> Reply {
+    let kind = match error {
+        RecorderError::Refused(_) => RefusalKind::NotFound,
+        _ => RefusalKind::Unavailable,
+    };
+    let mut message = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        message = format!("{message}: {source}");
+    }
+    Reply::Refused { kind, message }
+}
+
+pub(super) fn refused(kind: RefusalKind, message: &str) -> Reply {
+    Reply::Refused { kind, message: message.to_owned() }
+}

@@ -1,0 +1,373 @@
+//! Everything between an answer and the store: what waits for its commit, what waits for room, what was
+//! answered lately.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use cynic_proto::error::{Death, ErrorKind, TaskError};
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{Ack, Judged, Reply, ToClient};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{Hub, Waiter};
+use crate::gateway::Peer;
+use crate::pool::{ClientId, Event};
+use crate::recorder::{
+    Entry, EntryKey, FailureEntry, Fate, JudgmentEntry, NoticeEntry, OnSettled, RecorderHandle,
+    StoredJudgment,
+};
+
+/// Answers kept for a client that lost its connection before it had read them; older ones are in the store.
+const RECENT_MAX: usize = 512;
+
+/// Larger explanations are not kept for that.
+const RECENT_DETAILS_BYTES_MAX: usize = 16 * 1024;
+
+/// How long the store gets to take the last entries when the daemon ends.
+const FLUSH_BUDGET: Duration = Duration::from_secs(10);
+
+/// What the recorder's thread says.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// An entry that somebody waits for met its fate.
+    Entry(TaskId, Fate),
+    /// The judgment that a task has already, if it has one.
+    LookedUp(TaskId, Option<Box<StoredJudgment>>),
+    /// The answer to a question about the store.
+    Reply(ClientId, Box<ToClient>),
+}
+
+/// Answered judgments that are not safe yet but were asked to be.
+#[derive(Debug)]
+struct Storing {
+    judged: Judged,
+    details: Bytes,
+    waiters: Vec<Waiter>,
+}
+
+/// The hub's side of the recorder.
+#[derive(Debug)]
+pub(super) struct Recording {
+    recorder: RecorderHandle,
+    /// Unbounded, because the recorder's thread must not wait for the hub; holds at most one message for each
+    /// entry that the recorder has taken, which it bounds.
+    settle: mpsc::UnboundedSender<Settled>,
+    storing: HashMap<TaskId, Storing>,
+    /// Entries that the recorder had no room for. Bounded by the tasks that were admitted before it said so.
+    backlog: VecDeque<Pending>,
+    recent: HashMap<TaskId, (Reply, Bytes)>,
+    recent_order: VecDeque<TaskId>,
+}
+
+struct Pending {
+    entry: Entry,
+    on_settled: Option<OnSettled>,
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("task", &self.entry.task()).finish_non_exhaustive()
+    }
+}
+
+impl Recording {
+    pub(super) fn new(recorder: RecorderHandle) -> (Recording, mpsc::UnboundedReceiver<Settled>) {
+        let (settle, settlements) = mpsc::unbounded_channel();
+        let recording = Recording {
+            recorder,
+            settle,
+            storing: HashMap::new(),
+            backlog: VecDeque::new(),
+            recent: HashMap::new(),
+            recent_order: VecDeque::new(),
+        };
+        (recording, settlements)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// One more waits for a judgment that is being stored; false if it is not.
+    pub(super) fn join(&mut self, task: TaskId, waiter: Waiter) -> bool {
+        let Some(storing) = self.storing.get_mut(&task) else { return false };
+        storing.waiters.push(waiter);
+        true
+    }
+
+    pub(super) fn forget_waiter(&mut self, task: TaskId, client: ClientId) {
+        if let Some(storing) = self.storing.get_mut(&task) {
+            storing.waiters.retain(|waiter| waiter.client != client);
+        }
+    }
+
+    /// The answer that a task got lately.
+    pub(super) fn recent(&self, task: TaskId) -> Option<(Reply, Bytes)> {
+        self.recent.get(&task).cloned()
+    }
+
+    fn remember(&mut self, judged: &Judged, details: &Bytes) {
+        if details.len() > RECENT_DETAILS_BYTES_MAX {
+            return;
+        }
+        if self.recent_order.len() >= RECENT_MAX
+            && let Some(oldest) = self.recent_order.pop_front()
+        {
+            self.recent.remove(&oldest);
+        }
+        let reply = Reply::Judged(Box::new(judged.clone()));
+        if self.recent.insert(judged.task, (reply, details.clone())).is_none() {
+            self.recent_order.push_back(judged.task);
+        }
+    }
+
+    /// Asks the store for the judgment of a task.
+    pub(super) fn look_up(&self, task: TaskId) {
+        let (recorder, settle) = (self.recorder.clone(), self.settle.clone());
+        tokio::task::spawn_local(async move {
+            // A store that does not answer has not got it: judged again, it is stored once all the same.
+            let found = recorder.lookup(task).await.ok().flatten().map(Box::new);
+            drop(settle.send(Settled::LookedUp(task, found)));
+        });
+    }
+
+    /// Answers a question about the store whenever the store does.
+    pub(super) fn ask(
+        &self,
+        client: ClientId,
+        seq: u64,
+        question: impl AsyncFnOnce(RecorderHandle) -> Reply + 'static,
+    ) {
+        let (recorder, settle) = (self.recorder.clone(), self.settle.clone());
+        tokio::task::spawn_local(async move {
+            let reply = question(recorder).await;
+            drop(settle.send(Settled::Reply(client, Box::new(ToClient { seq, reply }))));
+        });
+    }
+
+    pub(super) fn recorder(&self) -> &RecorderHandle {
+        &self.recorder
+    }
+
+    /// Hands an entry over; returns whether the recorder has no room for more.
+    fn submit(&mut self, pending: Pending) -> bool {
+        // In order: what waits already goes first.
+        if !self.backlog.is_empty() {
+            self.backlog.push_back(pending);
+            return true;
+        }
+        let Err(rejected) = self.recorder.submit(pending.entry, pending.on_settled) else {
+            return false;
+        };
+        let (entry, on_settled) = (rejected.entry, rejected.on_settled);
+        self.backlog.push_back(Pending { entry, on_settled });
+        true
+    }
+}
+
+impl Hub {
+    pub(super) fn record_judgment(
+        &mut self,
+        judged: Judged,
+        details: Bytes,
+        content: Option<Vec<u8>>,
+        peer: Peer,
+        waiters: Vec<Waiter>,
+    ) {
+        let task = judged.task;
+        let stored = !waiters.is_empty();
+        let entry = Entry::Judgment(Box::new(JudgmentEntry {
+            task,
+            judged_at_us: unix_us(),
+            judgment: judged.judgment.clone(),
+            details: details.to_vec(),
+            content,
+            client_uid: peer.uid,
+            ack: if stored { Ack::Stored } else { Ack::Judged },
+            worker: judged.worker,
+            attempts: judged.attempts,
+            timings: judged.timings,
+            calibration: 0,
+        }));
+        self.recording.remember(&judged, &details);
+        let on_settled = stored.then(|| {
+            self.recording.storing.insert(task, Storing { judged, details, waiters });
+            let settle = self.recording.settle.clone();
+            let told = move |fate| drop(settle.send(Settled::Entry(task, fate)));
+            Box::new(told) as OnSettled
+        });
+        self.record(entry, on_settled);
+    }
+
+    /// Failures that say something about the item or the pool are history; refusals at the door are not, or an
+    /// overload would also load the store.
+    pub(super) fn record_failure(
+        &mut self,
+        task: TaskId,
+        error: TaskError,
+        peer: Peer,
+        attempts: u8,
+    ) {
+        let worth_it = matches!(
+            error.kind,
+            ErrorKind::InvalidItem(_)
+                | ErrorKind::Quarantined
+                | ErrorKind::DeadlineExceeded
+                | ErrorKind::QueueTimeout
+                | ErrorKind::Internal
+        );
+        if !worth_it {
+            return;
+        }
+        let entry = Entry::Failure(Box::new(FailureEntry {
+            key: EntryKey::new(),
+            task,
+            failed_at_us: unix_us(),
+            kind: error.kind,
+            message: error.message,
+            deaths: error.deaths,
+            item_id: None,
+            client_uid: peer.uid,
+            attempts,
+        }));
+        self.record(entry, None);
+    }
+
+    pub(super) fn record_death(&mut self, death: &Death) {
+        let entry = Entry::Notice(Box::new(NoticeEntry {
+            key: EntryKey::new(),
+            at_us: unix_us(),
+            kind: "worker.died".to_owned(),
+            task: death.task,
+            message: death.to_string(),
+        }));
+        self.record(entry, None);
+    }
+
+    fn record(&mut self, entry: Entry, on_settled: Option<OnSettled>) {
+        let was_full = self.recording.is_full();
+        if self.recording.submit(Pending { entry, on_settled }) && !was_full {
+            tracing::warn!("the store does not keep up: no more work is admitted");
+            self.feed(Event::StoreFull(true));
+        }
+    }
+
+    /// The recorder has room again.
+    pub(super) fn record_again(&mut self) {
+        let mut backlog = std::mem::take(&mut self.recording.backlog);
+        while let Some(pending) = backlog.pop_front() {
+            if self.recording.submit(pending) {
+                self.recording.backlog.extend(backlog);
+                return;
+            }
+        }
+        tracing::info!("the store keeps up again");
+        self.feed(Event::StoreFull(false));
+    }
+
+    pub(super) fn settled(&mut self, settled: Settled) {
+        match settled {
+            Settled::Entry(task, fate) => self.entry_settled(task, fate),
+            Settled::LookedUp(task, found) => self.looked_up(task, found),
+            Settled::Reply(client, message) => self.reply(client, &message, &Bytes::new()),
+        }
+        self.end_if_drained();
+    }
+
+    fn entry_settled(&mut self, task: TaskId, fate: Fate) {
+        let Some(storing) = self.recording.storing.remove(&task) else { return };
+        let (reply, details) = match fate {
+            Fate::Stored { earlier: Some(earlier), .. } => answer_of(*earlier),
+            Fate::Stored { earlier: None, .. } => {
+                let judged = Judged { reached: Ack::Stored, ..storing.judged };
+                (Reply::Judged(Box::new(judged)), storing.details)
+            }
+            Fate::Refused(why) => {
+                let message = format!("judged, but the database refuses to store it: {why}");
+                (Reply::failed(task, ErrorKind::StorageUnavailable, message), Bytes::new())
+            }
+            Fate::NotStored => {
+                let message = "judged, but not stored before the daemon ended; retry";
+                (Reply::failed(task, ErrorKind::StorageUnavailable, message), Bytes::new())
+            }
+        };
+        for waiter in storing.waiters {
+            self.answer(task, waiter, reply.clone(), &details);
+        }
+    }
+
+    fn looked_up(&mut self, task: TaskId, found: Option<Box<StoredJudgment>>) {
+        let Some(held) = self.tasks.get_mut(&task) else { return };
+        let Some(submission) = held.parked.take() else { return };
+        if held.waiters.is_empty() {
+            self.tasks.remove(&task);
+            return;
+        }
+        let Some(found) = found else { return self.feed(Event::Submit(submission)) };
+        let waiters = std::mem::take(&mut held.waiters);
+        self.tasks.remove(&task);
+        let (reply, details) = answer_of(*found);
+        for waiter in waiters {
+            self.answer(task, waiter, reply.clone(), &details);
+        }
+    }
+
+    /// Draining ends when what was to be stored is stored.
+    pub(super) fn end_if_drained(&mut self) {
+        let done = self.recording.storing.is_empty() && self.pool.tasks_held() == 0;
+        if done && self.drain_until.is_some() {
+            self.drain_until = None;
+            self.feed(Event::Shutdown);
+        }
+    }
+
+    /// Has the last entries written, and answers those who wait for that.
+    pub(super) async fn finish_recording(
+        &mut self,
+        settlements: &mut mpsc::UnboundedReceiver<Settled>,
+    ) {
+        let recorder = self.recording.recorder.clone();
+        let flushed = async {
+            while self.recording.is_full() {
+                recorder.room().await;
+                self.record_again();
+            }
+            recorder.flush().await
+        };
+        match timeout(FLUSH_BUDGET, flushed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "could not flush the store"),
+            Err(_) => tracing::error!("the store did not take everything in time"),
+        }
+        while let Ok(settled) = settlements.try_recv() {
+            self.settled(settled);
+        }
+        let left: Vec<TaskId> = self.recording.storing.keys().copied().collect();
+        for task in left {
+            self.entry_settled(task, Fate::NotStored);
+        }
+        self.flush();
+    }
+}
+
+/// The reply that repeats a stored judgment.
+fn answer_of(stored: StoredJudgment) -> (Reply, Bytes) {
+    let StoredJudgment { row, details } = stored;
+    let judged = Judged {
+        task: row.task,
+        judgment: row.judgment,
+        reached: Ack::Stored,
+        attempts: row.attempts,
+        worker: row.worker,
+        timings: row.timings,
+    };
+    (Reply::Judged(Box::new(judged)), details.into())
+}
+
+/// Now, in microseconds since the Unix epoch.
+fn unix_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,243 @@
+//! The conversation with one worker process, from its start to its end.
+//!
+//! Turns a process into events for the hub, in this order: started, ready, messages, died. The last comes
+//! exactly once, after everything that the worker had sent. Decides nothing.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cynic_proto::codec::{self, Frame, FrameError};
+use cynic_proto::error::{Death, DeathCause};
+use cynic_proto::handshake::{HandshakeError, Hello, Role};
+use cynic_proto::ids::WorkerId;
+use cynic_proto::sandbox::{SandboxPlan, SandboxReport};
+use cynic_proto::worker::FromWorker;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::frames::{Frames, ReadError};
+use crate::hub::Input;
+use crate::outbox::{Outbox, Socket};
+use crate::process::{
+    Exit, Process, SpawnError, SpawnRequest, Spawner, StderrTail, WorkerProcess, cause_of_death,
+};
+
+/// After its socket ended a worker has this long to be dead before it is killed, so that its own exit code
+/// or signal is told and not ours.
+const EXIT_GRACE: Duration = Duration::from_millis(50);
+
+/// What happened to a worker.
+#[derive(Debug)]
+pub enum News {
+    /// The process runs. The hub holds it from now on.
+    Started(Rc<Hold>),
+    /// It passed its self-test and says what confines it.
+    Ready(Box<SandboxReport>),
+    /// A message, with its payload.
+    Message(Box<FromWorker>, Bytes),
+    /// It broke the protocol. The hub should have it killed.
+    Violation(String),
+    /// It ended, or was never started.
+    Died(Box<Death>),
+}
+
+/// What the hub holds of a running worker.
+#[derive(Debug)]
+pub struct Hold {
+    /// Its process id.
+    pub pid: u32,
+    /// Where its leases go.
+    pub outbox: Outbox,
+    process: Process,
+    socket: Rc<Socket>,
+}
+
+impl Hold {
+    /// Ends the process at once.
+    pub fn kill(&self) {
+        if let Err(error) = self.process.kill() {
+            tracing::error!(pid = self.pid, %error, "could not kill a worker");
+        }
+    }
+
+    /// Tells the process to leave: the end of its input.
+    pub fn stop(&self) {
+        // Failing means that it has gone already.
+        let _ = nix::sys::socket::shutdown(
+            std::os::fd::AsRawFd::as_raw_fd(self.socket.stream()),
+            nix::sys::socket::Shutdown::Write,
+        );
+    }
+
+    /// What it says it is doing; untrusted.
+    pub fn progress(&self) -> Option<cynic_proto::progress::Progress> {
+        self.process.progress()
+    }
+
+    /// Its resident memory in bytes, while it lives.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.process.usage().map(|usage| usage.resident_bytes)
+    }
+}
+
+/// How to start workers.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Starts processes.
+    pub spawner: Spawner,
+    /// The worker program.
+    pub program: PathBuf,
+    /// What it is to be confined to.
+    pub plan: SandboxPlan,
+    /// Largest frame in either direction.
+    pub frame_bytes_max: usize,
+}
+
+/// Starts a worker and tells the hub what becomes of it.
+pub fn start(launch: Launch, worker: WorkerId, hub: mpsc::Sender<Input>) -> JoinHandle<()> {
+    tokio::task::spawn_local(async move {
+        let link = Link { worker, hub };
+        let args = launch.plan.to_args().into_iter().map(OsString::from).collect();
+        let request = SpawnRequest { program: launch.program.clone(), args };
+        let death = match launch.spawner.spawn(request).await {
+            Ok(process) => link.live(process, &launch).await,
+            Err(error) => link.stillborn(&error),
+        };
+        link.tell(News::Died(Box::new(death))).await;
+    })
+}
+
+/// The next frame. Both signs of death end the conversation (where something else holds the socket open, only
+/// the process tells), but not before everything that the worker had sent is read.
+async fn next(hold: &Hold, frames: &mut Frames) -> Result<Option<Frame>, ReadError> {
+    tokio::select! {
+        biased;
+        frame = frames.next() => frame,
+        _ = hold.process.exited() => frames.drain(),
+    }
+}
+
+struct Link {
+    worker: WorkerId,
+    hub: mpsc::Sender<Input>,
+}
+
+/// Why a conversation ended before the process did.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error("its sandbox is weaker than required: {0}")]
+    Sandbox(String),
+    #[error("it spoke before it was ready")]
+    NotReady,
+}
+
+impl Link {
+    async fn tell(&self, news: News) {
+        // The hub is gone only when the daemon ends.
+        let _ = self.hub.send(Input::Worker(self.worker, news)).await;
+    }
+
+    fn stillborn(&self, error: &SpawnError) -> Death {
+        let mut why = error.to_string();
+        if let Some(source) = std::error::Error::source(error) {
+            why = format!("{why}: {source}");
+        }
+        self.death(DeathCause::SpawnFailed(why), String::new())
+    }
+
+    fn death(&self, cause: DeathCause, stderr_tail: String) -> Death {
+        Death { cause, worker: self.worker, task: None, stage: None, dimension: None, stderr_tail }
+    }
+
+    async fn live(&self, worker: WorkerProcess, launch: &Launch) -> Death {
+        let WorkerProcess { pid, socket, process, stderr } = worker;
+        let socket = Rc::new(Socket::Worker(socket));
+        let outbox = Outbox::new(Rc::clone(&socket));
+        let hold = Rc::new(Hold { pid, outbox, process, socket: Rc::clone(&socket) });
+        let flusher = tokio::task::spawn_local({
+            let outbox = hold.outbox.clone();
+            async move { outbox.run().await }
+        });
+        self.tell(News::Started(Rc::clone(&hold))).await;
+        let mut frames = Frames::new(socket, launch.frame_bytes_max);
+        if let Some(what) = self.converse(&hold, &mut frames, launch).await {
+            // Told first, so that the hub knows why when the kernel says that it is dead.
+            self.tell(News::Violation(what)).await;
+            hold.kill();
+        }
+        let death = self.bury(&hold, stderr).await;
+        hold.outbox.close();
+        flusher.abort();
+        death
+    }
+
+    /// Speaks with the worker until one of the two ends. Returns what it did wrong, if it did.
+    async fn converse(&self, hold: &Hold, frames: &mut Frames, launch: &Launch) -> Option<String> {
+        let ended = self.greet(hold, frames, launch).await;
+        let truncated =
+            matches!(ended, Err(LinkError::Read(ReadError::Frame(FrameError::Truncated))));
+        match ended {
+            Err(error) if !truncated => return Some(error.to_string()),
+            _ => {}
+        }
+        // Its socket has ended: is it dying, or does it only pretend?
+        match timeout(EXIT_GRACE, hold.process.exited()).await {
+            Err(_) => Some("it closed its socket and went on".to_owned()),
+            Ok(Ok(Exit::Code(0))) if truncated => Some(FrameError::Truncated.to_string()),
+            Ok(_) => None,
+        }
+    }
+
+    /// Greets and passes messages on until the worker closes its end or dies.
+    async fn greet(
+        &self,
+        hold: &Hold,
+        frames: &mut Frames,
+        launch: &Launch,
+    ) -> Result<(), LinkError> {
+        let greeting = Hello::new(Role::Daemon);
+        hold.outbox.push(&greeting, &Bytes::new(), launch.frame_bytes_max)?;
+        hold.outbox.flush();
+        let Some(answer) = next(hold, frames).await? else { return Ok(()) };
+        answer.message::<Hello>()?.expect(Role::Worker)?;
+        let Some(ready) = next(hold, frames).await? else { return Ok(()) };
+        let (FromWorker::Ready, report) = (ready.message()?, &ready.payload) else {
+            return Err(LinkError::NotReady);
+        };
+        let report: SandboxReport = codec::decode(report)?;
+        if !report.satisfies(launch.plan.mode) {
+            return Err(LinkError::Sandbox(format!("{:?}", report.layers)));
+        }
+        self.tell(News::Ready(Box::new(report))).await;
+        while let Some(frame) = next(hold, frames).await? {
+            let message = Box::new(frame.message()?);
+            self.tell(News::Message(message, frame.payload)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the kernel's word; whoever is to blame has asked the hub to kill by now.
+    async fn bury(&self, hold: &Hold, stderr: StderrTail) -> Death {
+        let cause = match hold.process.exited().await {
+            Ok(exit) => cause_of_death(exit, None, false),
+            Err(error) => DeathCause::SpawnFailed(format!("its exit is unknown: {error}")),
+        };
+        let mut death = self.death(cause, stderr.finish().await);
+        if let Some(progress) = hold.process.progress() {
+            death.task = Some(progress.task);
+            death.stage = Some(progress.position.stage);
+            death.dimension = progress.position.dimension;
+        }
+        death
+    }
+}

@@ -1,0 +1,99 @@
+//! The daemon's program: arguments, log, exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use cynicd::config::{Config, ConfigError, LogFormat, Overrides};
+use cynicd::service::{self, ServiceError};
+use tracing_subscriber::EnvFilter;
+
+/// The CYNIC judgment daemon: judges untrusted items in isolated worker processes.
+///
+/// Without a configuration it runs with sound defaults. Judge with `cynicctl judge`, watch with
+/// `cynicctl stats`. SIGTERM and SIGINT finish what was accepted; a second one stops at once.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 stopped in order, 1 failed, 2 wrong arguments or configuration."
+)]
+struct Args {
+    /// Configuration file (TOML)
+    #[arg(long, env = "CYNIC_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Socket to listen at (default: `/run/cynic/cynicd.sock` where that directory exists, else
+    /// `$XDG_RUNTIME_DIR/cynic/cynicd.sock`)
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Directory of the embedded database and the spool (default: `/var/lib/cynic` where it exists, else
+    /// `~/.local/share/cynic`)
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Check the configuration, print what would be used, and exit
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let overrides = Overrides { socket: args.socket, data_dir: args.data_dir };
+    let config = match Config::load(args.config.as_deref(), overrides) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    if args.check {
+        return check(&config);
+    }
+    start_log(&config);
+    match service::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    print_chain(error);
+    ExitCode::from(2)
+}
+
+fn fail(error: &ServiceError) -> ExitCode {
+    print_chain(error);
+    ExitCode::FAILURE
+}
+
+#[expect(clippy::print_stderr, reason = "the program's own error, before or after its log")]
+fn print_chain(error: &dyn std::error::Error) {
+    eprintln!("cynicd: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  caused by: {cause}");
+        source = cause.source();
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the output that --check promises")]
+fn check(config: &Config) -> ExitCode {
+    let database = match &config.database {
+        Some(_) => "PostgreSQL".to_owned(),
+        None => config.data_dir.join("cynic.db").display().to_string(),
+    };
+    println!("configuration is valid");
+    println!("  socket    {} (mode {:04o})", config.socket.display(), config.socket_mode);
+    println!("  data      {}", config.data_dir.display());
+    println!("  database  {database}");
+    println!("  worker    {}", config.worker.display());
+    println!("  workers   {}, sandbox {}", config.pool.size, config.sandbox.name());
+    ExitCode::SUCCESS
+}
+
+/// The log goes to standard error: a terminal or the service manager's journal.
+fn start_log(config: &Config) {
+    let filter = EnvFilter::try_from_env("CYNIC_LOG")
+        .or_else(|_| EnvFilter::try_new(&config.log_level))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Pretty => log.with_target(false).init(),
+    }
+}

@@ -14,7 +14,7 @@ TEST := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall test check fmt fmt-check lint boundaries unit doc \
-        audit bench eval train chaos
+        audit bench eval train chaos fuzz
 
 help: ## List what can be done
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -62,3 +62,7 @@ audit: ## Licences, bans, sources; advisories where the network allows
 
 eval: ## Measure the judge against its gates (DATA=DIR for labelled sets)
 	$(CARGO) run --release --locked -p cynic-train -- eval $(if $(DATA),--data $(DATA),--own)
+
+fuzz: ## Fuzz the judge and the frames (SECONDS=60 each)
+	scripts/fuzz.sh judge $(or $(SECONDS),60)
+	scripts/fuzz.sh frame $(or $(SECONDS),60)

@@ -3,6 +3,7 @@
 //! Owns the bars and the running order. Never trains on what it measures: every figure over labelled sets
 //! comes from a judge whose training left the item's group out.
 
+mod copies;
 mod cost;
 mod folds;
 mod perturb;

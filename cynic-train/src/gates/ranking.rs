@@ -5,6 +5,7 @@ use cynic_eval::metrics::auc::auc;
 use cynic_eval::{Collector, Evaluation, Judged, JudgedPair, Label};
 use cynic_proto::model::Verdict;
 
+use super::copies::copied;
 use super::folds::{Folds, in_parallel, judged, q};
 use super::{Gate, Unit};
 use crate::corpus::{Corpus, Labelled};
@@ -46,6 +47,7 @@ pub(super) fn gates(corpus: &Corpus, folds: &Folds) -> (Evaluation, Vec<Gate>) {
     gates.extend(left_out.into_iter().map(|(set, area)| {
         Gate::new(format!("{set} AUC, set left out"), Unit::Ratio, area).at_least(0.75, 0.85)
     }));
+    gates.extend(without_copies(corpus, folds));
     gates.extend(verdicts(&evaluation.pooled));
     gates.extend(confidence(&evaluation));
     gates.extend(dimensions(&evaluation));
@@ -96,6 +98,39 @@ fn left_out(corpus: &Corpus, folds: &Folds) -> Vec<(String, Option<f64>)> {
             (set.to_owned(), auc(&scored).map(|a| a.value))
         })
         .collect()
+}
+
+/// The areas of the sets that are split item by item, over the items that have no near-copy in their set:
+/// what they lack against the gates' areas was owed to copies.
+fn without_copies(corpus: &Corpus, folds: &Folds) -> Vec<Gate> {
+    let mut gates = Vec::new();
+    for set in corpus.sets() {
+        let items: Vec<&Labelled> = corpus.items.iter().filter(|i| i.set == set).collect();
+        if items.iter().any(|item| item.group != item.id) {
+            continue;
+        }
+        let texts: Vec<String> =
+            items.iter().map(|item| super::perturb::content(&item.item)).collect();
+        let has_copy = copied(&texts);
+        let distinct: Vec<&Labelled> = items
+            .into_iter()
+            .zip(&has_copy)
+            .filter(|(_, copied)| !**copied)
+            .map(|(item, _)| item)
+            .collect();
+        let scored =
+            in_parallel(&distinct, |item| (q(folds.judge(&item.group), &item.item), label(item)));
+        let copies = has_copy.iter().filter(|copied| **copied).count();
+        gates.push(
+            Gate::new(
+                format!("{set} AUC, no near-copies"),
+                Unit::Ratio,
+                auc(&scored).map(|a| a.value),
+            )
+            .note(format!("{copies} of {} items have a near-copy", has_copy.len())),
+        );
+    }
+    gates
 }
 
 fn areas(evaluation: &Evaluation) -> Vec<Gate> {

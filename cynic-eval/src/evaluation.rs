@@ -89,9 +89,15 @@ pub struct Mistake {
     pub details: Details,
 }
 
-/// How many items of one label got each verdict, best first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// How many items of one label got each verdict, best first. In JSON an object by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verdicts(pub [usize; Verdict::ALL.len()]);
+
+impl Serialize for Verdicts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Verdict::ALL.iter().map(|verdict| verdict.name()).zip(self.0))
+    }
+}
 
 impl Verdicts {
     /// All items.

@@ -105,3 +105,15 @@ fn pairs_count_ties_as_half() {
     let pairs = collector.finish().pairs;
     assert_eq!(pairs, [PairFigures { set: "p".into(), pairs: 4, accuracy: 0.625 }]);
 }
+
+#[test]
+fn json_names_what_it_counts_and_has_null_for_what_is_missing() {
+    let evaluation = Evaluation::from(vec![judged("a", "1", Label::Good, 90.0, 0.6)]);
+    let json: serde_json::Value =
+        serde_json::from_str(&evaluation.to_json().expect("no map has keys that are no strings"))
+            .expect("JSON");
+    let set = &json["sets"][0];
+    assert_eq!(set["verdicts_of_good"], serde_json::json!({"HOWL":1,"WAG":0,"GROWL":0,"BARK":0}));
+    assert!(set["auc"].is_null() && json["mean_auc"].is_null());
+    assert_eq!(json["pooled"]["domains"]["social"], 1);
+}

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use crate::attempt::{Attempt, Target, call};
+use super::{Attempt, Target, call};
 
-pub(crate) const ATTEMPTS: &[(&str, Attempt)] = &[
+pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("make_a_user_namespace", |_| unshare(libc::CLONE_NEWUSER)),
     ("make_a_network_namespace", |_| unshare(libc::CLONE_NEWNET)),
     ("mount_a_file_system", |_| {

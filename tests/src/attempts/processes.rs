@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io;
 use std::process::Command;
 
-use crate::attempt::{Attempt, Target, call};
+use super::{Attempt, Target, call};
 
-pub(crate) const ATTEMPTS: &[(&str, Attempt)] = &[
+pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("start_a_thread", |_| std::thread::Builder::new().spawn(|| ()).map(drop)),
     ("start_a_program", |_| Command::new("/bin/true").status().map(drop)),
     ("become_another_program", become_another_program),
@@ -59,7 +59,7 @@ fn become_another_program(_: &Target) -> io::Result<()> {
 #[expect(unsafe_code, reason = "the probe forks to see whether it can")]
 fn fork(_: &Target) -> io::Result<()> {
     // SAFETY: the child does nothing but exit.
-    end_child(crate::attempt::checked(unsafe { libc::fork() })?)
+    end_child(super::checked(unsafe { libc::fork() })?)
 }
 
 #[expect(unsafe_code, reason = "the child must leave without running this process's exit handlers")]

@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::attempt::{Attempt, Target, call};
+use super::{Attempt, Target, call};
 
-pub(crate) const ATTEMPTS: &[(&str, Attempt)] = &[
+pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("read_a_file", |t| File::open(&t.file).map(drop)),
     ("append_to_a_file", |t| OpenOptions::new().append(true).open(&t.file).map(drop)),
     ("create_a_file", |t| File::create(t.file.with_extension("new")).map(drop)),

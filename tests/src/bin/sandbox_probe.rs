@@ -1,18 +1,8 @@
 //! Puts on the worker's real sandbox and then tries one thing, for the security tests.
 //!
-//! Owns the attempts. Never part of the product: a worker has no reason to try any of this.
+//! Owns the order of things. Never part of the product.
 //!
 //! Exits with 0 if the attempt went through, and with 150 plus the error number if it was refused.
-
-#![expect(clippy::unnecessary_wraps, reason = "attempts share one signature")]
-
-mod attempt;
-mod files;
-mod kernel;
-mod memory;
-mod ordinary;
-mod processes;
-mod sockets;
 
 use std::process::ExitCode;
 
@@ -22,31 +12,19 @@ use cynic_worker::memory::DyingAllocator;
 use cynic_worker::progress::ProgressWriter;
 use cynic_worker::sandbox;
 
-use attempt::{Attempt, Target};
+use cynic_tests::attempts::{self, Target};
 
 #[global_allocator]
 static ALLOCATOR: DyingAllocator = DyingAllocator;
-
-const GROUPS: [&[(&str, Attempt)]; 6] = [
-    files::ATTEMPTS,
-    sockets::ATTEMPTS,
-    processes::ATTEMPTS,
-    memory::ATTEMPTS,
-    kernel::ATTEMPTS,
-    ordinary::ATTEMPTS,
-];
 
 /// Added to the error number of a refused attempt.
 const REFUSED: i32 = 150;
 
 fn main() -> ExitCode {
     let (plan, args) = SandboxPlan::from_args(std::env::args().skip(1)).expect("a plan");
-    let target = Target::parse(&args);
-    let attempts = GROUPS.into_iter().flatten();
-    let (_, attempt) = attempts
-        .into_iter()
-        .find(|(name, _)| *name == target.attempt)
-        .unwrap_or_else(|| panic!("no attempt is called {}", target.attempt));
+    let (name, args) = args.split_first().expect("an attempt");
+    let attempt = attempts::named(name).unwrap_or_else(|| panic!("no attempt is called {name}"));
+    let target = Target::parse(args);
     let progress = ProgressWriter::map_stdout();
     if let Err(error) = sandbox::apply(&plan) {
         eprintln!("{error}");

@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::attempt::{Attempt, Target, call, checked};
+use super::{Attempt, Target, call, checked};
 
-pub(crate) const ATTEMPTS: &[(&str, Attempt)] = &[
+pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("compute", compute),
     ("catch_a_thousand_panics", catch_a_thousand_panics),
     ("wait_for_timers_together", wait_for_timers_together),

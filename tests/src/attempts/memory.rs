@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::attempt::{Attempt, Target, call, checked};
+use super::{Attempt, Target, call, checked};
 
 /// Far over the limit that the tests set, far under what their machine has.
 const MUCH: i64 = 1 << 30;
@@ -12,7 +12,7 @@ const WRITE: i32 = libc::PROT_WRITE;
 const EXECUTE: i32 = libc::PROT_EXEC;
 const OWN: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 
-pub(crate) const ATTEMPTS: &[(&str, Attempt)] = &[
+pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("allocate_past_the_limit", allocate_past_the_limit),
     ("map_past_the_limit", |_| map(MUCH, READ | WRITE, OWN).map(drop)),
     ("unprotect_past_the_limit", unprotect_past_the_limit),

@@ -5,9 +5,9 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 
-use crate::attempt::{Attempt, Target, call};
+use super::{Attempt, Target, call};
 
-pub(crate) const ATTEMPTS: &[(&str, Attempt)] = &[
+pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("connect_by_tcp", |t| TcpStream::connect(("127.0.0.1", t.port)).map(drop)),
     ("listen_on_tcp", |_| TcpListener::bind("127.0.0.1:0").map(drop)),
     ("send_by_udp", |t| {

@@ -35,7 +35,7 @@ impl Conversation {
         let plan =
             SandboxPlan { mode, supervisor: Some(std::process::id()), ..SandboxPlan::default() };
         let args = plan.to_args().into_iter().map(Into::into).collect();
-        let request = SpawnRequest { program: program.to_owned(), args };
+        let request = SpawnRequest { program: program.to_owned(), args, cgroup: None };
         let worker = spawner.spawn(request).await.expect("a worker");
         let report = SandboxReport::default();
         let mut conversation = Conversation { worker, report, inbox: BytesMut::new() };

@@ -4,6 +4,7 @@
 //! worker is started or ended (the pool does), and never forks this process: see [`Spawner`].
 
 mod cause;
+mod cgroup;
 mod life;
 mod page;
 mod spawner;
@@ -12,6 +13,7 @@ mod usage;
 mod worker;
 
 pub use cause::{Exit, KillReason, cause_of_death};
+pub use cgroup::{CgroupError, CgroupTree, WorkerCgroup};
 pub use spawner::{SpawnError, SpawnRequest, Spawner};
 pub use stderr::StderrTail;
 pub use usage::Usage;

@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
 
+use super::cgroup::{CgroupError, WorkerCgroup};
 use super::life::{Life, bury};
 use super::page::ProgressPage;
 use super::worker::WorkerProcess;
@@ -30,6 +31,8 @@ pub struct SpawnRequest {
     pub program: PathBuf,
     /// Its arguments. Its environment is empty.
     pub args: Vec<OsString>,
+    /// The control group to move it to, where there is one.
+    pub cgroup: Option<WorkerCgroup>,
 }
 
 /// Why no process was started.
@@ -56,6 +59,9 @@ pub enum SpawnError {
         #[source]
         source: io::Error,
     },
+    /// It could not be moved to its control group, so it was ended again.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
     /// More orders are waiting than a pool can have slots, or the thread is gone.
     #[error("the spawning thread does not take orders")]
     Refused,
@@ -149,6 +155,11 @@ fn start(request: SpawnRequest, orders: SyncSender<Order>) -> Result<Newborn, Sp
         .spawn()
         .map_err(|source| SpawnError::Start { program: request.program, source })?;
     let life = Life::of(child, orders).map_err(descriptor("process descriptor"))?;
+    // After the start, because only a fork could start it there. It has nothing to do yet: the greeting that
+    // it waits for is sent by who receives it.
+    if let Some(cgroup) = request.cgroup {
+        cgroup.admit(life.pid())?;
+    }
     Ok(Newborn { life, socket, stderr: stderr.into(), page })
 }
 
@@ -161,7 +172,11 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn shell(script: &str) -> SpawnRequest {
-        SpawnRequest { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()] }
+        SpawnRequest {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            cgroup: None,
+        }
     }
 
     async fn spawn(script: &str) -> WorkerProcess {
@@ -255,7 +270,11 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_started_is_said() {
         let spawner = Spawner::start().expect("a thread");
-        let request = |program: &str| SpawnRequest { program: program.into(), args: Vec::new() };
+        let request = |program: &str| SpawnRequest {
+            program: program.into(),
+            args: Vec::new(),
+            cgroup: None,
+        };
         let error = spawner.spawn(request("cat")).await.expect_err("relative");
         assert!(matches!(error, SpawnError::RelativePath(_)), "{error}");
         let error = spawner.spawn(request("/no/such/program")).await.expect_err("missing");

@@ -112,6 +112,7 @@ impl Targets {
         SpawnRequest {
             program: env!("CARGO_BIN_EXE_sandbox_probe").into(),
             args: args.into_iter().map(Into::into).collect(),
+            cgroup: None,
         }
     }
 }

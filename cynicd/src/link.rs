@@ -102,7 +102,7 @@ pub fn start(launch: Launch, worker: WorkerId, hub: mpsc::Sender<Input>) -> Join
     tokio::task::spawn_local(async move {
         let link = Link { worker, hub };
         let args = launch.plan.to_args().into_iter().map(OsString::from).collect();
-        let request = SpawnRequest { program: launch.program.clone(), args };
+        let request = SpawnRequest { program: launch.program.clone(), args, cgroup: None };
         let death = match launch.spawner.spawn(request).await {
             Ok(process) => link.live(process, &launch).await,
             Err(error) => link.stillborn(&error),

@@ -1,5 +1,8 @@
 //! What the tests share: real processes to start, and ways to misbehave.
 
 pub mod attempts;
+pub mod daemon;
 pub mod faults;
+pub mod procfs;
+pub mod raw;
 pub mod worker;

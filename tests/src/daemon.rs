@@ -1,0 +1,262 @@
+//! A real daemon in a temporary directory.
+//!
+//! Owns the process and its files; dropping it ends both. Never leaves a process behind.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use cynic_proto::client::{Client, Options};
+use cynic_proto::stats::Stats;
+use tempfile::TempDir;
+
+use crate::procfs;
+
+/// Longest wait for anything that a healthy daemon does, on a machine that does other things too.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a condition is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// A directory with a daemon's configuration, data, socket and log; the daemon in it may come and go.
+#[derive(Debug)]
+pub struct Home {
+    directory: TempDir,
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Home {
+    /// A directory with a configuration file, in TOML.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    pub fn new(config: &str) -> Home {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let home = Home { directory };
+        home.configure(config);
+        home
+    }
+
+    /// Replaces the configuration file.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn configure(&self, config: &str) {
+        fs::write(self.path("cynic.toml"), config).expect("written");
+    }
+
+    /// A path in the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Starts a daemon without waiting for it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn launch(&self) -> Daemon {
+        let log = self.path("log");
+        let appended = File::options().create(true).append(true).open(&log).expect("a log");
+        let socket = self.path("cynicd.sock");
+        let child = Command::new(binary("cynicd"))
+            .arg("--config")
+            .arg(self.path("cynic.toml"))
+            .arg("--socket")
+            .arg(&socket)
+            .arg("--data-dir")
+            .arg(self.path("data"))
+            .env("CYNIC_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(appended)
+            .spawn()
+            .expect("a daemon");
+        Daemon { child, socket, log }
+    }
+
+    /// Starts a daemon and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub async fn start(&self) -> Daemon {
+        let daemon = self.launch();
+        daemon.ready().await;
+        daemon
+    }
+}
+
+impl Daemon {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Waits until it would judge a task.
+    ///
+    /// # Panics
+    /// If it does not get there.
+    pub async fn ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(client) = self.try_client().await
+                && client.ping().await.is_ok_and(|pong| pong.ready)
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the daemon is not ready:\n{}", self.log());
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// A connection to it that is made again when it breaks.
+    ///
+    /// # Panics
+    /// If it takes none.
+    pub async fn client(&self) -> Client {
+        self.try_client().await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
+    }
+
+    async fn try_client(&self) -> Result<Client, cynic_proto::client::ClientError> {
+        Client::connect(Options::new(&self.socket)).await
+    }
+
+    /// Its figures.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub async fn stats(&self) -> Stats {
+        self.client().await.stats().await.expect("the figures")
+    }
+
+    /// Waits until its figures are as wanted and returns them.
+    ///
+    /// # Panics
+    /// If they do not become so; says what was waited for and what they are.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Stats) -> bool) -> Stats {
+        let client = self.client().await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stats = client.stats().await.expect("the figures");
+            if wanted(&stats) {
+                return stats;
+            }
+            let (pool, workers) = (&stats.pool, &stats.workers);
+            assert!(
+                Instant::now() < deadline,
+                "not in time: {what}: {pool:#?} {workers:#?}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Waits until every worker is idle and nothing waits.
+    pub async fn settled(&self) -> Stats {
+        self.until("every worker is idle", |stats| {
+            let pool = &stats.pool;
+            let at_rest = pool.queue_length == 0 && pool.active_tasks == 0;
+            at_rest && pool.workers_idle == pool.pool_size
+        })
+        .await
+    }
+
+    /// Process ids of its children that live.
+    pub fn workers(&self) -> Vec<u32> {
+        procfs::children(self.pid()).into_iter().filter(|pid| !procfs::is_zombie(*pid)).collect()
+    }
+
+    /// How many of its children are dead and not reaped.
+    pub fn zombies(&self) -> usize {
+        procfs::children(self.pid()).into_iter().filter(|pid| procfs::is_zombie(*pid)).count()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        procfs::descriptors(self.pid())
+    }
+
+    /// Its resident memory in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        procfs::memory_bytes(self.pid())
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        const LINES: usize = 60;
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+
+    /// Kills it as a crash would: without a word.
+    ///
+    /// # Panics
+    /// If the kernel refuses.
+    pub fn crash(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("reaped");
+    }
+
+    /// Asks it to stop and waits for its end; returns its exit code.
+    ///
+    /// # Panics
+    /// If it does not stop in time.
+    pub async fn stop(mut self) -> Option<i32> {
+        procfs::signal(self.pid(), rustix::process::Signal::TERM);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("told") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "the daemon does not stop:\n{}", self.log());
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Both do nothing if it has ended; its workers end with it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program of the product, built and beside the test's own.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build).join(name)
+}
+
+/// Builds the product's programs in the profile of this one. Cargo builds the programs of this package for its
+/// tests, but not those of others.
+fn build() -> PathBuf {
+    let this = std::env::current_exe().expect("a path");
+    let directory = this.ancestors().find(|path| !path.ends_with("deps") && path.is_dir());
+    let directory = directory.expect("a target directory").to_owned();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "-p", "cynicd", "-p", "cynic-worker", "--bins"]);
+    if directory.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
+    assert!(status.success(), "the programs do not build");
+    directory
+}

@@ -1,0 +1,120 @@
+//! The daemon itself is killed: no worker outlives it, and no judgment that it acknowledged is lost.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use cynic_proto::client::{Client, Options, Outcome};
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{Ack, Lane};
+use cynic_tests::daemon::{Home, PATIENCE, binary};
+use cynic_tests::{faults, procfs, raw};
+
+use crate::items;
+use crate::random::{self, Random};
+use crate::store::stored;
+
+#[tokio::test]
+async fn no_worker_outlives_the_daemon() {
+    let home = Home::new(&items::config(env!("CARGO_BIN_EXE_faulty_worker").as_ref()));
+    let mut times = Vec::new();
+    for command in ["nothing", "busy_loop", "sleep", "closed_then_spin"] {
+        let daemon = home.start().await;
+        daemon.settled().await;
+        let client = daemon.client().await;
+        // In the middle of the fault, not after it.
+        let request = raw::judge(TaskId::new(), Lane::Interactive, Ack::Judged);
+        let asked =
+            tokio::spawn(async move { client.judge(request, faults::item(command).into()).await });
+        if command != "nothing" {
+            daemon.until("a worker is at it", |stats| stats.pool.active_tasks > 0).await;
+        }
+        let workers = daemon.workers();
+        assert_eq!(workers.len(), 2, "{command}");
+        let start = Instant::now();
+        daemon.crash();
+        while workers.iter().any(|pid| procfs::exists(*pid) && !procfs::is_zombie(*pid)) {
+            assert!(start.elapsed() < PATIENCE, "{command}: a worker outlives its supervisor");
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        times.push((command, start.elapsed()));
+        asked.abort();
+    }
+    eprintln!("workers gone after the daemon's SIGKILL: {times:?}");
+}
+
+/// Clients that insist: they ask again, under the same id, until they have an answer.
+#[tokio::test]
+async fn what_was_acknowledged_survives_the_daemons_death() {
+    const CLIENTS: usize = 4;
+    let mut random = Random::seeded("the daemon's death");
+    let home = Home::new(&items::config(&binary("cynic-worker")));
+    let mut daemon = home.start().await;
+    let end = Instant::now() + random::duration();
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|_| tokio::spawn(insist(daemon.socket().to_owned(), end))).collect();
+    let mut crashes = 0;
+    while Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(200 + random.below(600))).await;
+        daemon.crash();
+        daemon = home.start().await;
+        crashes += 1;
+    }
+    let mut acknowledged = BTreeSet::new();
+    let mut asked_again = 0;
+    for client in clients {
+        let (tasks, again) = client.await.expect("every task is answered");
+        asked_again += again;
+        acknowledged.extend(tasks);
+    }
+    assert_eq!(daemon.stop().await, Some(0));
+    let stored = stored(&home.path("data")).await;
+    let lost: Vec<_> = acknowledged.difference(&stored).collect();
+    assert!(lost.is_empty(), "acknowledged as stored but not there: {lost:?}");
+    let invented: Vec<_> = stored.difference(&acknowledged).collect();
+    assert!(invented.is_empty(), "stored but never answered: {invented:?}");
+    eprintln!(
+        "{crashes} deaths of the daemon, {} tasks acknowledged and stored, {asked_again} asked for again",
+        acknowledged.len()
+    );
+}
+
+/// Has item after item judged and stored; returns the tasks and how often one had to be asked for again.
+async fn insist(socket: std::path::PathBuf, end: Instant) -> (Vec<TaskId>, u64) {
+    let (mut tasks, mut again) = (Vec::new(), 0);
+    let mut client = connect(&socket).await;
+    while Instant::now() < end {
+        let task = TaskId::new();
+        let mut request = raw::judge(task, Lane::Interactive, Ack::Stored);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "task {task} is never answered");
+            let item = items::ordinary(tasks.len() as u64);
+            match client.judge(request.clone(), item.into()).await {
+                Ok(Outcome::Judged(answer)) => {
+                    assert_eq!((answer.judged.task, answer.judged.reached), (task, Ack::Stored));
+                    break;
+                }
+                Ok(Outcome::Failed { error, .. }) if error.kind.is_retryable() => {}
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => client = connect(&socket).await,
+            }
+            request.retry = true;
+            again += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tasks.push(task);
+    }
+    (tasks, again)
+}
+
+async fn connect(socket: &std::path::Path) -> Client {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let options = Options { reconnect_for: Duration::ZERO, ..Options::new(socket) };
+        match Client::connect(options).await {
+            Ok(client) => return client,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

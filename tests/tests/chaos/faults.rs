@@ -1,0 +1,300 @@
+//! Each fault of the list, one after another, while a neighbour's ordinary work goes on.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cynic_proto::client::{Client, Outcome};
+use cynic_proto::error::ErrorKind;
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{Ack, Lane};
+use cynic_tests::daemon::{Daemon, Home};
+use cynic_tests::{faults, procfs, raw};
+use rustix::process::Signal;
+
+use crate::items;
+
+/// What must come of a fault.
+#[derive(Debug, Clone, Copy)]
+enum Must {
+    /// The item is judged, in spite of it.
+    BeJudged,
+    /// The item is given up after deaths of one of these causes (as they are displayed, from their start).
+    KillBy(&'static [&'static str]),
+}
+
+use Must::{BeJudged, KillBy};
+
+const FORBIDDEN: Must = KillBy(&["sandbox violation"]);
+const VIOLATION: Must = KillBy(&["protocol violation"]);
+const DEADLINE: Must = KillBy(&["hard deadline"]);
+
+/// Inside a real worker, in its real sandbox.
+const OF_A_WORKER: &[(&str, Must)] = &[
+    ("segfault", KillBy(&["signal 11"])),
+    ("abort", KillBy(&["signal 6"])),
+    ("uncaught_panic", KillBy(&["signal 6"])),
+    ("stack_overflow", KillBy(&["signal 6", "signal 11"])),
+    ("exit_0", KillBy(&["exit code 0"])),
+    ("exit_7", KillBy(&["exit code 7"])),
+    ("scorer_panic", BeJudged),
+    ("thousand_panics", BeJudged),
+    ("heap_bomb", KillBy(&["memory limit"])),
+    ("busy_loop", DEADLINE),
+    ("sleep", DEADLINE),
+    ("noise", BeJudged),
+    ("garbage", VIOLATION),
+    ("huge_length", VIOLATION),
+    ("short_length", VIOLATION),
+    ("truncated_then_exit", VIOLATION),
+    ("truncated_then_hang", DEADLINE),
+    ("slow_drip", DEADLINE),
+    ("flood", VIOLATION),
+    ("closed_then_spin", VIOLATION),
+    ("attempt fork", BeJudged),
+    ("attempt start_a_program", BeJudged),
+    ("attempt become_another_program", FORBIDDEN),
+    ("attempt start_a_thread", BeJudged),
+    ("attempt read_a_file", BeJudged),
+    ("attempt create_a_file", BeJudged),
+    ("attempt remove_a_file", FORBIDDEN),
+    ("attempt open_a_tcp_socket", FORBIDDEN),
+    ("attempt open_a_udp_socket", FORBIDDEN),
+    ("attempt connect_to_a_unix_socket", FORBIDDEN),
+    ("attempt open_a_netlink_socket", FORBIDDEN),
+    ("attempt make_a_memory_file", FORBIDDEN),
+    ("attempt map_shared_memory", FORBIDDEN),
+    ("attempt map_memory_to_execute", FORBIDDEN),
+    ("attempt make_memory_executable", FORBIDDEN),
+    ("attempt trace_the_supervisor", FORBIDDEN),
+    ("attempt read_the_supervisors_memory", FORBIDDEN),
+    ("attempt signal_the_supervisor", FORBIDDEN),
+    ("attempt raise_its_memory_limit", BeJudged),
+    ("attempt set_up_an_io_uring", FORBIDDEN),
+    ("attempt make_a_user_namespace", FORBIDDEN),
+    #[cfg(target_arch = "x86_64")]
+    ("attempt make_a_32_bit_call", FORBIDDEN),
+];
+
+/// Of a worker that was taken over, wears no sandbox and lies.
+const OF_A_LIAR: &[(&str, Must)] = &[
+    ("wrong_nonce", VIOLATION),
+    ("wrong_task", VIOLATION),
+    ("nan", VIOLATION),
+    ("infinite_confidence", VIOLATION),
+    ("score_out_of_range", VIOLATION),
+    ("bad_utf8", VIOLATION),
+    ("descriptors", VIOLATION),
+    ("half_closed_then_spin", VIOLATION),
+    // Each pong is valid and answers nothing: it may be ignored until the deadline.
+    ("valid_flood", KillBy(&["hard deadline", "protocol violation"])),
+    ("duplicate", BeJudged),
+    ("surplus_later", BeJudged),
+    ("answer_then_crash", BeJudged),
+    ("answer_then_garbage", BeJudged),
+    ("never_reads", BeJudged),
+];
+
+/// How often a leaking item is judged: past the memory limit several times over.
+const LEAKS: usize = 40;
+
+#[tokio::test]
+async fn every_fault_of_a_worker_ends_as_it_must() {
+    let mut table = Table::of(env!("CARGO_BIN_EXE_faulty_worker").into()).await;
+    for (command, must) in OF_A_WORKER {
+        table.try_fault(command, *must).await;
+    }
+    table.leak().await;
+    table.stop_a_worker_at_work().await;
+    table.close().await;
+}
+
+#[tokio::test]
+async fn every_lie_of_a_worker_is_found_out_or_harmless() {
+    let mut table = Table::of(env!("CARGO_BIN_EXE_false_worker").into()).await;
+    for (command, must) in OF_A_LIAR {
+        table.try_fault(command, *must).await;
+        // What the lie left behind meets work that is not to blame.
+        for n in 0..4 {
+            table.judge_ordinary(n).await;
+        }
+        table.judge(items::large()).await.expect_judged("a large item", &table.daemon);
+    }
+    table.close().await;
+}
+
+/// What came of a task.
+struct Came(Outcome);
+
+impl Came {
+    fn expect_judged(&self, what: &str, daemon: &Daemon) {
+        assert!(matches!(self.0, Outcome::Judged(_)), "{what}: {:?}\n{}", self.0, daemon.log());
+    }
+}
+
+/// A daemon, a neighbour at work on it, and what was found so far.
+struct Table {
+    daemon: Daemon,
+    client: Client,
+    neighbour: Neighbour,
+    descriptors: usize,
+    rows: Vec<(String, String, Duration)>,
+    _home: Home,
+}
+
+impl Table {
+    async fn of(worker: PathBuf) -> Table {
+        let home = Home::new(&items::config(&worker));
+        let daemon = home.start().await;
+        daemon.settled().await;
+        let client = daemon.client().await;
+        let neighbour = Neighbour::begin(daemon.client().await);
+        let descriptors = daemon.descriptors();
+        Table { daemon, client, neighbour, descriptors, rows: Vec::new(), _home: home }
+    }
+
+    async fn judge(&self, item: Vec<u8>) -> Came {
+        let request = raw::judge(TaskId::new(), Lane::Interactive, Ack::Judged);
+        Came(self.client.judge(request, item.into()).await.expect("an answer"))
+    }
+
+    async fn judge_ordinary(&self, n: u64) {
+        self.judge(items::ordinary(n)).await.expect_judged("an ordinary item", &self.daemon);
+    }
+
+    async fn try_fault(&mut self, command: &str, must: Must) {
+        let Came(outcome) = self.judge(faults::item(command)).await;
+        let answered = Instant::now();
+        let found = match (&outcome, must) {
+            (Outcome::Judged(answer), BeJudged) => {
+                format!("judged at attempt {}", answer.judged.attempts)
+            }
+            (Outcome::Failed { error, .. }, KillBy(causes))
+                if error.kind == ErrorKind::Quarantined =>
+            {
+                let mut by: BTreeMap<String, usize> = BTreeMap::new();
+                for death in &error.deaths {
+                    let cause = death.cause.to_string();
+                    let known = causes.iter().any(|known| cause.starts_with(known));
+                    assert!(known, "{command}: died of {cause}\n{}", self.daemon.log());
+                    *by.entry(cause).or_default() += 1;
+                }
+                assert!(!by.is_empty(), "{command}: given up without a death");
+                by.iter()
+                    .map(|(cause, times)| format!("{times}x {cause}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }
+            _ => panic!("{command} must {must:?}, but: {outcome:?}\n{}", self.daemon.log()),
+        };
+        self.whole_again().await;
+        self.rows.push((command.to_owned(), found, answered.elapsed()));
+    }
+
+    /// Waits until every worker is there again; the neighbour may have one in use.
+    async fn whole_again(&self) {
+        self.daemon
+            .until("every worker is up", |stats| {
+                stats.workers.iter().all(|worker| ["idle", "busy"].contains(&worker.state.as_str()))
+            })
+            .await;
+        assert_eq!(self.daemon.zombies(), 0);
+    }
+
+    /// A worker that grows is replaced between tasks, which costs no task anything.
+    async fn leak(&mut self) {
+        let before = self.daemon.stats().await.pool;
+        for _ in 0..LEAKS {
+            self.judge(faults::item("leak")).await.expect_judged("a leaking item", &self.daemon);
+        }
+        let answered = Instant::now();
+        self.whole_again().await;
+        let after = self.daemon.stats().await.pool;
+        assert!(after.recycled > before.recycled, "{before:?} {after:?}");
+        let deaths = after.deaths.values().sum::<u64>() - before.deaths.values().sum::<u64>();
+        assert_eq!(deaths, 0, "{before:?} {after:?}\n{}", self.daemon.log());
+        let found =
+            format!("{LEAKS} judged, {} workers recycled", after.recycled - before.recycled);
+        self.rows.push(("leak".to_owned(), found, answered.elapsed()));
+    }
+
+    /// A stop signal from outside: found by the deadline, killed, and the task judged by another worker.
+    async fn stop_a_worker_at_work(&mut self) {
+        let victims = self.daemon.workers();
+        for pid in &victims {
+            procfs::signal(*pid, Signal::STOP);
+        }
+        let answers = [self.judge(items::ordinary(1)).await, self.judge(items::ordinary(2)).await];
+        let answered = Instant::now();
+        for answer in answers {
+            answer.expect_judged("an item in a stopped worker", &self.daemon);
+        }
+        self.whole_again().await;
+        let gone = victims.iter().all(|pid| !procfs::exists(*pid));
+        assert!(gone, "a stopped worker is still there");
+        let found = "judged by another worker".to_owned();
+        self.rows.push(("stopped from outside".to_owned(), found, answered.elapsed()));
+    }
+
+    /// Prints what was found and checks that nothing is left behind.
+    async fn close(self) {
+        let (judged, slowest) = self.neighbour.end().await;
+        drop(self.client);
+        self.daemon.settled().await;
+        let mut text = format!("{:<44} {:>10}  {}\n", "fault", "whole in", "outcome");
+        for (fault, found, whole) in &self.rows {
+            let _ = writeln!(text, "{fault:<44} {:>8}ms  {found}", whole.as_millis());
+        }
+        eprintln!(
+            "{text}{judged} items of a neighbour judged meanwhile, the slowest in {slowest:?}"
+        );
+        assert_eq!(self.daemon.zombies(), 0);
+        self.daemon.until("descriptors are back", |_| true).await;
+        let left = self.daemon.descriptors();
+        assert!(left <= self.descriptors + 2, "{} descriptors became {left}", self.descriptors);
+        assert_eq!(self.daemon.stop().await, Some(0));
+    }
+}
+
+/// Ordinary work beside the faults, by another client. Every item of it must be judged.
+struct Neighbour {
+    ended: Arc<AtomicBool>,
+    judged: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<Duration>,
+}
+
+impl Neighbour {
+    fn begin(client: Client) -> Neighbour {
+        let (ended, judged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let task = tokio::spawn({
+            let (ended, judged) = (Arc::clone(&ended), Arc::clone(&judged));
+            async move {
+                let mut slowest = Duration::ZERO;
+                while !ended.load(Ordering::Relaxed) {
+                    let n = judged.fetch_add(1, Ordering::Relaxed);
+                    let request = raw::judge(TaskId::new(), Lane::Interactive, Ack::Judged);
+                    let start = Instant::now();
+                    let outcome = client.judge(request, items::ordinary(n).into()).await;
+                    slowest = slowest.max(start.elapsed());
+                    assert!(
+                        matches!(outcome, Ok(Outcome::Judged(_))),
+                        "the neighbour got {outcome:?}"
+                    );
+                    // A pace that leaves the machine to the faults.
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                slowest
+            }
+        });
+        Neighbour { ended, judged, task }
+    }
+
+    async fn end(self) -> (u64, Duration) {
+        self.ended.store(true, Ordering::Relaxed);
+        let slowest = self.task.await.expect("every item of the neighbour is judged");
+        (self.judged.load(Ordering::Relaxed), slowest)
+    }
+}

@@ -1,0 +1,14 @@
+//! Real daemons with workers that misbehave, are killed and are stopped; clients that vanish; garbage on every
+//! socket; the daemon itself killed and started again.
+//!
+//! What must hold throughout: each accepted task is answered exactly once and stored exactly once, every death
+//! has its true cause, nobody else's task suffers, nothing is left behind. A short run is part of the tests;
+//! `make chaos` runs longer (`CYNIC_CHAOS_SECONDS`). `CYNIC_CHAOS_SEED` repeats a run.
+
+mod boot;
+mod crash;
+mod faults;
+mod items;
+mod random;
+mod store;
+mod storm;

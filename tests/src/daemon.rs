@@ -5,7 +5,6 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use cynic_proto::client::{Client, Options};
@@ -179,14 +178,30 @@ impl Daemon {
         procfs::children(self.pid()).into_iter().filter(|pid| !procfs::is_zombie(*pid)).collect()
     }
 
-    /// How many of its children are dead and not reaped.
-    pub fn zombies(&self) -> usize {
-        procfs::children(self.pid()).into_iter().filter(|pid| procfs::is_zombie(*pid)).count()
+    /// Waits until every dead child is reaped: between its death and that there is a moment.
+    ///
+    /// # Panics
+    /// If one is left.
+    pub async fn no_zombies(&self) {
+        let left = || {
+            procfs::children(self.pid()).into_iter().filter(|pid| procfs::is_zombie(*pid)).count()
+        };
+        until("every dead worker is reaped", || left() == 0).await;
     }
 
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         procfs::descriptors(self.pid())
+    }
+
+    /// Waits until it has no more descriptors open than before something was done to it.
+    ///
+    /// # Panics
+    /// If some stay.
+    pub async fn descriptors_back_to(&self, before: usize) {
+        // Connections of the test's own, for figures, that the daemon may still hold.
+        const OWN: usize = 2;
+        until("its descriptors are closed", || self.descriptors() <= before + OWN).await;
     }
 
     /// Its resident memory in bytes.
@@ -236,27 +251,27 @@ impl Drop for Daemon {
     }
 }
 
-/// A program of the product, built and beside the test's own.
+/// Waits until the condition holds.
 ///
 /// # Panics
-/// If it cannot be built.
-pub fn binary(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build).join(name)
+/// If it does not come to hold.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
-/// Builds the product's programs in the profile of this one. Cargo builds the programs of this package for its
-/// tests, but not those of others.
-fn build() -> PathBuf {
+/// A program of the product, built beside the test's own by `cargo build --workspace`.
+///
+/// # Panics
+/// If it is not there.
+pub fn binary(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("a path");
-    let directory = this.ancestors().find(|path| !path.ends_with("deps") && path.is_dir());
-    let directory = directory.expect("a target directory").to_owned();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "-p", "cynicd", "-p", "cynic-worker", "--bins"]);
-    if directory.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
-    assert!(status.success(), "the programs do not build");
-    directory
+    let directories = this.ancestors().skip(1);
+    let mut paths = directories.map(|directory| directory.join(name));
+    paths
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace` first"))
 }

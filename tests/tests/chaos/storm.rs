@@ -76,9 +76,9 @@ async fn every_task_is_answered_and_stored_once_in_a_storm() {
     let stats = daemon.settled().await;
     report(&tally, &signals, (vanished, babbled), &stats);
 
-    assert_eq!(daemon.zombies(), 0);
+    daemon.no_zombies().await;
     assert_eq!(daemon.workers().len(), settled.workers.len());
-    back_to(&daemon, descriptors).await;
+    daemon.descriptors_back_to(descriptors).await;
     let grown = daemon.memory_bytes().saturating_sub(memory);
     assert!(grown < 64 << 20, "the daemon grew by {grown} bytes");
     assert_eq!(daemon.stop().await, Some(0));
@@ -190,18 +190,6 @@ async fn hurt_workers(
         *signals.entry(name).or_default() += 1;
     }
     signals
-}
-
-/// Waits until the connections of the storm are closed on the daemon's side too.
-async fn back_to(daemon: &Daemon, descriptors: usize) {
-    // This test's own connection for the figures, and the one that replaces it.
-    const OWN: usize = 2;
-    let deadline = Instant::now() + PATIENCE;
-    while daemon.descriptors() > descriptors + OWN {
-        let now = daemon.descriptors();
-        assert!(Instant::now() < deadline, "{descriptors} descriptors became {now}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 fn report(

@@ -1,17 +1,93 @@
 //! The analysis of one item: everything that the dimensions read, computed once.
 
-use cynic_proto::model::{Dimension, Domain};
+use cynic_proto::model::{AXIOMS, DIMENSIONS_PER_AXIOM, Domain, POSITION_WEIGHTS};
 use sha2::{Digest, Sha256};
 
+use crate::checks::{self, Checks};
+use crate::facets::FACETS;
+use crate::family::Family;
 use crate::item::Item;
-use crate::scorer::Scored;
+use crate::learned::{self, Learned, Sum};
+use crate::route::{self, Route};
+use crate::spec::{HEADS, Span};
+use crate::text::scan::Grams;
+use crate::weights::{FamilyWeights, Weights};
+use crate::{code, fold, reading, shell, text};
 
 /// What one pass over an item found. Immutable; shared by all scorers of one judgment.
 #[derive(Debug)]
 pub struct Analysis {
     pub(crate) item: Item,
+    pub(crate) family: Family,
     pub(crate) domain: Domain,
+    /// The domain was said, not detected.
+    pub(crate) routed: bool,
     pub(crate) sha256: [u8; 32],
+    pub(crate) checks: Checks,
+    /// The features, made comparable.
+    pub(crate) z: Vec<f32>,
+    /// Where features are, by slot.
+    pub(crate) spans: Vec<Option<Span>>,
+    pub(crate) learned: Learned,
+    /// Words, or what counts as words in code.
+    pub(crate) words: u32,
+    /// Share of a text's words that the lexicon knows.
+    pub(crate) known: f32,
+    /// Logit that all dimensions start from.
+    pub(crate) level: f32,
+    /// Each dimension's own reading, in spreads around the usual.
+    pub(crate) readings: [f32; FACETS],
+    /// What is subtracted from the readings of each axiom, so that they share out the level.
+    pub(crate) centres: [f32; AXIOMS],
+}
+
+/// What a scanner found, whatever the family.
+pub(crate) struct Scanned<G> {
+    pub(crate) values: Vec<f32>,
+    pub(crate) spans: Vec<Option<Span>>,
+    pub(crate) grams: G,
+    pub(crate) words: u32,
+    pub(crate) known: f32,
+}
+
+/// Scans an item's body with its family's scanner.
+pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G) -> Scanned<G> {
+    match family {
+        Family::Text => {
+            let context = context_words(item);
+            let (mut scan, grams) = text::scan(&item.body, order, &context, grams);
+            checks::statements(&item.body, &mut scan);
+            let known = scan.known as f32 / (scan.words as f32 + 1.0);
+            let values = text::features::values(&scan);
+            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known }
+        }
+        Family::Shell => {
+            let (scan, grams) = shell::scan(&item.body, grams);
+            let values = shell::features::values(&scan);
+            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known: 1.0 }
+        }
+        Family::Code => {
+            let (scan, grams) = code::scan(&item.body, grams);
+            let values = code::features::values(&scan);
+            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known: 1.0 }
+        }
+    }
+}
+
+/// Sorted hashes of the telling words of the item's context.
+fn context_words(item: &Item) -> Vec<u64> {
+    let Some(context) = &item.context.text else { return Vec::new() };
+    let mut hashes: Vec<u64> = context
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.chars().count() >= 4)
+        .map(|word| {
+            let mut folded = String::new();
+            word.chars().for_each(|c| fold::fold(c, |c| folded.push(c)));
+            fold::hash(folded.as_bytes())
+        })
+        .collect();
+    hashes.sort_unstable();
+    hashes
 }
 
 impl Analysis {
@@ -19,18 +95,89 @@ impl Analysis {
     pub fn item(&self) -> &Item {
         &self.item
     }
+
     /// What the item is judged as.
     pub fn domain(&self) -> Domain {
         self.domain
     }
 
-    pub(crate) fn of(item: Item) -> Analysis {
-        let sha256 = Sha256::digest(item.body.as_bytes()).into();
-        Analysis { domain: Domain::General, sha256, item }
+    /// The SHA-256 of the body.
+    pub fn body_sha256(&self) -> &[u8; 32] {
+        &self.sha256
     }
 
-    pub(crate) fn score(&self, dimension: Dimension) -> Scored {
-        let byte = self.sha256[dimension as usize % 32];
-        Scored { score: 50.0 + f32::from(byte) / 10.0, evidence: Vec::new() }
+    pub(crate) fn of(item: Item, weights: &Weights, trusted_keys: &[[u8; 32]]) -> Analysis {
+        let sha256: [u8; 32] = Sha256::digest(item.body.as_bytes()).into();
+        let checks = checks::of(&item, &sha256, trusted_keys);
+        let Route { family, domain: said } = route::route(&item);
+        let own = &weights.families[Family::ALL.iter().position(|f| *f == family).unwrap_or(0)];
+        let scanned = scan(&item, family, &weights.order, Sum::new(own));
+        let z = learned::normalise(own, family, &scanned.values);
+        let mixture = mixture(own, family, &z, said);
+        let mut learned = learned::weigh(own, family, &z, &scanned.grams, mixture);
+        learned.logit += checks.logit();
+        let domain = said.unwrap_or_else(|| detected(family, &mixture));
+        let mut readings = reading::raw(family, &z, &learned);
+        for ((reading, mean), spread) in
+            readings.iter_mut().zip(&own.reading_mean).zip(&own.reading_spread)
+        {
+            *reading = ((*reading - mean) / spread).clamp(-reading::READING_MAX, reading::READING_MAX);
+        }
+        let centres = centres(&readings);
+        Analysis {
+            family,
+            domain,
+            routed: said.is_some_and(|domain| domain != Domain::General),
+            sha256,
+            checks,
+            spans: scanned.spans,
+            words: scanned.words,
+            known: scanned.known,
+            level: reading::level(learned.logit),
+            item,
+            z,
+            learned,
+            readings,
+            centres,
+        }
     }
+}
+
+/// How much each head takes part. A domain that is said takes nearly all; general items take what the
+/// features say.
+fn mixture(own: &FamilyWeights, family: Family, z: &[f32], said: Option<Domain>) -> [f32; HEADS] {
+    let likely = learned::mix(own, z);
+    match said.and_then(|domain| family.heads().iter().position(|head| *head == domain)) {
+        Some(head) => {
+            let mut mixture = [0.0; HEADS];
+            mixture[head] = 1.0;
+            mixture
+        }
+        None => likely,
+    }
+}
+
+fn detected(family: Family, mixture: &[f32; HEADS]) -> Domain {
+    let heads = family.heads();
+    let mut best = 0;
+    for head in 0..heads.len() {
+        if mixture[head] > mixture[best] {
+            best = head;
+        }
+    }
+    heads[best]
+}
+
+/// The weighted mean of an axiom's readings, mostly; and a little of all axioms' mean, so that axioms
+/// may differ while their mean stays at the level.
+fn centres(readings: &[f32; FACETS]) -> [f32; AXIOMS] {
+    let weights: f64 = POSITION_WEIGHTS.iter().sum();
+    let mut means = [0.0; AXIOMS];
+    for (mean, readings) in means.iter_mut().zip(readings.chunks_exact(DIMENSIONS_PER_AXIOM)) {
+        let weighted = readings.iter().zip(POSITION_WEIGHTS).zip(reading::SWING);
+        let sum: f64 = weighted.map(|((r, w), swing)| f64::from(r * swing) * w).sum();
+        *mean = (sum / weights) as f32;
+    }
+    let all = means.iter().sum::<f32>() / AXIOMS as f32;
+    means.map(|mean| reading::CENTRED * mean + (1.0 - reading::CENTRED) * all)
 }

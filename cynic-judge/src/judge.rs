@@ -10,6 +10,7 @@ use crate::aggregate::Aggregate;
 use crate::analysis::Analysis;
 use crate::item::Item;
 use crate::profile::Profile;
+use crate::reading;
 use crate::scorer::{Outcome, Panel};
 use crate::weights::Weights;
 
@@ -27,7 +28,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { trusted_keys: Vec::new(), weights: Arc::new(Weights::builtin()) }
+        Options { trusted_keys: Vec::new(), weights: Weights::builtin() }
     }
 }
 
@@ -58,8 +59,7 @@ impl Judge {
 
     /// Stage "score", first part: the one pass over the body, linear in its length.
     pub fn analyse(&self, item: Item) -> Analysis {
-        let _ = &self.options;
-        Analysis::of(item)
+        Analysis::of(item, &self.options.weights, &self.options.trusted_keys)
     }
 
     /// A panel of the judge's own scorers.
@@ -71,7 +71,7 @@ impl Judge {
     pub fn score(&self, analysis: &Analysis, dimension: Dimension) -> Outcome {
         match dimension {
             Dimension::TheUnnameable => Outcome::Derived,
-            _ => Outcome::Scored(analysis.score(dimension)),
+            _ => Outcome::Scored(reading::score(analysis, dimension)),
         }
     }
 

@@ -14,16 +14,29 @@
 //! ```
 
 mod aggregate;
+mod checks;
 mod analysis;
+mod code;
+mod decode;
+mod facets;
+mod family;
 mod fold;
 mod item;
 mod judge;
+mod learned;
+mod lexicon;
 mod profile;
+mod reading;
+mod route;
 mod scorer;
+mod shell;
+pub mod spec;
+mod text;
 mod weights;
 
 pub use aggregate::Aggregate;
 pub use analysis::Analysis;
+pub use family::Family;
 pub use item::{BODY_BYTES_MAX, BodyKind, Context, Declared, Item, NESTING_DEPTH_MAX};
 pub use judge::{JUDGE_VERSION, Judge, Options, SelfTestError};
 pub use profile::Profile;

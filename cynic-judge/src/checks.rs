@@ -1,0 +1,289 @@
+//! What can be verified is verified: a stated hash, a signature, sums and dates; and what an item says of
+//! itself is bounded.
+
+use std::borrow::Cow;
+
+use cynic_proto::model::Dimension;
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use crate::decode;
+use crate::item::Item;
+use crate::scorer::Finding;
+use crate::text::scan::{Hit, Scan};
+
+/// How a claim that can be checked came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Nothing was claimed.
+    Absent,
+    /// It checked out.
+    Right,
+    /// It did not.
+    Wrong,
+    /// It could not be checked.
+    Unchecked,
+}
+
+/// What was checked of an item beside its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checks {
+    pub(crate) sha256: Proof,
+    pub(crate) signature: Proof,
+    /// Self-declared fields of standing.
+    pub(crate) claims: u32,
+    /// The body was not valid text.
+    pub(crate) lossy: bool,
+}
+
+/// Logit of one self-declared field, and of all of them together. They are noted, so that they can be
+/// seen to move something, and bounded, so that they never decide: well under 5 points of Q.
+const CLAIM_LOGIT: f32 = 0.02;
+const CLAIMS_MAX: u32 = 5;
+
+/// Checks an item.
+pub(crate) fn of(item: &Item, sha256: &[u8; 32], trusted_keys: &[[u8; 32]]) -> Checks {
+    let stated = item.declared.sha256.as_deref().map(|stated| decode::binary(stated, 32));
+    let sha256 = match stated {
+        None => Proof::Absent,
+        Some(Some(stated)) if stated == sha256 => Proof::Right,
+        Some(_) => Proof::Wrong,
+    };
+    let signature = match item.declared.signature.as_deref() {
+        None => Proof::Absent,
+        Some(_) if trusted_keys.is_empty() => Proof::Unchecked,
+        Some(signature) if signed(&item.body, signature, trusted_keys) => Proof::Right,
+        Some(_) => Proof::Wrong,
+    };
+    Checks { sha256, signature, claims: item.declared.claims, lossy: item.lossy }
+}
+
+fn signed(body: &str, signature: &str, trusted_keys: &[[u8; 32]]) -> bool {
+    let Some(signature) = decode::binary(signature, 64).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
+    else {
+        return false;
+    };
+    let signature = Signature::from_bytes(&signature);
+    trusted_keys.iter().filter_map(|key| VerifyingKey::from_bytes(key).ok()).any(|key| {
+        key.verify_strict(body.as_bytes(), &signature).is_ok()
+    })
+}
+
+impl Checks {
+    /// What the checks say of the whole item.
+    pub(crate) fn logit(&self) -> f32 {
+        let proof = |proof, right: f32, wrong: f32| match proof {
+            Proof::Right => right,
+            Proof::Wrong => wrong,
+            Proof::Absent | Proof::Unchecked => 0.0,
+        };
+        // A right hash says that nothing was lost on the way, not that the text is good; a right signature
+        // says who stands behind it. A wrong one of either says that somebody changed something.
+        proof(self.sha256, 0.1, -2.5) + proof(self.signature, 1.5, -2.0)
+            - if self.lossy { 0.4 } else { 0.0 }
+    }
+
+    /// What the checks say to one dimension (logits).
+    pub(crate) fn own(&self, dimension: Dimension) -> f32 {
+        let claims = CLAIM_LOGIT * self.claims.min(CLAIMS_MAX) as f32;
+        let hash = match self.sha256 {
+            Proof::Right => 1.0,
+            Proof::Wrong => -2.5,
+            Proof::Absent | Proof::Unchecked => 0.0,
+        };
+        let signature = match self.signature {
+            Proof::Right => 1.5,
+            Proof::Wrong => -2.0,
+            Proof::Absent | Proof::Unchecked => 0.0,
+        };
+        match dimension {
+            Dimension::Integrity => hash + signature - if self.lossy { 1.0 } else { 0.0 },
+            Dimension::Accuracy => hash,
+            Dimension::Provenance => claims + signature,
+            Dimension::Accountability => claims + signature,
+            Dimension::Consensus => claims,
+            _ => 0.0,
+        }
+    }
+
+    /// The reasons for [`Checks::own`]; `slope` is points for each logit.
+    pub(crate) fn findings(&self, dimension: Dimension, slope: f32, evidence: &mut Vec<Finding>) {
+        let mut add = |code, logit: f32, text: &str| {
+            let points = (logit * slope).clamp(-100.0, 100.0);
+            evidence.push(Finding { code: Cow::Borrowed(code), points, span: None, text: Some(text.into()) });
+        };
+        match dimension {
+            Dimension::Integrity | Dimension::Accuracy => {
+                match self.sha256 {
+                    Proof::Right => add("hash.right", 1.0, "the stated SHA-256 is that of the body"),
+                    Proof::Wrong => add("hash.wrong", -2.5, "the stated SHA-256 is not that of the body"),
+                    Proof::Absent | Proof::Unchecked => {}
+                }
+                if self.lossy && dimension == Dimension::Integrity {
+                    add("encoding.broken", -1.0, "holds bytes that are not valid UTF-8");
+                }
+            }
+            _ => {}
+        }
+        let vouched = matches!(
+            dimension,
+            Dimension::Integrity | Dimension::Provenance | Dimension::Accountability
+        );
+        match self.signature {
+            Proof::Right if vouched => add("signature.right", 1.5, "is signed by a trusted key"),
+            Proof::Wrong if vouched => add("signature.wrong", -2.0, "its signature is of no trusted key"),
+            _ => {}
+        }
+        let claimed = matches!(
+            dimension,
+            Dimension::Provenance | Dimension::Accountability | Dimension::Consensus
+        );
+        if self.claims > 0 && claimed {
+            let logit = CLAIM_LOGIT * self.claims.min(CLAIMS_MAX) as f32;
+            add("declared.unproven", logit, "speaks for itself without proof");
+        }
+    }
+}
+
+/// Statements in a text that can be checked: sums, and weekdays of dates.
+pub(crate) fn statements(body: &str, scan: &mut Scan) {
+    if scan.numbers >= 3 && scan.sign(b'=') > 0.0 {
+        sums(body, scan);
+    }
+    if scan.numbers >= 2 {
+        dates(body, scan);
+    }
+}
+
+/// Most statements that are checked: enough to tell a habit.
+const STATEMENTS_MAX: u32 = 16;
+
+/// `12 + 30 = 42`.
+fn sums(body: &str, scan: &mut Scan) {
+    let mut checked = 0;
+    for (at, _) in body.match_indices('=') {
+        if checked >= STATEMENTS_MAX {
+            return;
+        }
+        let begin = body.floor_char_boundary(at.saturating_sub(40));
+        let end = body.floor_char_boundary((at + 24).min(body.len()));
+        if let Some(right) = sum(&body[begin..at], &body[at + 1..end]) {
+            scan.record(if right { Hit::Right } else { Hit::Wrong }, (begin, end));
+            checked += 1;
+        }
+    }
+}
+
+/// Whether `a op b` equals the number that follows; nothing if it is no such statement.
+fn sum(left: &str, right: &str) -> Option<bool> {
+    let left = left.trim_end();
+    let (rest, second) = number_at_end(left)?;
+    let rest = rest.trim_end();
+    let sign = rest.chars().next_back()?;
+    let (_, first) = number_at_end(rest[..rest.len() - sign.len_utf8()].trim_end())?;
+    let value = match sign {
+        '+' => first + second,
+        '-' | '−' => first - second,
+        '*' | '×' => first * second,
+        '/' | '÷' if second != 0.0 => first / second,
+        _ => return None,
+    };
+    let right = right.trim_start();
+    let end = right.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(right.len());
+    let stated: f64 = right[..end].trim_end_matches(['.', '-']).parse().ok()?;
+    Some((value - stated).abs() <= 0.011 * value.abs().max(1.0))
+}
+
+fn number_at_end(text: &str) -> Option<(&str, f64)> {
+    let start = text.rfind(|c: char| !c.is_ascii_digit() && c != '.').map_or(0, |at| {
+        at + text[at..].chars().next().map_or(1, char::len_utf8)
+    });
+    Some((&text[..start], text[start..].parse().ok()?))
+}
+
+const WEEKDAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+const MONTHS: [&str; 12] = [
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
+    "november", "december",
+];
+
+/// `2026-02-30` does not exist; `Monday, 4 March 2025` was a Tuesday.
+fn dates(body: &str, scan: &mut Scan) {
+    let mut weekday = None;
+    let mut last: [(&str, usize); 2] = [("", 0); 2];
+    let mut checked = 0;
+    let head = crate::item::cut(body, DATED_BYTES_MAX);
+    let words = head.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+    for word in words {
+        let at = word.as_ptr() as usize - head.as_ptr() as usize;
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        if let Some(day) = WEEKDAYS.iter().position(|day| day.eq_ignore_ascii_case(word)) {
+            weekday = Some((day, at));
+        }
+        let date = iso_date(word).or_else(|| long_date(last, word));
+        if let Some((year, month, day)) = date {
+            let exists = (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day);
+            let fits = weekday.is_none_or(|(stated, from)| {
+                at - from > 30 || !exists || stated == weekday_of(year, month, day)
+            });
+            let named = weekday.is_some_and(|(_, from)| at - from <= 30);
+            if !exists || !fits {
+                scan.record(Hit::Wrong, (at, at + word.len()));
+            } else if named {
+                scan.record(Hit::Right, (at, at + word.len()));
+            }
+            weekday = None;
+            checked += 1;
+            if checked >= STATEMENTS_MAX {
+                return;
+            }
+        }
+        last = [last[1], (word, at)];
+    }
+}
+
+/// Bytes of a text in which dates are checked.
+const DATED_BYTES_MAX: usize = 32 * 1024;
+
+fn iso_date(word: &str) -> Option<(i32, u32, u32)> {
+    let bytes = word.as_bytes();
+    if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
+        return None;
+    }
+    Some((word[..4].parse().ok()?, word[5..7].parse().ok()?, word[8..].parse().ok()?))
+}
+
+/// `4 March 2025` or `March 4 2025`, at its last word.
+fn long_date(last: [(&str, usize); 2], word: &str) -> Option<(i32, u32, u32)> {
+    let year: i32 = word.parse().ok().filter(|year| (1600..=2400).contains(year))?;
+    let month = |word: &str| {
+        let found = |name: &&str| {
+            name.eq_ignore_ascii_case(word) || word.len() == 3 && name[..3].eq_ignore_ascii_case(word)
+        };
+        MONTHS.iter().position(|name| found(&name)).map(|n| n as u32 + 1)
+    };
+    let day = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<u32>().ok();
+    let [(first, _), (second, _)] = last;
+    match (month(first), month(second)) {
+        (None, Some(month)) => Some((year, month, day(first)?)),
+        (Some(month), None) => Some((year, month, day(second)?)),
+        _ => None,
+    }
+}
+
+fn month_days(year: i32, month: u32) -> u32 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Monday is 0. Source: Sakamoto's method for the Gregorian calendar.
+fn weekday_of(year: i32, month: u32, day: u32) -> usize {
+    const SHIFT: [i32; 12] = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4];
+    let year = if month < 3 { year - 1 } else { year };
+    let sunday = (year + year / 4 - year / 100 + year / 400 + SHIFT[month as usize - 1] + day as i32) % 7;
+    (sunday + 6) as usize % 7
+}

@@ -1,0 +1,147 @@
+//! The dimensions: what each reads in the evidence, and how that becomes a score with its reasons.
+//!
+//! Every dimension starts from the level, which is what all evidence says together, and moves by its own
+//! reading: the features that speak to it (the rubric), and its share of the learned n-grams.
+
+use std::borrow::Cow;
+
+use cynic_proto::model::{DIMENSIONS_PER_AXIOM, Dimension};
+
+use crate::analysis::Analysis;
+use crate::facets::FACETS;
+use crate::family::Family;
+use crate::learned::Learned;
+use crate::scorer::{Finding, Scored};
+use crate::spec::NO_SLOT;
+
+/// Farthest that a reading counts, in spreads.
+pub(crate) const READING_MAX: f32 = 2.5;
+/// How far a reading swings a dimension (logits a spread), by its position in its axiom. The heavy
+/// positions swing less, so that what weighs most in Q is the level more than one dimension's view.
+pub(crate) const SWING: [f32; DIMENSIONS_PER_AXIOM] = [0.9, 1.4, 1.2, 0.9, 1.6, 1.4, 1.4];
+/// Share of an axiom's own mean reading that is taken out of its dimensions; the rest lets axioms differ.
+pub(crate) const CENTRED: f32 = 0.85;
+/// How much the learned part of a feature or n-gram counts in its own dimension beside the rubric's lean.
+const LEARNED_IN_READING: f32 = 1.0;
+/// The level's bounds (logits): reached only by overwhelming evidence, so that Q keeps room at both ends.
+const LEVEL_MAX: f32 = 1.9;
+/// The logit of evidence at which the level is three quarters of its bound.
+const LEVEL_WIDTH: f32 = 4.5;
+/// Least effect that is reported, in points.
+const POINTS_MIN: f32 = 1.5;
+/// Most findings reported for one dimension: a reviewer names two or three things.
+const FINDINGS_MAX: usize = 3;
+/// Features named in the note on the whole.
+const DECIDING_MAX: usize = 3;
+/// Longest quotation, in bytes.
+const QUOTE_BYTES_MAX: usize = 60;
+
+/// The level that evidence of this logit supports.
+pub(crate) fn level(logit: f32) -> f32 {
+    LEVEL_MAX * (logit / LEVEL_WIDTH).tanh()
+}
+
+/// Each dimension's reading before it is centred and scaled.
+pub(crate) fn raw(family: Family, z: &[f32], learned: &Learned) -> [f32; FACETS] {
+    let mut readings = [0.0; FACETS];
+    for (spec, (z, part)) in family.specs().iter().zip(z.iter().zip(&learned.features)) {
+        readings[spec.dimension as usize] += spec.lean * z + LEARNED_IN_READING * part;
+    }
+    for (reading, grams) in readings.iter_mut().zip(&learned.grams) {
+        *reading += LEARNED_IN_READING * grams;
+    }
+    readings
+}
+
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// Scores one dimension, with its reasons.
+pub(crate) fn score(analysis: &Analysis, dimension: Dimension) -> Scored {
+    let facet = dimension as usize;
+    let (axiom, position) = (facet / DIMENSIONS_PER_AXIOM, facet % DIMENSIONS_PER_AXIOM);
+    let swing = SWING[position];
+    let own = analysis.readings[facet] * swing - analysis.centres[axiom];
+    let logit = analysis.level + own + analysis.checks.own(dimension);
+    let share = sigmoid(logit);
+    let score = 100.0 * share;
+    let slope = 100.0 * share * (1.0 - share);
+    let mut evidence = Vec::with_capacity(FINDINGS_MAX + 2);
+    analysis.checks.findings(dimension, slope, &mut evidence);
+    own_findings(analysis, dimension, swing * slope, &mut evidence);
+    if position == 0 {
+        evidence.push(whole(analysis, 100.0 * sigmoid(analysis.level) - 50.0));
+    }
+    Scored { score, evidence }
+}
+
+/// The features and n-grams that moved a dimension most.
+fn own_findings(analysis: &Analysis, dimension: Dimension, slope: f32, evidence: &mut Vec<Finding>) {
+    let specs = analysis.family.specs().iter().enumerate();
+    let mut found: Vec<(f32, usize)> = specs
+        .filter(|(_, spec)| spec.dimension == dimension)
+        .map(|(n, spec)| {
+            let part = spec.lean * analysis.z[n] + LEARNED_IN_READING * analysis.learned.features[n];
+            (part * slope, n)
+        })
+        .filter(|(points, _)| points.abs() >= POINTS_MIN)
+        .collect();
+    found.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    for (points, n) in found.into_iter().take(FINDINGS_MAX - 1) {
+        let spec = &analysis.family.specs()[n];
+        let span = if spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
+        let little = analysis.z[n] < 0.0 || span.is_none() && spec.slot != NO_SLOT;
+        evidence.push(Finding {
+            code: Cow::Borrowed(spec.code),
+            points: points.clamp(-100.0, 100.0),
+            span: if little { None } else { span },
+            text: Some(said(analysis, spec.about, if little { None } else { span }, little)),
+        });
+    }
+    let facet = dimension as usize;
+    let points = LEARNED_IN_READING * analysis.learned.grams[facet] * slope;
+    if points.abs() >= POINTS_MIN {
+        let span = analysis.learned.places[facet];
+        evidence.push(Finding {
+            code: Cow::Borrowed("learned.words"),
+            points: points.clamp(-100.0, 100.0),
+            span: Some(span),
+            text: None,
+        });
+    }
+}
+
+fn said(analysis: &Analysis, about: &str, span: Option<(usize, usize)>, little: bool) -> String {
+    match span {
+        Some((start, end)) if start < end => {
+            let quote = analysis.item.body.get(start..end).unwrap_or_default();
+            let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
+            format!("{about}: {quote:?}")
+        }
+        _ if little => format!("hardly {about}"),
+        _ => about.to_owned(),
+    }
+}
+
+/// What the evidence says of the item as a whole, with the features that decided it.
+fn whole(analysis: &Analysis, points: f32) -> Finding {
+    let mut deciding: Vec<(f32, usize)> = analysis
+        .learned
+        .features
+        .iter()
+        .enumerate()
+        .map(|(n, part)| (*part, n))
+        .filter(|(part, _)| part * analysis.learned.logit > 0.0)
+        .collect();
+    deciding.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    let mut text = String::from("as a whole");
+    for (n, (_, feature)) in deciding.into_iter().take(DECIDING_MAX).enumerate() {
+        let spec = &analysis.family.specs()[feature];
+        let span = if spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
+        let little = analysis.z[feature] < 0.0;
+        text.push_str(if n == 0 { ": " } else { "; " });
+        text.push_str(&said(analysis, spec.about, if little { None } else { span }, little));
+    }
+    Finding { code: Cow::Borrowed("whole"), points, span: None, text: Some(text) }
+}

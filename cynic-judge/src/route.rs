@@ -1,0 +1,130 @@
+//! Which family and domain an item belongs to: by its type, its context, its name, else by its look.
+
+use cynic_proto::model::Domain;
+
+use crate::family::Family;
+use crate::item::{BodyKind, Item};
+
+/// Where an item goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// How it is read.
+    pub family: Family,
+    /// Its domain where that is said rather than detected.
+    pub domain: Option<Domain>,
+}
+
+/// Bytes of a body that are looked at to tell commands from code: a screenful.
+const LOOK_BYTES_MAX: usize = 4096;
+
+/// Routes an item. Its set, file or origin are not known here and take no part.
+pub fn route(item: &Item) -> Route {
+    if let Some(route) = item.item_type.as_deref().and_then(by_type) {
+        return route;
+    }
+    let code = item.item_type.as_deref() == Some("code") || item.body_kind == BodyKind::Code;
+    if let Some(route) = item.name.as_deref().and_then(by_name) {
+        return route;
+    }
+    let context = item.context.kind.as_deref().and_then(by_type);
+    if let Some(route) = context {
+        let fits = (route.family != Family::Text) == code;
+        if fits {
+            return route;
+        }
+    }
+    if code {
+        return shell_or_code(&item.body);
+    }
+    if item.item_type.as_deref() == Some("event") || item.body_kind == BodyKind::Event {
+        return Route { family: Family::Text, domain: Some(Domain::General) };
+    }
+    if item.body.starts_with("#!") {
+        return shell_or_code(&item.body);
+    }
+    Route { family: Family::Text, domain: None }
+}
+
+fn text(domain: Domain) -> Route {
+    Route { family: Family::Text, domain: Some(domain) }
+}
+
+const SHELL: Route = Route { family: Family::Shell, domain: Some(Domain::Shell) };
+const CODE: Route = Route { family: Family::Code, domain: Some(Domain::Code) };
+
+/// Types and kinds of context that say the domain.
+fn by_type(name: &str) -> Option<Route> {
+    Some(match name {
+        "message" | "mail" | "email" | "sms" | "chat" | "comment" | "post" | "tweet" | "review" | "social" | "dm" => {
+            text(Domain::Social)
+        }
+        "prompt" | "tool_output" | "tool" | "tool_result" | "retrieved" | "instruction" | "llm" | "completion" | "agent" => {
+            text(Domain::Prompt)
+        }
+        "article" | "argument" | "essay" | "prose" | "documentation" | "doc" | "paper" | "wisdom" => {
+            text(Domain::Prose)
+        }
+        "command" | "shell" | "bash" | "sh" | "cmd" | "powershell" | "terminal" => SHELL,
+        "source" | "function" | "diff" | "patch" | "snippet" | "program" => CODE,
+        _ => return None,
+    })
+}
+
+/// Endings of file names that say the domain.
+fn by_name(name: &str) -> Option<Route> {
+    let (_, ending) = name.rsplit_once('.')?;
+    Some(match ending.to_ascii_lowercase().as_str() {
+        "sh" | "bash" | "zsh" | "ksh" | "fish" | "ps1" | "bat" | "cmd" => SHELL,
+        "py" | "c" | "h" | "cc" | "cpp" | "hpp" | "rs" | "go" | "js" | "ts" | "jsx" | "tsx" | "java" | "kt" | "rb"
+        | "php" | "pl" | "cs" | "swift" | "scala" | "lua" | "sql" | "m" | "r" | "hs" | "ex" | "erl" | "zig"
+        | "diff" | "patch" => CODE,
+        "eml" | "mbox" | "msg" | "sms" => text(Domain::Social),
+        "prompt" => text(Domain::Prompt),
+        _ => return None,
+    })
+}
+
+/// Tells a command from source code by the look of its first screenful.
+fn shell_or_code(body: &str) -> Route {
+    let head = crate::item::cut(body, LOOK_BYTES_MAX);
+    if let Some(first) = head.lines().next().filter(|line| line.starts_with("#!")) {
+        let shell = ["sh", "bash", "zsh", "dash", "ksh", "fish"];
+        let program = first.split(['/', ' ']).next_back().unwrap_or("");
+        return if shell.contains(&program) { SHELL } else { CODE };
+    }
+    if code_signs(head) > shell_signs(head) { CODE } else { SHELL }
+}
+
+fn code_signs(head: &str) -> f32 {
+    const WORDS: [&str; 26] = [
+        "def ", "class ", "function ", "#include", "import ", "public ", "static ", "void ", "int ", "char ",
+        "struct ", "return ", "const ", "let ", "var ", "fn ", "func ", "package ", "namespace ", "template",
+        "= new ", "self.", "this.", "NULL", "bool ", "unsigned ",
+    ];
+    let mut signs = 0.0;
+    let mut lines = 0.0_f32;
+    for line in head.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        lines += 1.0;
+        let starts = WORDS.iter().any(|word| line.starts_with(word));
+        let ends = line.ends_with(';') || line.ends_with('{') || line.ends_with("):") || line == "}";
+        let called = line.contains("(") && line.contains(')') && !line.contains("$(") && !line.contains(" -");
+        signs += f32::from(u8::from(starts)) * 1.5 + f32::from(u8::from(ends)) + f32::from(u8::from(called)) * 0.5;
+        signs += f32::from(u8::from(line.contains("->") || line.contains("::") || line.contains(" == ") || line.contains(" = "))) * 0.5;
+    }
+    signs / lines.max(1.0).sqrt()
+}
+
+fn shell_signs(head: &str) -> f32 {
+    let mut signs = 0.6;
+    let mut lines = 0.0_f32;
+    for line in head.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        lines += 1.0;
+        let first = line.split_ascii_whitespace().next().unwrap_or("");
+        let known = crate::shell::is_command(first);
+        let flag = line.contains(" -") || line.contains(" /");
+        let piped = line.contains(" | ") || line.contains(" && ") || line.contains("$(") || line.contains(" > ") || line.contains("2>");
+        let power = first.contains('-') && first.starts_with(|c: char| c.is_ascii_uppercase()) || line.starts_with('$');
+        signs += f32::from(u8::from(known)) * 1.5 + f32::from(u8::from(flag)) * 0.7 + f32::from(u8::from(piped)) + f32::from(u8::from(power)) * 1.5;
+    }
+    signs / lines.max(1.0).sqrt()
+}

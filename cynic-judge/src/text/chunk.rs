@@ -1,0 +1,222 @@
+//! What stands between two blanks and is not plain words: links, addresses, markup, encoded parts.
+
+use super::scan::{Grams, Hit, Scanner};
+use super::token::{Kind, Signs, Sink, plain};
+use crate::decode;
+use crate::spec::Span;
+
+/// Shortest chunk that is tried as an encoded part, in bytes: shorter ones hold no sentence.
+const ENCODED_BYTES_MIN: usize = 20;
+
+/// Endings of names that make `name.ending` a link without a scheme.
+const ENDINGS: [&str; 44] = [
+    "com", "net", "org", "info", "biz", "io", "co", "uk", "de", "fr", "es", "it", "nl", "ru", "cn",
+    "tk", "ml", "ga", "cf", "gq", "xyz", "top", "site", "online", "club", "shop", "ly", "me", "tv",
+    "us", "ca", "au", "in", "eu", "edu", "gov", "app", "dev", "link", "click", "live", "gl", "be", "at",
+];
+/// Endings that cost little and are used for little else.
+const CHEAP: [&str; 14] = [
+    "tk", "ml", "ga", "cf", "gq", "xyz", "top", "click", "link", "club", "icu", "buzz", "rest", "zip",
+];
+/// Services that hide where a link leads.
+const SHORTENERS: [&str; 22] = [
+    "bit.ly", "tinyurl.com", "goo.gl", "t.co", "ow.ly", "is.gd", "buff.ly", "adf.ly", "cutt.ly", "rb.gy",
+    "shorturl.at", "tiny.cc", "bit.do", "lnkd.in", "rebrand.ly", "t.ly", "v.gd", "soo.gd", "s.id",
+    "youtu.be.link", "linktr.ee", "tr.im",
+];
+/// Names that impostors imitate.
+const BRANDS: [&str; 18] = [
+    "paypal", "amazon", "apple", "microsoft", "netflix", "google", "facebook", "instagram", "whatsapp",
+    "dhl", "fedex", "ups", "usps", "sparkasse", "chase", "ebay", "icloud", "outlook",
+];
+
+/// Words that mark a speaker in a dialogue with a model.
+pub(super) fn is_role(folded: &[u8]) -> bool {
+    matches!(
+        folded,
+        b"system" | b"assistant" | b"user" | b"human" | b"ai" | b"instruction" | b"instructions"
+            | b"response" | b"output" | b"input" | b"prompt"
+    )
+}
+
+/// Reads a chunk; `true` if it was dealt with as a whole.
+pub(super) fn read<G: Grams>(
+    scanner: &mut Scanner<'_, G>,
+    start: usize,
+    end: usize,
+    signs: Signs,
+) -> bool {
+    let text = scanner.text;
+    if signs.any(Signs::ANGLE) {
+        markup(scanner, start, end);
+    } else if text.as_bytes()[start] == b'[' && text[start..end].starts_with("[//]:") {
+        scanner.scan.record(Hit::Comment, (start, end));
+        scanner.in_comment = true;
+    }
+    let length = end - start;
+    if length >= ENCODED_BYTES_MIN && encoded(scanner, start, end, signs) {
+        return true;
+    }
+    if signs.any(Signs::PERCENT) && percent(scanner, start, end) {
+        return true;
+    }
+    if signs.any(Signs::AT) || text.as_bytes()[start] == b'#' {
+        return handle(scanner, start, end);
+    }
+    signs.any(Signs::DOT | Signs::SLASH) && length >= 4 && link(scanner, start, end)
+}
+
+/// Comments of HTML hide text from people and not from models.
+fn markup<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {
+    let chunk = &scanner.text[start..end];
+    if chunk.contains("<!--") {
+        scanner.in_comment = true;
+        scanner.scan.record(Hit::Comment, (start, end));
+    }
+    if chunk.contains("-->") {
+        scanner.in_comment = false;
+    }
+    if chunk.starts_with("<|") || chunk.contains("[INST]") || chunk.contains("<<SYS") {
+        scanner.scan.record(Hit::RoleMarker, (start, end));
+    }
+}
+
+fn encoded<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize, signs: Signs) -> bool {
+    if signs.any(Signs::HIGH | Signs::AT | Signs::ANGLE) || scanner.depth >= decode::DEPTH_MAX {
+        return false;
+    }
+    let chunk = &scanner.text[start..end];
+    let Some(plain_text) = decode::base64(chunk).or_else(|| decode::hex(chunk)) else {
+        return false;
+    };
+    inner(scanner, &plain_text, (start, end));
+    true
+}
+
+fn percent<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) -> bool {
+    let chunk = &scanner.text[start..end];
+    if scanner.depth >= decode::DEPTH_MAX {
+        return false;
+    }
+    let Some(plain_text) = decode::percent(chunk) else { return false };
+    inner(scanner, &plain_text, (start, end));
+    true
+}
+
+/// What an encoded part says counts as said; that it was encoded counts besides.
+fn inner<G: Grams>(scanner: &mut Scanner<'_, G>, plain_text: &str, span: Span) {
+    let decoded = super::scan_plain(plain_text, scanner.depth + 1);
+    scanner.scan.record(Hit::Encoded, span);
+    scanner.scan.encoded_bytes = scanner.scan.encoded_bytes.saturating_add((span.1 - span.0) as u32);
+    scanner.scan.absorb(&decoded, span);
+    scanner.token(&plain(Kind::Other, span.0, span.1, 0xe0c0, 1), &[]);
+}
+
+/// Trims what punctuation leaves at the ends of a chunk.
+fn trimmed(text: &str, start: usize, end: usize) -> Span {
+    let chunk = &text[start..end];
+    let left = chunk.trim_start_matches(['(', '[', '<', '"', '\'', '*', '_']);
+    let right = left.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '>', '"', '\'', '*', '_', '…']);
+    let begin = start + (chunk.len() - left.len());
+    (begin, begin + right.len())
+}
+
+fn handle<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) -> bool {
+    let (from, to) = trimmed(scanner.text, start, end);
+    let chunk = &scanner.text[from..to];
+    let bytes = chunk.as_bytes();
+    let name = |rest: &[u8]| !rest.is_empty() && rest.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | 0x80..));
+    let kind = match bytes.first() {
+        Some(b'@') if name(&bytes[1..]) => Kind::Mention,
+        Some(b'#') if name(&bytes[1..]) && !bytes[1].is_ascii_digit() => Kind::Hashtag,
+        _ => match chunk.split_once('@') {
+            Some((user, host)) if !user.is_empty() && host.contains('.') && !host.contains('@') => {
+                Kind::Email
+            }
+            _ => return false,
+        },
+    };
+    if kind == Kind::Email {
+        scanner.scan.signs[b'@' as usize] += 1;
+        if let Some((_, host)) = chunk.split_once('@') {
+            judge_host(scanner, host, (from, to));
+        }
+    }
+    scanner.token(&plain(kind, from, to, 0, 1), &[]);
+    rest(scanner, to, end);
+    true
+}
+
+/// The signs after a link still end its sentence.
+fn rest<G: Grams>(scanner: &mut Scanner<'_, G>, from: usize, end: usize) {
+    let tail = scanner.text[from..end].bytes().find(|b| matches!(b, b'.' | b'!' | b'?' | b','));
+    if let Some(sign) = tail {
+        scanner.token(&plain(Kind::Sign(sign), from, end, u64::from(sign), 1), &[sign]);
+    }
+}
+
+fn link<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) -> bool {
+    let (mut from, to) = trimmed(scanner.text, start, end);
+    let mut chunk = &scanner.text[from..to];
+    // `[text](target)`: the text is judged against the target.
+    let mut shown = None;
+    if let Some((text, target)) = chunk.split_once("](") {
+        shown = Some(text.to_ascii_lowercase());
+        from += text.len() + 2;
+        chunk = target;
+    }
+    let lower = chunk.get(..chunk.len().min(8)).unwrap_or_default().to_ascii_lowercase();
+    let schemed = ["http://", "https://", "http:/", "ftp://"].into_iter().find(|s| lower.starts_with(s));
+    let rest_of = schemed.map_or(chunk, |scheme| &chunk[scheme.len()..]);
+    let host_end = rest_of.find(['/', '?', '#']).unwrap_or(rest_of.len());
+    let host = &rest_of[..host_end];
+    if schemed.is_none() && !lower.starts_with("www.") && !is_name(host) {
+        return false;
+    }
+    let span = (from, to);
+    scanner.scan.record(Hit::Link, span);
+    judge_host(scanner, host, span);
+    if let Some(shown) = shown
+        && shown.contains('.')
+        && is_name(shown.trim_start_matches("www."))
+        && !host.to_ascii_lowercase().contains(shown.trim_start_matches("www."))
+    {
+        scanner.scan.record(Hit::LinkMismatch, span);
+    }
+    scanner.token(&plain(Kind::Url, from, to, 0, 1), &[]);
+    rest(scanner, to, end);
+    true
+}
+
+/// Whether `host` looks like `name.ending`.
+fn is_name(host: &str) -> bool {
+    let Some((name, ending)) = host.rsplit_once('.') else { return false };
+    !name.is_empty()
+        && ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        && name.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+fn judge_host<G: Grams>(scanner: &mut Scanner<'_, G>, host: &str, span: Span) {
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+    let bare = host.strip_prefix("www.").unwrap_or(&host);
+    if SHORTENERS.contains(&bare) {
+        scanner.scan.record(Hit::ShortLink, span);
+    }
+    let address = bare.bytes().all(|b| b.is_ascii_digit() || b == b'.') && bare.contains('.');
+    let cheap = bare.rsplit_once('.').is_some_and(|(_, ending)| CHEAP.contains(&ending));
+    let imitates = BRANDS.iter().any(|brand| {
+        let name = bare.rsplit_once('.').map_or(bare, |(name, _)| name);
+        let own = name == *brand || name.ends_with(brand) && name[..name.len() - brand.len()].ends_with('.')
+            || name.split('.').next_back().is_some_and(|part| matches!(part, "co")) ;
+        !own && unleet(name).split(['-', '.']).any(|part| part == *brand)
+    });
+    if address || cheap || imitates || !bare.is_ascii() || bare.contains("xn--") {
+        scanner.scan.record(Hit::BadLink, span);
+    }
+}
+
+fn unleet(name: &str) -> String {
+    name.bytes().map(|byte| char::from(crate::fold::unleet(byte))).collect()
+}

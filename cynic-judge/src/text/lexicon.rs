@@ -1,0 +1,62 @@
+//! What words and phrases do in a text.
+
+use std::sync::OnceLock;
+
+use crate::lexicon::{Lexicon, classes};
+
+classes! {
+    Override "override", Prior "prior", Every "every", Instruction "instruction", Role "role",
+    Secret "secret", SysPrompt "sysprompt", Reveal "reveal", Exfiltrate "exfiltrate",
+    Oblige "oblige", Urgent "urgent", Money "money", Prize "prize", Cta "cta", Threat "threat",
+    Violence "violence", Profanity "profanity", Slur "slur", Insult "insult", Flatter "flatter",
+    Absolute "absolute", Hedge "hedge", Cause "cause", Contrast "contrast",
+    Condition "condition", Evidence "evidence", Argue "argue", Warning "warning",
+    Negation "negation", Greeting "greeting", Closing "closing", Polite "polite",
+    First "first", Second "second", Third "third", Question "question", Date "date",
+    Time "time", Unit "unit", Vague "vague", Hype "hype", Chat "chat", Task "task", Ai "ai",
+    Credit "credit", Help "help", Step "step", Safety "safety", Destroy "destroy",
+    Promo "promo", Adult "adult", Quote "quote", Positive "positive", Negative "negative",
+    Brand "brand", Popular "popular", TrustMe "trustme", Limits "limits", Promise "promise",
+    ToolTalk "tooltalk", Danger "danger", German "func_de", French "func_fr", Spanish "func_es",
+    Italian "func_it", English "func_en",
+}
+
+/// The lexicon of texts, built on first use.
+pub(crate) fn get() -> &'static Lexicon {
+    static LEXICON: OnceLock<Lexicon> = OnceLock::new();
+    LEXICON.get_or_init(|| {
+        let mut lexicon = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES);
+        lexicon.number(
+            include_str!("order.txt"),
+            super::order::FIRST_WORD,
+            Class::English.bit(),
+        );
+        lexicon
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold;
+    use crate::lexicon::Entry;
+
+    #[test]
+    fn every_line_has_a_known_class() {
+        for line in include_str!("lexicon.txt").lines().filter(|line| !line.starts_with('#')) {
+            let class = line.split_ascii_whitespace().next().expect("no empty line");
+            assert!(Class::NAMES.contains(&class), "{class}");
+        }
+    }
+
+    #[test]
+    fn words_and_phrases_are_found() {
+        let lexicon = get();
+        let word = |word: &str| lexicon.look_up(fold::hash(word.as_bytes()));
+        assert_ne!(word("ignore").classes & Class::Override.bit(), 0);
+        assert_ne!(word("prompt").phrase_ends & 1 << 2, 0);
+        assert_eq!(word("xyzzy"), Entry::default());
+        let filled = lexicon.slots.iter().filter(|entry| entry.key != 0).count();
+        assert!(filled * 2 < lexicon.slots.len(), "{filled}");
+    }
+}

@@ -1,0 +1,778 @@
+//! One pass over a text: counts of what its words and signs do. Bounded memory; linear.
+
+use super::lexicon::Class;
+use super::order;
+use super::token::{Case, Kind, Sink, Token};
+use crate::facets;
+use crate::fold;
+use crate::lexicon::{Classes, Entry, Lexicon};
+use crate::spec::Span;
+
+/// What a rule over several words found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Hit {
+    /// "ignore … previous … instructions".
+    Override,
+    /// "forget everything", "ignore all".
+    LooseOverride,
+    /// "print your system prompt".
+    RevealPrompt,
+    /// "send me your password".
+    SecretRequest,
+    /// A call to act that is not negated.
+    Demand,
+    /// "do not click".
+    NegatedDemand,
+    /// A demand at the start of a sentence.
+    Imperative,
+    /// A task for a model at the start of a sentence that follows others.
+    TaskSwitch,
+    /// A call to act with urgency.
+    UrgentDemand,
+    /// A known name with a threat.
+    BrandThreat,
+    /// Violence against somebody addressed or named.
+    Menace,
+    /// An insult at somebody addressed.
+    Abuse,
+    /// A role marker at the start of a line, such as `System:`.
+    RoleMarker,
+    /// A shortened link.
+    ShortLink,
+    /// A link to a bare address or a look-alike name.
+    BadLink,
+    /// A link to a name under a well-known ending.
+    Link,
+    /// Link text that names one place and a target at another.
+    LinkMismatch,
+    /// An instruction inside a comment or hidden element.
+    HiddenInstruction,
+    /// Encoded text that decodes to readable text.
+    Encoded,
+    /// A word that mixes scripts.
+    MixedScript,
+    /// A word spelt with digits or signs for letters, or in single letters.
+    Leet,
+    /// A long number, as of a telephone or an account.
+    LongNumber,
+    /// A short code or a price with a currency sign.
+    Price,
+    /// A run of blanks or line ends that pushes text out of sight.
+    Padding,
+    /// A wrong statement that can be checked.
+    Wrong,
+    /// A right statement that can be checked.
+    Right,
+    /// A comment of HTML or Markdown.
+    Comment,
+    /// A shouted word.
+    Shout,
+    /// Quoted text.
+    Quotation,
+}
+
+/// How many hits there are.
+pub(crate) const HITS: usize = Hit::Quotation as usize + 1;
+/// Bits of the sieve that estimates distinct words; cleared every [`SIEVE_WORDS`] words.
+const SIEVE_BITS: usize = 4096;
+/// Words between two clearings of the sieve: few enough that it stays sparse.
+const SIEVE_WORDS: u32 = 512;
+/// Words and signs of text that are read for n-grams; beyond them a text is sampled enough. Rules read all.
+pub(crate) const GRAM_TOKENS_MAX: u32 = 4096;
+/// Words a rule looks back: a clause.
+const FAR: u32 = 1 << 30;
+
+/// Takes the n-grams of a text.
+pub(crate) trait Grams {
+    /// An n-gram by its hash, with the dimension it speaks to and the token it ends with.
+    fn gram(&mut self, hash: u64, facet: u8, token: Span);
+}
+
+/// What one pass over a text found.
+pub(crate) struct Scan {
+    pub(crate) classes: [u32; Class::COUNT],
+    pub(crate) hits: [u32; HITS],
+    /// First place of each class, then of each hit.
+    pub(crate) spans: [Option<Span>; Class::COUNT + HITS],
+    pub(crate) bytes: usize,
+    pub(crate) words: u32,
+    pub(crate) known: u32,
+    pub(crate) letters: u32,
+    pub(crate) upper_letters: u32,
+    pub(crate) upper_words: u32,
+    pub(crate) title_words: u32,
+    pub(crate) odd_words: u32,
+    pub(crate) long_words: u32,
+    pub(crate) short_words: u32,
+    pub(crate) vowelless: u32,
+    pub(crate) elongated: u32,
+    pub(crate) length_squares: f32,
+    pub(crate) digits: u32,
+    pub(crate) numbers: u32,
+    pub(crate) mixed: u32,
+    pub(crate) signs: [u32; 128],
+    pub(crate) sign_runs: u32,
+    pub(crate) sign_characters: u32,
+    pub(crate) emoji: u32,
+    pub(crate) others: u32,
+    pub(crate) mentions: u32,
+    pub(crate) hashtags: u32,
+    pub(crate) breaks: u32,
+    pub(crate) paragraphs: u32,
+    pub(crate) sentences: u32,
+    pub(crate) questions: u32,
+    pub(crate) lower_starts: u32,
+    pub(crate) sentence_squares: f32,
+    pub(crate) longest_sentence: u32,
+    pub(crate) distinct: u32,
+    pub(crate) repeats: u32,
+    pub(crate) content_words: u32,
+    pub(crate) carried: u32,
+    pub(crate) order_pairs: u32,
+    pub(crate) order_sum: i64,
+    pub(crate) hiding: u32,
+    pub(crate) bidi: u32,
+    pub(crate) control: u32,
+    pub(crate) replaced: u32,
+    pub(crate) encoded_bytes: u32,
+    pub(crate) verbs_ing: u32,
+    pub(crate) verbs_past: u32,
+    pub(crate) nominal: u32,
+    pub(crate) ends_closed: bool,
+    pub(crate) starts_upper: bool,
+    pub(crate) non_latin: u32,
+    pub(crate) context_hits: u32,
+    pub(crate) brackets: i32,
+    pub(crate) bracket_errors: u32,
+}
+
+impl Scan {
+    pub(crate) fn new(bytes: usize) -> Scan {
+        // A plain zero of everything; the arrays make `Default` unavailable.
+        Scan {
+            classes: [0; Class::COUNT],
+            hits: [0; HITS],
+            spans: [None; Class::COUNT + HITS],
+            bytes,
+            words: 0,
+            known: 0,
+            letters: 0,
+            upper_letters: 0,
+            upper_words: 0,
+            title_words: 0,
+            odd_words: 0,
+            long_words: 0,
+            short_words: 0,
+            vowelless: 0,
+            elongated: 0,
+            length_squares: 0.0,
+            digits: 0,
+            numbers: 0,
+            mixed: 0,
+            signs: [0; 128],
+            sign_runs: 0,
+            sign_characters: 0,
+            emoji: 0,
+            others: 0,
+            mentions: 0,
+            hashtags: 0,
+            breaks: 0,
+            paragraphs: 0,
+            sentences: 0,
+            questions: 0,
+            lower_starts: 0,
+            sentence_squares: 0.0,
+            longest_sentence: 0,
+            distinct: 0,
+            repeats: 0,
+            content_words: 0,
+            carried: 0,
+            order_pairs: 0,
+            order_sum: 0,
+            hiding: 0,
+            bidi: 0,
+            control: 0,
+            replaced: 0,
+            encoded_bytes: 0,
+            verbs_ing: 0,
+            verbs_past: 0,
+            nominal: 0,
+            ends_closed: false,
+            starts_upper: false,
+            non_latin: 0,
+            context_hits: 0,
+            brackets: 0,
+            bracket_errors: 0,
+        }
+    }
+
+    pub(crate) fn class(&self, class: Class) -> f32 {
+        self.classes[class as usize] as f32
+    }
+
+    pub(crate) fn hit(&self, hit: Hit) -> f32 {
+        self.hits[hit as usize] as f32
+    }
+
+    pub(crate) fn sign(&self, sign: u8) -> f32 {
+        self.signs[usize::from(sign & 127)] as f32
+    }
+
+    pub(crate) fn record(&mut self, hit: Hit, span: Span) {
+        self.hits[hit as usize] += 1;
+        self.spans[Class::COUNT + hit as usize].get_or_insert(span);
+    }
+
+    /// Adds what a decoded part holds of risk; its words count as said, at the place of the blob.
+    pub(crate) fn absorb(&mut self, inner: &Scan, span: Span) {
+        const RISKY: [Hit; 9] = [
+            Hit::Override, Hit::LooseOverride, Hit::RevealPrompt, Hit::SecretRequest, Hit::Demand,
+            Hit::UrgentDemand, Hit::Menace, Hit::Abuse, Hit::HiddenInstruction,
+        ];
+        for hit in RISKY {
+            if inner.hits[hit as usize] > 0 {
+                self.record(hit, span);
+                self.record(Hit::HiddenInstruction, span);
+            }
+        }
+        for class in [Class::Role, Class::Secret, Class::Profanity, Class::Slur, Class::Prize] {
+            self.classes[class as usize] += inner.classes[class as usize];
+        }
+    }
+}
+
+/// The scanner: the counts so far, and the little of the past that rules look back on.
+pub(crate) struct Scanner<'a, G> {
+    pub(crate) scan: Scan,
+    pub(crate) grams: G,
+    pub(crate) text: &'a str,
+    pub(crate) depth: u8,
+    pub(crate) in_comment: bool,
+    lexicon: &'static Lexicon,
+    order: &'a [i8],
+    context: &'a [u64],
+    /// Word number where a class was last seen, and where that was in the text.
+    last: [u32; Class::COUNT],
+    last_start: [usize; Class::COUNT],
+    recent: [(u64, usize); 3],
+    position: u32,
+    tokens: u32,
+    sentence_words: u32,
+    order_before: u8,
+    last_word: u64,
+    sieve: [u64; SIEVE_BITS / 64],
+    content: [u64; SIEVE_BITS / 64],
+    sentence_content: [u64; 16],
+    sentence_contents: usize,
+    spelled: Vec<u8>,
+    spelled_start: usize,
+    line_start: bool,
+    marker: Option<Span>,
+}
+
+impl<'a, G: Grams> Scanner<'a, G> {
+    pub(crate) fn new(
+        text: &'a str,
+        order: &'a [i8],
+        context: &'a [u64],
+        grams: G,
+        depth: u8,
+    ) -> Self {
+        Scanner {
+            scan: Scan::new(text.len()),
+            grams,
+            text,
+            depth,
+            in_comment: false,
+            lexicon: super::lexicon::get(),
+            order,
+            context,
+            last: [FAR; Class::COUNT],
+            last_start: [0; Class::COUNT],
+            recent: [(0, 0); 3],
+            position: FAR + FAR,
+            tokens: 0,
+            sentence_words: 0,
+            order_before: order::BOUNDARY,
+            last_word: 0,
+            sieve: [0; SIEVE_BITS / 64],
+            content: [0; SIEVE_BITS / 64],
+            sentence_content: [0; 16],
+            sentence_contents: 0,
+            spelled: Vec::new(),
+            spelled_start: 0,
+            line_start: true,
+            marker: None,
+        }
+    }
+
+    /// Scans the text to its end.
+    pub(crate) fn run(mut self) -> (Scan, G) {
+        super::token::tokenise(self.text, &mut self);
+        self.end_spelled(self.text.len());
+        self.scan.ends_closed = self.sentence_words == 0 && self.scan.words > 0;
+        self.end_sentence(b'.');
+        (self.scan, self.grams)
+    }
+
+    fn near(&self, class: Class, words: u32) -> bool {
+        self.position - self.last[class as usize] <= words
+    }
+
+    fn from(&self, class: Class, end: usize) -> Span {
+        (self.last_start[class as usize].min(end), end)
+    }
+
+    fn end_sentence(&mut self, sign: u8) {
+        if self.sentence_words == 0 {
+            return;
+        }
+        let scan = &mut self.scan;
+        scan.sentences += 1;
+        scan.questions += u32::from(sign == b'?');
+        scan.longest_sentence = scan.longest_sentence.max(self.sentence_words);
+        scan.sentence_squares += (self.sentence_words as f32).powi(2);
+        self.sentence_words = 0;
+        for hash in self.sentence_content.iter().take(self.sentence_contents) {
+            let bit = *hash as usize % SIEVE_BITS;
+            self.content[bit / 64] |= 1 << (bit % 64);
+        }
+        self.sentence_contents = 0;
+        self.step_order(order::BOUNDARY);
+    }
+
+    fn step_order(&mut self, class: u8) {
+        let pair = usize::from(self.order_before) * order::CLASSES + usize::from(class);
+        if let Some(value) = self.order.get(pair) {
+            self.scan.order_sum += i64::from(*value);
+        }
+        self.scan.order_pairs += 1;
+        if self.tokens <= GRAM_TOKENS_MAX {
+            self.grams.gram(pair as u64, ORDER_FACET, (0, 0));
+        }
+        self.order_before = class;
+    }
+
+    fn word(&mut self, token: &Token, folded: &[u8]) {
+        self.position += 1;
+        let mut entry = self.lexicon.look_up(token.hash);
+        if entry.classes == 0 && token.kind == Kind::Mixed {
+            entry = self.unleet(token, folded);
+        }
+        let mut classes = entry.classes;
+        let mut start = token.start;
+        if entry.phrase_ends != 0 {
+            classes |= self.phrases(entry, token.hash, &mut start);
+        }
+        self.spell(token, folded);
+        self.shape(token, folded, classes);
+        if self.sentence_words == 0 {
+            self.sentence_start(token, classes);
+        }
+        if classes != 0 {
+            self.scan.known += 1;
+            self.mark(classes, start, token.end);
+            self.rules(classes, token);
+        }
+        self.sentence_words += 1;
+        let class = if entry.order != 0 {
+            entry.order
+        } else {
+            order::by_shape(folded, token.case == Case::Title && self.sentence_words > 1)
+        };
+        self.step_order(class);
+        self.content_word(token, entry);
+        self.word_grams(token, folded, classes);
+        self.recent = [self.recent[1], self.recent[2], (token.hash, token.start)];
+    }
+
+    fn unleet(&mut self, token: &Token, folded: &[u8]) -> Entry {
+        let plain: Vec<u8> = folded.iter().map(|byte| fold::unleet(*byte)).collect();
+        let entry = self.lexicon.look_up(fold::hash(&plain));
+        if entry.classes != 0 && plain.len() > 3 {
+            self.scan.record(Hit::Leet, (token.start, token.end));
+            entry
+        } else {
+            Entry::default()
+        }
+    }
+
+    /// Letters that stand alone are joined: `f r e e` is `free`.
+    fn spell(&mut self, token: &Token, folded: &[u8]) {
+        if token.letters == 1 && token.kind == Kind::Word && self.spelled.len() < 32 {
+            if self.spelled.is_empty() {
+                self.spelled_start = token.start;
+            }
+            self.spelled.extend_from_slice(folded);
+        } else {
+            self.end_spelled(token.start);
+        }
+    }
+
+    fn end_spelled(&mut self, end: usize) {
+        if self.spelled.len() >= 4 {
+            let entry = self.lexicon.look_up(fold::hash(&self.spelled));
+            if entry.classes != 0 {
+                let start = self.spelled_start;
+                self.scan.record(Hit::Leet, (start, end));
+                self.mark(entry.classes, start, end);
+            }
+        }
+        self.spelled.clear();
+    }
+
+    fn phrases(&self, entry: Entry, hash: u64, start: &mut usize) -> Classes {
+        let [third, second, first] = self.recent;
+        let mut classes = 0;
+        let mut check = |joined: u64, begin: usize| {
+            let found = self.lexicon.look_up(joined).classes;
+            if found != 0 {
+                classes |= found;
+                *start = begin.min(*start);
+            }
+        };
+        if entry.phrase_ends & 1 << 2 != 0 {
+            check(fold::join(first.0, hash), first.1);
+        }
+        if entry.phrase_ends & 1 << 3 != 0 {
+            check(fold::join(fold::join(second.0, first.0), hash), second.1);
+        }
+        if entry.phrase_ends & 1 << 4 != 0 {
+            check(fold::join(fold::join(fold::join(third.0, second.0), first.0), hash), third.1);
+        }
+        classes
+    }
+
+    fn shape(&mut self, token: &Token, folded: &[u8], classes: Classes) {
+        let scan = &mut self.scan;
+        let letters = u32::from(token.letters);
+        scan.words += 1;
+        scan.letters += letters;
+        scan.length_squares += (letters * letters) as f32;
+        scan.long_words += u32::from(letters >= 7);
+        scan.short_words += u32::from(letters <= 2);
+        scan.mixed += u32::from(token.kind == Kind::Mixed);
+        match token.case {
+            Case::Lower => {}
+            Case::Title => {
+                scan.title_words += 1;
+                scan.upper_letters += 1;
+            }
+            Case::Upper => {
+                scan.upper_letters += letters;
+                if letters >= 2 {
+                    scan.upper_words += 1;
+                    if letters >= 4 {
+                        scan.record(Hit::Shout, (token.start, token.end));
+                    }
+                }
+            }
+            Case::Odd => {
+                scan.odd_words += 1;
+                scan.upper_letters += letters / 2;
+            }
+        }
+        if token.mixed_script {
+            scan.record(Hit::MixedScript, (token.start, token.end));
+        }
+        scan.hiding += u32::from(token.hiding);
+        let vowel = |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | 0x80..);
+        scan.vowelless += u32::from(letters >= 2 && classes == 0 && !folded.iter().any(vowel));
+        scan.elongated += u32::from(folded.windows(3).any(|w| w[0] == w[1] && w[1] == w[2]));
+        scan.non_latin += u32::from(folded.first().is_some_and(|byte| !byte.is_ascii()));
+        if classes == 0 && folded.len() > 4 {
+            scan.verbs_ing += u32::from(folded.ends_with(b"ing"));
+            scan.verbs_past += u32::from(folded.ends_with(b"ed"));
+            scan.nominal += u32::from(
+                folded.ends_with(b"tion") || folded.ends_with(b"ment") || folded.ends_with(b"ity"),
+            );
+        }
+    }
+
+    fn sentence_start(&mut self, token: &Token, classes: Classes) {
+        let upper = token.case != Case::Lower;
+        self.scan.starts_upper |= self.scan.words == 1 && upper;
+        self.scan.lower_starts += u32::from(!upper);
+        let span = (token.start, token.end);
+        if classes & (Class::Cta.bit() | Class::Task.bit() | Class::Override.bit()) != 0 {
+            self.scan.record(Hit::Imperative, span);
+            if self.scan.sentences > 0 && classes & Class::Task.bit() != 0 {
+                self.scan.record(Hit::TaskSwitch, span);
+            }
+        }
+    }
+
+    fn mark(&mut self, classes: Classes, start: usize, end: usize) {
+        let mut rest = classes;
+        while rest != 0 {
+            let class = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            self.scan.classes[class] += 1;
+            self.scan.spans[class].get_or_insert((start, end));
+        }
+    }
+
+    /// Rules over neighbouring words. What is negated ("never click", "do not ignore") is not demanded.
+    fn rules(&mut self, classes: Classes, token: &Token) {
+        let has = |class: Class| classes & class.bit() != 0;
+        let end = token.end;
+        let negated = self.near(Class::Negation, 4);
+        if (has(Class::Instruction) || has(Class::SysPrompt))
+            && self.near(Class::Override, 8)
+            && !self.negated_override()
+        {
+            let strong = self.near(Class::Prior, 8)
+                || self.near(Class::Every, 8)
+                || self.near(Class::Second, 5)
+                || has(Class::SysPrompt);
+            let hit = if strong { Hit::Override } else { Hit::LooseOverride };
+            self.hit(hit, self.from(Class::Override, end));
+        } else if (has(Class::Prior) || has(Class::Every))
+            && self.near(Class::Override, 3)
+            && !self.negated_override()
+        {
+            self.hit(Hit::LooseOverride, self.from(Class::Override, end));
+        }
+        if has(Class::SysPrompt) && self.near(Class::Reveal, 7) && !negated {
+            self.hit(Hit::RevealPrompt, self.from(Class::Reveal, end));
+        }
+        if has(Class::Secret) && !self.near(Class::Negation, 9) && !self.near(Class::Warning, 12) {
+            for class in [Class::Cta, Class::Reveal, Class::Exfiltrate] {
+                if self.near(class, 7) {
+                    self.hit(Hit::SecretRequest, self.from(class, end));
+                    break;
+                }
+            }
+        }
+        if has(Class::Cta) {
+            let span = (token.start, end);
+            if negated || self.near(Class::Warning, 6) {
+                self.hit(Hit::NegatedDemand, span);
+            } else {
+                self.hit(Hit::Demand, span);
+                if self.near(Class::Urgent, 10) {
+                    self.hit(Hit::UrgentDemand, self.from(Class::Urgent, end));
+                }
+            }
+        }
+        if has(Class::Urgent) && self.near(Class::Cta, 8) && !negated {
+            self.hit(Hit::UrgentDemand, self.from(Class::Cta, end));
+        }
+        if has(Class::Threat) && self.near(Class::Brand, 25) && !self.near(Class::Warning, 25) {
+            self.hit(Hit::BrandThreat, self.from(Class::Brand, end));
+        }
+        self.people_rules(classes, token);
+        for class in 0..Class::COUNT {
+            if classes & 1 << class != 0 {
+                self.last[class] = self.position;
+                self.last_start[class] = token.start;
+            }
+        }
+    }
+
+    fn people_rules(&mut self, classes: Classes, token: &Token) {
+        let has = |class: Class| classes & class.bit() != 0;
+        let person = has(Class::Second) || has(Class::Third);
+        if person && self.near(Class::Violence, 2) {
+            self.hit(Hit::Menace, self.from(Class::Violence, token.end));
+        }
+        let offensive =
+            |s: &Self, k| s.near(Class::Insult, k) || s.near(Class::Profanity, k) || s.near(Class::Slur, k);
+        let insult = has(Class::Insult) || has(Class::Profanity) || has(Class::Slur);
+        if insult && self.near(Class::Second, 4) {
+            self.hit(Hit::Abuse, self.from(Class::Second, token.end));
+        } else if has(Class::Second) && offensive(self, 2) {
+            self.hit(Hit::Abuse, (token.start, token.end));
+        }
+    }
+
+    fn negated_override(&self) -> bool {
+        let at = self.last[Class::Override as usize];
+        let negation = self.last[Class::Negation as usize];
+        negation <= at && at - negation <= 2
+    }
+
+    pub(crate) fn hit(&mut self, hit: Hit, span: Span) {
+        self.scan.record(hit, span);
+        if self.in_comment && matches!(hit, Hit::Override | Hit::LooseOverride | Hit::RevealPrompt | Hit::SecretRequest | Hit::Demand) {
+            self.scan.record(Hit::HiddenInstruction, span);
+        }
+    }
+
+    /// Distinct words, repetitions, and terms carried from one sentence to the next.
+    fn content_word(&mut self, token: &Token, entry: Entry) {
+        let bit = token.hash as usize % SIEVE_BITS;
+        let (slot, mask) = (bit / 64, 1 << (bit % 64));
+        if self.scan.words.is_multiple_of(SIEVE_WORDS) {
+            self.sieve.fill(0);
+            self.content.fill(0);
+        }
+        if self.sieve[slot] & mask == 0 {
+            self.sieve[slot] |= mask;
+            self.scan.distinct += 1;
+        }
+        self.scan.repeats += u32::from(token.hash == self.last_word);
+        self.last_word = token.hash;
+        if entry.order == 0 && token.letters >= 4 {
+            self.scan.content_words += 1;
+            self.scan.carried += u32::from(self.content[slot] & mask != 0);
+            self.scan.context_hits += u32::from(self.context.binary_search(&token.hash).is_ok());
+            if self.sentence_contents < self.sentence_content.len() {
+                self.sentence_content[self.sentence_contents] = token.hash;
+                self.sentence_contents += 1;
+            }
+        }
+    }
+
+    fn word_grams(&mut self, token: &Token, folded: &[u8], classes: Classes) {
+        if self.tokens > GRAM_TOKENS_MAX {
+            return;
+        }
+        let span = (token.start, token.end);
+        let facet = facets::of_word(classes, token.hash);
+        self.grams.gram(token.hash, facet, span);
+        self.grams.gram(fold::join(self.recent[2].0, token.hash), facet, (self.recent[2].1, token.end));
+        if folded.len() < 3 {
+            return;
+        }
+        let facet = facets::of_letters(token.hash);
+        let mut window = 0x20_u32;
+        for (n, byte) in folded.iter().chain(b" ").enumerate() {
+            window = window << 8 | u32::from(*byte);
+            if n >= 2 {
+                self.grams.gram(fold::finish(u64::from(window) ^ LETTERS), facet, span);
+            }
+        }
+    }
+
+    fn number(&mut self, token: &Token, folded: &[u8]) {
+        let scan = &mut self.scan;
+        let digits = folded.iter().filter(|byte| byte.is_ascii_digit()).count() as u32;
+        scan.numbers += 1;
+        scan.digits += digits;
+        if digits >= 7 {
+            scan.record(Hit::LongNumber, (token.start, token.end));
+        }
+        // Numbers of one length are one word: it is their kind that tells, not their value.
+        let shape = fold::finish(NUMBERS ^ u64::from(digits.min(12)));
+        if self.tokens <= GRAM_TOKENS_MAX {
+            self.grams.gram(shape, facets::NUMBER, (token.start, token.end));
+            self.grams.gram(fold::join(self.recent[2].0, shape), facets::NUMBER, (token.start, token.end));
+        }
+        self.recent = [self.recent[1], self.recent[2], (shape, token.start)];
+        self.step_order(order::NUMBER);
+    }
+
+    fn sign(&mut self, sign: u8, token: &Token) {
+        let scan = &mut self.scan;
+        scan.signs[usize::from(sign & 127)] += u32::from(token.letters);
+        scan.sign_characters += u32::from(token.letters);
+        scan.sign_runs += u32::from(token.letters >= 2);
+        match sign {
+            b'(' | b'[' | b'{' => scan.brackets += i32::from(token.letters),
+            b')' | b']' | b'}' => {
+                scan.brackets -= i32::from(token.letters);
+                if scan.brackets < 0 {
+                    scan.bracket_errors += 1;
+                    scan.brackets = 0;
+                }
+            }
+            b'$' => scan.record(Hit::Price, (token.start, token.end)),
+            b'"' => scan.record(Hit::Quotation, (token.start, token.end)),
+            b'.' | b'!' | b'?' => self.end_sentence(sign),
+            b',' | b';' | b':' | b'-' => self.step_order(order::PAUSE),
+            _ => {}
+        }
+        if sign == b':'
+            && let Some(marker) = self.marker
+        {
+            self.scan.record(Hit::RoleMarker, marker);
+        }
+        if self.tokens <= GRAM_TOKENS_MAX {
+            let hash = fold::finish(SIGNS ^ u64::from(sign) << 8 ^ u64::from(token.letters.min(3)));
+            self.grams.gram(hash, facets::of_sign(sign), (token.start, token.end));
+        }
+    }
+
+    fn thing(&mut self, token: &Token, hash: u64, facet: u8) {
+        if self.tokens <= GRAM_TOKENS_MAX {
+            self.grams.gram(hash, facet, (token.start, token.end));
+        }
+        self.step_order(order::THING);
+    }
+}
+
+/// Marks pairs of word orders among the n-grams; the trainer counts them, the judge does not.
+pub(crate) const ORDER_FACET: u8 = 255;
+/// Keeps the kinds of n-grams apart in the table.
+const LETTERS: u64 = 0x51;
+const NUMBERS: u64 = 0x52_0000_0000;
+const SIGNS: u64 = 0x53_0000_0000;
+const THINGS: u64 = 0x54_0000_0000;
+
+impl<G: Grams> Sink for Scanner<'_, G> {
+    fn token(&mut self, token: &Token, folded: &[u8]) {
+        self.tokens += 1;
+        let marker = self.line_start && token.kind == Kind::Word && super::chunk::is_role(folded);
+        match token.kind {
+            Kind::Word | Kind::Mixed => self.word(token, folded),
+            Kind::Number => self.number(token, folded),
+            Kind::Sign(sign) => self.sign(sign, token),
+            Kind::Break => {
+                self.scan.breaks += u32::from(token.letters);
+                self.scan.paragraphs += u32::from(token.letters >= 2);
+                if token.letters >= 15 {
+                    self.scan.record(Hit::Padding, (token.start, token.end));
+                }
+                self.end_sentence(b'\n');
+            }
+            Kind::Emoji => {
+                self.scan.emoji += 1;
+                self.thing(token, fold::finish(THINGS ^ token.hash << 8), facets::EMOJI);
+            }
+            Kind::Other => {
+                self.scan.others += 1;
+                if matches!(token.hash as u32, 0xa3 | 0x20ac | 0xa5) {
+                    self.scan.record(Hit::Price, (token.start, token.end));
+                }
+                self.thing(token, fold::finish(THINGS ^ token.hash << 8), facets::EMOJI);
+            }
+            Kind::Url => self.thing(token, fold::finish(THINGS ^ 1), facets::LINK),
+            Kind::Email => self.thing(token, fold::finish(THINGS ^ 2), facets::LINK),
+            Kind::Mention => {
+                self.scan.mentions += 1;
+                self.thing(token, fold::finish(THINGS ^ 3), facets::MENTION);
+            }
+            Kind::Hashtag => {
+                self.scan.hashtags += 1;
+                self.thing(token, fold::finish(THINGS ^ 4), facets::MENTION);
+            }
+        }
+        self.marker = marker.then_some((token.start, token.end));
+        let opens = matches!(token.kind, Kind::Break) || matches!(token.kind, Kind::Sign(b'#' | b'[' | b'<' | b'*' | b'>' | b'|'));
+        self.line_start = opens;
+    }
+
+    fn chunk(&mut self, start: usize, end: usize, signs: super::token::Signs) -> bool {
+        super::chunk::read(self, start, end, signs)
+    }
+
+    fn odd(&mut self, c: char, at: usize) {
+        let scan = &mut self.scan;
+        if fold::is_bidi_control(c) {
+            scan.bidi += 1;
+        } else if c == '\u{fffd}' {
+            scan.replaced += 1;
+        } else {
+            scan.control += 1;
+        }
+        let _ = at;
+    }
+
+    fn blank(&mut self, length: usize) {
+        if length >= 60 {
+            self.scan.record(Hit::Padding, (0, 0));
+        }
+    }
+}

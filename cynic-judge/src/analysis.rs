@@ -8,6 +8,7 @@ use crate::facets::FACETS;
 use crate::family::Family;
 use crate::item::Item;
 use crate::learned::{self, Learned, Sum};
+use crate::profile::Profile;
 use crate::route::{self, Route};
 use crate::spec::{HEADS, Span};
 use crate::text::scan::Grams;
@@ -101,6 +102,11 @@ impl Analysis {
         self.domain
     }
 
+    /// The logit of being good that all evidence supports; zero where good and bad are equally likely.
+    pub fn logit(&self) -> f32 {
+        self.learned.logit
+    }
+
     /// The SHA-256 of the body.
     pub fn body_sha256(&self) -> &[u8; 32] {
         &self.sha256
@@ -110,7 +116,7 @@ impl Analysis {
         let sha256: [u8; 32] = Sha256::digest(item.body.as_bytes()).into();
         let checks = checks::of(&item, &sha256, trusted_keys);
         let Route { family, domain: said } = route::route(&item);
-        let own = &weights.families[Family::ALL.iter().position(|f| *f == family).unwrap_or(0)];
+        let own = &weights.families[family.index()];
         let scanned = scan(&item, family, &weights.order, Sum::new(own));
         let z = learned::normalise(own, family, &scanned.values);
         let mixture = mixture(own, family, &z, said);
@@ -121,9 +127,12 @@ impl Analysis {
         for ((reading, mean), spread) in
             readings.iter_mut().zip(&own.reading_mean).zip(&own.reading_spread)
         {
-            *reading = ((*reading - mean) / spread).clamp(-reading::READING_MAX, reading::READING_MAX);
+            *reading =
+                ((*reading - mean) / spread).clamp(-reading::READING_MAX, reading::READING_MAX);
         }
         let centres = centres(&readings);
+        let target = reading::level(learned.logit);
+        let level = reading::settled(target, &readings, &centres, Profile::of_domain(domain));
         Analysis {
             family,
             domain,
@@ -133,7 +142,7 @@ impl Analysis {
             spans: scanned.spans,
             words: scanned.words,
             known: scanned.known,
-            level: reading::level(learned.logit),
+            level,
             item,
             z,
             learned,
@@ -145,7 +154,12 @@ impl Analysis {
 
 /// How much each head takes part. A domain that is said takes nearly all; general items take what the
 /// features say.
-fn mixture(own: &FamilyWeights, family: Family, z: &[f32], said: Option<Domain>) -> [f32; HEADS] {
+pub(crate) fn mixture(
+    own: &FamilyWeights,
+    family: Family,
+    z: &[f32],
+    said: Option<Domain>,
+) -> [f32; HEADS] {
     let likely = learned::mix(own, z);
     match said.and_then(|domain| family.heads().iter().position(|head| *head == domain)) {
         Some(head) => {

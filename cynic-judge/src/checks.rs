@@ -58,19 +58,21 @@ pub(crate) fn of(item: &Item, sha256: &[u8; 32], trusted_keys: &[[u8; 32]]) -> C
 }
 
 fn signed(body: &str, signature: &str, trusted_keys: &[[u8; 32]]) -> bool {
-    let Some(signature) = decode::binary(signature, 64).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
+    let Some(signature) =
+        decode::binary(signature, 64).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
     else {
         return false;
     };
     let signature = Signature::from_bytes(&signature);
-    trusted_keys.iter().filter_map(|key| VerifyingKey::from_bytes(key).ok()).any(|key| {
-        key.verify_strict(body.as_bytes(), &signature).is_ok()
-    })
+    trusted_keys
+        .iter()
+        .filter_map(|key| VerifyingKey::from_bytes(key).ok())
+        .any(|key| key.verify_strict(body.as_bytes(), &signature).is_ok())
 }
 
 impl Checks {
     /// What the checks say of the whole item.
-    pub(crate) fn logit(&self) -> f32 {
+    pub(crate) fn logit(self) -> f32 {
         let proof = |proof, right: f32, wrong: f32| match proof {
             Proof::Right => right,
             Proof::Wrong => wrong,
@@ -83,7 +85,7 @@ impl Checks {
     }
 
     /// What the checks say to one dimension (logits).
-    pub(crate) fn own(&self, dimension: Dimension) -> f32 {
+    pub(crate) fn own(self, dimension: Dimension) -> f32 {
         let claims = CLAIM_LOGIT * self.claims.min(CLAIMS_MAX) as f32;
         let hash = match self.sha256 {
             Proof::Right => 1.0,
@@ -98,24 +100,32 @@ impl Checks {
         match dimension {
             Dimension::Integrity => hash + signature - if self.lossy { 1.0 } else { 0.0 },
             Dimension::Accuracy => hash,
-            Dimension::Provenance => claims + signature,
-            Dimension::Accountability => claims + signature,
+            Dimension::Provenance | Dimension::Accountability => claims + signature,
             Dimension::Consensus => claims,
             _ => 0.0,
         }
     }
 
     /// The reasons for [`Checks::own`]; `slope` is points for each logit.
-    pub(crate) fn findings(&self, dimension: Dimension, slope: f32, evidence: &mut Vec<Finding>) {
+    pub(crate) fn findings(self, dimension: Dimension, slope: f32, evidence: &mut Vec<Finding>) {
         let mut add = |code, logit: f32, text: &str| {
             let points = (logit * slope).clamp(-100.0, 100.0);
-            evidence.push(Finding { code: Cow::Borrowed(code), points, span: None, text: Some(text.into()) });
+            evidence.push(Finding {
+                code: Cow::Borrowed(code),
+                points,
+                span: None,
+                text: Some(text.into()),
+            });
         };
         match dimension {
             Dimension::Integrity | Dimension::Accuracy => {
                 match self.sha256 {
-                    Proof::Right => add("hash.right", 1.0, "the stated SHA-256 is that of the body"),
-                    Proof::Wrong => add("hash.wrong", -2.5, "the stated SHA-256 is not that of the body"),
+                    Proof::Right => {
+                        add("hash.right", 1.0, "the stated SHA-256 is that of the body");
+                    }
+                    Proof::Wrong => {
+                        add("hash.wrong", -2.5, "the stated SHA-256 is not that of the body");
+                    }
                     Proof::Absent | Proof::Unchecked => {}
                 }
                 if self.lossy && dimension == Dimension::Integrity {
@@ -130,7 +140,9 @@ impl Checks {
         );
         match self.signature {
             Proof::Right if vouched => add("signature.right", 1.5, "is signed by a trusted key"),
-            Proof::Wrong if vouched => add("signature.wrong", -2.0, "its signature is of no trusted key"),
+            Proof::Wrong if vouched => {
+                add("signature.wrong", -2.0, "its signature is of no trusted key");
+            }
             _ => {}
         }
         let claimed = matches!(
@@ -188,23 +200,34 @@ fn sum(left: &str, right: &str) -> Option<bool> {
         _ => return None,
     };
     let right = right.trim_start();
-    let end = right.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(right.len());
+    let end =
+        right.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(right.len());
     let stated: f64 = right[..end].trim_end_matches(['.', '-']).parse().ok()?;
     Some((value - stated).abs() <= 0.011 * value.abs().max(1.0))
 }
 
 fn number_at_end(text: &str) -> Option<(&str, f64)> {
-    let start = text.rfind(|c: char| !c.is_ascii_digit() && c != '.').map_or(0, |at| {
-        at + text[at..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = text
+        .rfind(|c: char| !c.is_ascii_digit() && c != '.')
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     Some((&text[..start], text[start..].parse().ok()?))
 }
 
 const WEEKDAYS: [&str; 7] =
     ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-    "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 /// `2026-02-30` does not exist; `Monday, 4 March 2025` was a Tuesday.
@@ -257,12 +280,14 @@ fn iso_date(word: &str) -> Option<(i32, u32, u32)> {
 fn long_date(last: [(&str, usize); 2], word: &str) -> Option<(i32, u32, u32)> {
     let year: i32 = word.parse().ok().filter(|year| (1600..=2400).contains(year))?;
     let month = |word: &str| {
-        let found = |name: &&str| {
-            name.eq_ignore_ascii_case(word) || word.len() == 3 && name[..3].eq_ignore_ascii_case(word)
+        let found = |name: &str| {
+            name.eq_ignore_ascii_case(word)
+                || word.len() == 3 && name[..3].eq_ignore_ascii_case(word)
         };
-        MONTHS.iter().position(|name| found(&name)).map(|n| n as u32 + 1)
+        MONTHS.iter().position(|name| found(name)).map(|n| n as u32 + 1)
     };
-    let day = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<u32>().ok();
+    let day =
+        |word: &str| word.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<u32>().ok();
     let [(first, _), (second, _)] = last;
     match (month(first), month(second)) {
         (None, Some(month)) => Some((year, month, day(first)?)),
@@ -284,6 +309,8 @@ fn month_days(year: i32, month: u32) -> u32 {
 fn weekday_of(year: i32, month: u32, day: u32) -> usize {
     const SHIFT: [i32; 12] = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4];
     let year = if month < 3 { year - 1 } else { year };
-    let sunday = (year + year / 4 - year / 100 + year / 400 + SHIFT[month as usize - 1] + day as i32) % 7;
+    let sunday =
+        (year + year / 4 - year / 100 + year / 400 + SHIFT[month as usize - 1] + day.cast_signed())
+            % 7;
     (sunday + 6) as usize % 7
 }

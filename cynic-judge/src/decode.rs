@@ -1,7 +1,5 @@
 //! Decoding of parts that hide text: base64, hexadecimal, percent and backslash escapes. Bounded.
 
-use std::fmt::Write as _;
-
 /// How deep an encoded part inside an encoded part is followed.
 pub(crate) const DEPTH_MAX: u8 = 2;
 /// Most bytes that are decoded of one part: an instruction fits many times over.
@@ -65,7 +63,8 @@ pub(crate) fn percent(chunk: &str) -> Option<String> {
             b'\\' if matches!(bytes.get(at + 1), Some(b'x')) => 2,
             _ => 0,
         };
-        let digits = bytes.get(at + skip..at + skip + 2).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let digits =
+            bytes.get(at + skip..at + skip + 2).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
         match digits {
             Some(digits) if skip > 0 => {
                 decoded.push(nibble(digits[0]) << 4 | nibble(digits[1]));
@@ -106,19 +105,34 @@ fn readable(bytes: &[u8]) -> Option<String> {
     let (mut plain, mut all) = (0_u32, 0_u32);
     for c in text.chars() {
         all += 1;
-        plain += u32::from(c.is_alphanumeric() || c.is_whitespace() || matches!(c, '.' | ',' | '\'' | '!' | '?' | '-' | '/' | ':' | '"' | '(' | ')' | '_' | '@' | '#' | '$' | '&' | ';' | '='));
+        plain += u32::from(
+            c.is_alphanumeric()
+                || c.is_whitespace()
+                || matches!(
+                    c,
+                    '.' | ','
+                        | '\''
+                        | '!'
+                        | '?'
+                        | '-'
+                        | '/'
+                        | ':'
+                        | '"'
+                        | '('
+                        | ')'
+                        | '_'
+                        | '@'
+                        | '#'
+                        | '$'
+                        | '&'
+                        | ';'
+                        | '='
+                ),
+        );
     }
     let letters = text.bytes().filter(u8::is_ascii_alphabetic).count();
-    (all >= 8 && plain as f32 >= all as f32 * READABLE_MIN && letters * 2 > all as usize).then(|| text.to_owned())
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _infallible = write!(text, "{byte:02x}");
-    }
-    text
+    (all >= 8 && plain as f32 >= all as f32 * READABLE_MIN && letters * 2 > all as usize)
+        .then(|| text.to_owned())
 }
 
 /// The bytes that hexadecimal or base64 text stands for, readable or not.

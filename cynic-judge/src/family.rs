@@ -21,6 +21,11 @@ impl Family {
     /// All of them.
     pub const ALL: [Family; Family::COUNT] = [Family::Text, Family::Shell, Family::Code];
 
+    /// Its place in [`Family::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// The table of features.
     pub fn specs(self) -> &'static [Spec] {
         match self {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use cynic_proto::item::{Hint, ItemError};
 use cynic_proto::judgment::{Details, Evidence, FinalScore, Judgment};
-use cynic_proto::model::{CONFIDENCE_MAX, DIMENSIONS, Dimension, Verdict};
+use cynic_proto::model::{DIMENSIONS, Dimension, Verdict};
 
 use crate::aggregate::Aggregate;
 use crate::analysis::Analysis;
+use crate::confidence;
 use crate::item::Item;
 use crate::profile::Profile;
 use crate::reading;
@@ -92,7 +93,7 @@ impl Judge {
         let judgment = Judgment {
             q_score: aggregate.q_score,
             verdict: Verdict::of(aggregate.q_score),
-            confidence: CONFIDENCE_MAX / 2.0,
+            confidence: confidence::of(analysis, aggregate.fallbacks.len()),
             domain: analysis.domain,
             axioms: aggregate.axioms,
             dimensions: aggregate.dimensions,

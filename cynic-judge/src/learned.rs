@@ -9,6 +9,8 @@ use crate::weights::FamilyWeights;
 /// N-grams from which a longer item is averaged rather than added up: about 60 words. Below it the sum
 /// grows with the root of the length, as the evidence does.
 pub(crate) const GRAMS_FULL: f32 = 512.0;
+/// Sharpens the mixture: most items are of one domain, and a little of a wrong head does much harm.
+const SHARPNESS: f32 = 2.0;
 /// Farthest that one feature is believed, in spreads.
 const FEATURE_MAX: f32 = 3.0;
 
@@ -126,7 +128,7 @@ pub(crate) fn mix(weights: &FamilyWeights, z: &[f32]) -> [f32; HEADS] {
         *likely = bias + router.iter().zip(z).map(|(weight, z)| weight * z).sum::<f32>();
     }
     let most = mixture.iter().copied().fold(f32::MIN, f32::max);
-    mixture = mixture.map(|likely| (likely - most).exp());
+    mixture = mixture.map(|likely| (SHARPNESS * (likely - most)).exp());
     let sum: f32 = mixture.iter().sum();
     mixture.map(|likely| likely / sum)
 }

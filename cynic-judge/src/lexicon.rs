@@ -29,7 +29,7 @@ pub(crate) type Classes = u128;
 /// What the lexicon knows of a word.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
-    key: u32,
+    pub(crate) key: u32,
     /// Bit `n` is set where a phrase of `n` words ends with this word.
     pub(crate) phrase_ends: u8,
     /// Its place in the table of word orders, 0 where it has none.
@@ -121,4 +121,3 @@ impl Lexicon {
 fn key(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
 }
-

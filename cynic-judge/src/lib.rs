@@ -14,9 +14,10 @@
 //! ```
 
 mod aggregate;
-mod checks;
 mod analysis;
+mod checks;
 mod code;
+mod confidence;
 mod decode;
 mod facets;
 mod family;
@@ -32,6 +33,7 @@ mod scorer;
 mod shell;
 pub mod spec;
 mod text;
+pub mod training;
 mod weights;
 
 pub use aggregate::Aggregate;
@@ -43,4 +45,4 @@ pub use profile::Profile;
 pub use scorer::{
     AwaitedFn, BoxFuture, ComputedFn, Finding, Outcome, Panel, Scored, Scorer, ScorerFailure,
 };
-pub use weights::{Weights, WeightsError};
+pub use weights::{BUCKETS, FILES, FamilyWeights, Head, Weights, WeightsError};

@@ -7,7 +7,7 @@ use crate::item::{BodyKind, Item};
 
 /// Where an item goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// How it is read.
     pub family: Family,
     /// Its domain where that is said rather than detected.
@@ -18,7 +18,7 @@ pub struct Route {
 const LOOK_BYTES_MAX: usize = 4096;
 
 /// Routes an item. Its set, file or origin are not known here and take no part.
-pub fn route(item: &Item) -> Route {
+pub(crate) fn route(item: &Item) -> Route {
     if let Some(route) = item.item_type.as_deref().and_then(by_type) {
         return route;
     }
@@ -55,15 +55,12 @@ const CODE: Route = Route { family: Family::Code, domain: Some(Domain::Code) };
 /// Types and kinds of context that say the domain.
 fn by_type(name: &str) -> Option<Route> {
     Some(match name {
-        "message" | "mail" | "email" | "sms" | "chat" | "comment" | "post" | "tweet" | "review" | "social" | "dm" => {
-            text(Domain::Social)
-        }
-        "prompt" | "tool_output" | "tool" | "tool_result" | "retrieved" | "instruction" | "llm" | "completion" | "agent" => {
-            text(Domain::Prompt)
-        }
-        "article" | "argument" | "essay" | "prose" | "documentation" | "doc" | "paper" | "wisdom" => {
-            text(Domain::Prose)
-        }
+        "message" | "mail" | "email" | "sms" | "chat" | "comment" | "post" | "tweet" | "review"
+        | "social" | "dm" => text(Domain::Social),
+        "prompt" | "tool_output" | "tool" | "tool_result" | "retrieved" | "instruction" | "llm"
+        | "completion" | "agent" => text(Domain::Prompt),
+        "article" | "argument" | "essay" | "prose" | "documentation" | "doc" | "paper"
+        | "wisdom" => text(Domain::Prose),
         "command" | "shell" | "bash" | "sh" | "cmd" | "powershell" | "terminal" => SHELL,
         "source" | "function" | "diff" | "patch" | "snippet" | "program" => CODE,
         _ => return None,
@@ -75,9 +72,9 @@ fn by_name(name: &str) -> Option<Route> {
     let (_, ending) = name.rsplit_once('.')?;
     Some(match ending.to_ascii_lowercase().as_str() {
         "sh" | "bash" | "zsh" | "ksh" | "fish" | "ps1" | "bat" | "cmd" => SHELL,
-        "py" | "c" | "h" | "cc" | "cpp" | "hpp" | "rs" | "go" | "js" | "ts" | "jsx" | "tsx" | "java" | "kt" | "rb"
-        | "php" | "pl" | "cs" | "swift" | "scala" | "lua" | "sql" | "m" | "r" | "hs" | "ex" | "erl" | "zig"
-        | "diff" | "patch" => CODE,
+        "py" | "c" | "h" | "cc" | "cpp" | "hpp" | "rs" | "go" | "js" | "ts" | "jsx" | "tsx"
+        | "java" | "kt" | "rb" | "php" | "pl" | "cs" | "swift" | "scala" | "lua" | "sql" | "m"
+        | "r" | "hs" | "ex" | "erl" | "zig" | "diff" | "patch" => CODE,
         "eml" | "mbox" | "msg" | "sms" => text(Domain::Social),
         "prompt" => text(Domain::Prompt),
         _ => return None,
@@ -97,19 +94,53 @@ fn shell_or_code(body: &str) -> Route {
 
 fn code_signs(head: &str) -> f32 {
     const WORDS: [&str; 26] = [
-        "def ", "class ", "function ", "#include", "import ", "public ", "static ", "void ", "int ", "char ",
-        "struct ", "return ", "const ", "let ", "var ", "fn ", "func ", "package ", "namespace ", "template",
-        "= new ", "self.", "this.", "NULL", "bool ", "unsigned ",
+        "def ",
+        "class ",
+        "function ",
+        "#include",
+        "import ",
+        "public ",
+        "static ",
+        "void ",
+        "int ",
+        "char ",
+        "struct ",
+        "return ",
+        "const ",
+        "let ",
+        "var ",
+        "fn ",
+        "func ",
+        "package ",
+        "namespace ",
+        "template",
+        "= new ",
+        "self.",
+        "this.",
+        "NULL",
+        "bool ",
+        "unsigned ",
     ];
     let mut signs = 0.0;
     let mut lines = 0.0_f32;
     for line in head.lines().map(str::trim).filter(|line| !line.is_empty()) {
         lines += 1.0;
         let starts = WORDS.iter().any(|word| line.starts_with(word));
-        let ends = line.ends_with(';') || line.ends_with('{') || line.ends_with("):") || line == "}";
-        let called = line.contains("(") && line.contains(')') && !line.contains("$(") && !line.contains(" -");
-        signs += f32::from(u8::from(starts)) * 1.5 + f32::from(u8::from(ends)) + f32::from(u8::from(called)) * 0.5;
-        signs += f32::from(u8::from(line.contains("->") || line.contains("::") || line.contains(" == ") || line.contains(" = "))) * 0.5;
+        let ends =
+            line.ends_with(';') || line.ends_with('{') || line.ends_with("):") || line == "}";
+        let called = line.contains('(')
+            && line.contains(')')
+            && !line.contains("$(")
+            && !line.contains(" -");
+        signs += f32::from(u8::from(starts)) * 1.5
+            + f32::from(u8::from(ends))
+            + f32::from(u8::from(called)) * 0.5;
+        signs += f32::from(u8::from(
+            line.contains("->")
+                || line.contains("::")
+                || line.contains(" == ")
+                || line.contains(" = "),
+        )) * 0.5;
     }
     signs / lines.max(1.0).sqrt()
 }
@@ -122,9 +153,17 @@ fn shell_signs(head: &str) -> f32 {
         let first = line.split_ascii_whitespace().next().unwrap_or("");
         let known = crate::shell::is_command(first);
         let flag = line.contains(" -") || line.contains(" /");
-        let piped = line.contains(" | ") || line.contains(" && ") || line.contains("$(") || line.contains(" > ") || line.contains("2>");
-        let power = first.contains('-') && first.starts_with(|c: char| c.is_ascii_uppercase()) || line.starts_with('$');
-        signs += f32::from(u8::from(known)) * 1.5 + f32::from(u8::from(flag)) * 0.7 + f32::from(u8::from(piped)) + f32::from(u8::from(power)) * 1.5;
+        let piped = line.contains(" | ")
+            || line.contains(" && ")
+            || line.contains("$(")
+            || line.contains(" > ")
+            || line.contains("2>");
+        let power = first.contains('-') && first.starts_with(|c: char| c.is_ascii_uppercase())
+            || line.starts_with('$');
+        signs += f32::from(u8::from(known)) * 1.5
+            + f32::from(u8::from(flag)) * 0.7
+            + f32::from(u8::from(piped))
+            + f32::from(u8::from(power)) * 1.5;
     }
     signs / lines.max(1.0).sqrt()
 }

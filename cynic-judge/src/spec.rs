@@ -49,7 +49,7 @@ macro_rules! features {
     ($scan:ident: $type:ty; $($code:literal $dimension:ident $norm:ident $lean:literal
         [$($risk:literal),+] $slot:expr, $about:literal = $value:expr;)+) => {
         /// The features of this family.
-        pub const SPECS: &[$crate::spec::Spec] = &[$($crate::spec::Spec {
+        pub(crate) const SPECS: &[$crate::spec::Spec] = &[$($crate::spec::Spec {
             code: $code,
             about: $about,
             dimension: cynic_proto::model::Dimension::$dimension,

@@ -127,7 +127,7 @@ impl FamilyWeights {
 
 /// The bucket of an n-gram.
 #[inline]
-pub fn bucket(hash: u64) -> usize {
+pub(crate) fn bucket(hash: u64) -> usize {
     (hash >> 24) as usize % BUCKETS
 }
 
@@ -196,7 +196,7 @@ impl Weights {
         let families = families
             .try_into()
             .map_err(|_| WeightsError::Invalid { name: "all", problem: "families are missing" })?;
-        Ok(Weights { families, order: order.iter().map(|byte| *byte as i8).collect() })
+        Ok(Weights { families, order: order.iter().map(|byte| byte.cast_signed()).collect() })
     }
 
     /// The contents of [`FILES`].
@@ -245,7 +245,7 @@ fn read_head(name: &'static str, bytes: &[u8], family: Family) -> Result<Head, W
         .try_into()
         .map_err(|_| WeightsError::Invalid { name, problem: "it is cut short" })?;
     let dense = reader.floats(features)?;
-    let grams = reader.bytes(BUCKETS)?.iter().map(|byte| *byte as i8).collect();
+    let grams = reader.bytes(BUCKETS)?.iter().map(|byte| byte.cast_signed()).collect();
     reader.close()?;
     Ok(Head { bias, dense, gram_scale, grams, stretch, shift })
 }

@@ -2,4 +2,7 @@
 
 pub mod corpus;
 pub mod gates;
+pub mod logistic;
+pub mod order;
+pub mod seeds;
 pub mod train;

@@ -1,11 +1,12 @@
 //! `cynic-train`: trains the learned evidence and runs the gates. For developers; never installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use cynic_train::corpus::Corpus;
+use cynic_judge::FILES;
+use cynic_train::corpus::{Corpus, Labelled, Pair};
 use cynic_train::gates::{self, Gates, Memory, Plan};
 use peak_alloc::PeakAlloc;
 
@@ -21,6 +22,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train the learned evidence and write it as the judge's weights.
+    Train {
+        /// Directory with labelled *.jsonl files.
+        #[arg(long)]
+        data: PathBuf,
+        /// Directory of the weights.
+        #[arg(long, default_value = "cynic-judge/weights")]
+        out: PathBuf,
+    },
     /// Measure the judge against its gates; fails when a bar is missed.
     Eval {
         /// Directory with labelled *.jsonl files; without it only the project's own texts are judged.
@@ -48,8 +58,12 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Command::Eval { data, own, no_cost, figures, examples, html, json } =
-        Arguments::parse().command;
+    let (data, own, no_cost, figures, examples, html, json) = match Arguments::parse().command {
+        Command::Train { data, out } => return train(&data, &out),
+        Command::Eval { data, own, no_cost, figures, examples, html, json } => {
+            (data, own, no_cost, figures, examples, html, json)
+        }
+    };
     let memory = Memory {
         current: || ALLOCATOR.current_usage(),
         reset_peak: || ALLOCATOR.reset_peak_usage(),
@@ -70,6 +84,20 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let failed = result.missed().next().is_some();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Trains on all labelled data and writes one file for each domain.
+fn train(data: &Path, out: &Path) -> anyhow::Result<ExitCode> {
+    let corpus = Corpus::read(data)?;
+    let items: Vec<&Labelled> = corpus.items.iter().collect();
+    let pairs: Vec<&Pair> = corpus.pairs.iter().collect();
+    let weights = cynic_train::train::train(&items, &pairs);
+    for (name, bytes) in FILES.iter().zip(weights.to_files()) {
+        let path = out.join(name).with_extension("bin");
+        std::fs::write(&path, bytes)
+            .with_context(|| format!("could not write {}", path.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what the command is for")]

@@ -48,8 +48,6 @@ pub(crate) enum Hit {
     PathChecked,
     /// A path joined from parts without a check.
     PathBuilt,
-    /// An index computed in place.
-    IndexComputed,
     /// A sum or product inside an allocation or copy.
     SizeComputed,
     /// Code built from text and run.
@@ -64,8 +62,6 @@ pub(crate) enum Hit {
     Reordered,
     /// A long encoded part.
     Encoded,
-    /// A format string that is not a literal.
-    FormatOpen,
     /// A bracket that closes nothing or stays open.
     Unbalanced,
 }
@@ -226,7 +222,12 @@ impl<G: Grams> Scanner<'_, G> {
                 b'"' | b'\'' | b'`' => self.string(at),
                 b'/' if bytes.get(at + 1) == Some(&b'/') => self.comment(at, "\n"),
                 b'/' if bytes.get(at + 1) == Some(&b'*') => self.comment(at, "*/"),
-                b'#' if !self.text[at..].starts_with("#include") && !self.text[at..].starts_with("#define") && !self.text[at..].starts_with("#if") => self.comment(at, "\n"),
+                b'#' if !self.text[at..].starts_with("#include")
+                    && !self.text[at..].starts_with("#define")
+                    && !self.text[at..].starts_with("#if") =>
+                {
+                    self.comment(at, "\n")
+                }
                 byte if in_name(byte) => self.name(at, &mut folded),
                 _ => self.sign(at),
             };
@@ -283,37 +284,37 @@ impl<G: Grams> Scanner<'_, G> {
             at += 1;
         }
         let span = (start, at);
-        let scan = &mut self.scan;
+        let counts = &mut self.scan;
         if bytes[start].is_ascii_digit() {
-            scan.numbers += 1;
-            scan.big_numbers += u32::from(at - start >= 3);
+            counts.numbers += 1;
+            counts.big_numbers += u32::from(at - start >= 3);
             self.past.number();
             self.token(fold::finish(NUMBERS ^ (at - start).min(4) as u64), facets::NUMBER, span);
             return at;
         }
         let hash = fold::hash(folded);
         let length = (at - start) as u32;
-        scan.words += 1;
-        scan.name_letters += length;
-        scan.short_names += u32::from(length == 1);
-        scan.uppercase_names += u32::from(upper == length && length > 2);
-        if scan.first_name == 0 {
-            scan.first_name = hash;
+        counts.words += 1;
+        counts.name_letters += length;
+        counts.short_names += u32::from(length == 1);
+        counts.uppercase_names += u32::from(upper == length && length > 2);
+        if counts.first_name == 0 {
+            counts.first_name = hash;
         }
         let bit = hash as usize % 4096;
         if self.sieve[bit / 64] & 1 << (bit % 64) == 0 {
             self.sieve[bit / 64] |= 1 << (bit % 64);
-            scan.distinct += 1;
+            counts.distinct += 1;
         }
-        let classes = self.classes(folded, hash);
-        self.count(classes, span);
-        self.name_rules(classes, folded, span);
+        let found = Self::classes(folded, hash);
+        self.count(found, span);
+        self.name_rules(found, folded, span);
         self.token(hash, facets::by_hash(hash), span);
         at
     }
 
     /// A name is known by itself or by its parts: `check_bounds` checks bounds.
-    fn classes(&self, folded: &[u8], hash: u64) -> Classes {
+    fn classes(folded: &[u8], hash: u64) -> Classes {
         let whole = lexicon().look_up(hash).classes;
         if whole != 0 || !folded.contains(&b'_') {
             return whole;
@@ -426,7 +427,11 @@ impl<G: Grams> Scanner<'_, G> {
         self.bracket(byte, at);
         self.sign_rules(byte, next, length, at);
         let text = &bytes[at..at + length];
-        self.token(fold::finish(fold::hash(text) ^ SIGNS), facets::of_sign(byte), (at, at + length));
+        self.token(
+            fold::finish(fold::hash(text) ^ SIGNS),
+            facets::of_sign(byte),
+            (at, at + length),
+        );
         at + length
     }
 

@@ -8,6 +8,7 @@ use crate::text::scan::{Grams, Hit as TextHit};
 
 /// What came before in the same statement.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing seen or not")]
 pub(super) struct Past {
     /// Classes seen in this statement, and in the one before.
     statement: Classes,
@@ -56,12 +57,13 @@ impl<G: Grams> Scanner<'_, G> {
             b"format" if self.past.command.is_some() => self.built(Hit::ShellBuilt),
             b"def" | b"self" | b"elif" | b"none" => self.scan.python += 1,
             b"eval" => self.scan.record(Hit::Evaluated, span),
-            b"cert_none" | b"verify_none" | b"insecureskipverify" => self.scan.record(Hit::TlsOff, span),
+            b"cert_none" | b"verify_none" | b"insecureskipverify" => {
+                self.scan.record(Hit::TlsOff, span);
+            }
             _ => {}
         }
-        if folded == b"return" && self.past.statement & Class::Branch.bit() != 0
-            || folded == b"return" && self.past.before & Class::Branch.bit() != 0
-        {
+        let branched = (self.past.statement | self.past.before) & Class::Branch.bit() != 0;
+        if folded == b"return" && branched {
             self.scan.early_returns += 1;
         }
         let branch = self.past.statement & Class::Branch.bit() != 0;
@@ -71,7 +73,9 @@ impl<G: Grams> Scanner<'_, G> {
         if has(Class::Bounds) && branch {
             self.scan.record(Hit::SizeCompared, span);
         }
-        if has(Class::Error) && self.past.statement & Class::Return.bit() != 0 || matches!(folded, b"raise" | b"throw") {
+        if has(Class::Error) && self.past.statement & Class::Return.bit() != 0
+            || matches!(folded, b"raise" | b"throw")
+        {
             self.scan.record(Hit::ErrorReturned, span);
         }
         if has(Class::Null) && self.past.freed {
@@ -100,9 +104,18 @@ impl<G: Grams> Scanner<'_, G> {
         let text = crate::item::cut(&self.text[span.0..span.1], LOOKED_AT_BYTES_MAX);
         let inside = text.trim_matches(['"', '\'', '`']);
         let lower = inside.to_ascii_lowercase();
-        let sql = ["select ", "insert into", "update ", "delete from", " where ", "replace into", " values", "drop table"]
-            .iter()
-            .any(|word| lower.contains(word));
+        let sql = [
+            "select ",
+            "insert into",
+            "update ",
+            "delete from",
+            " where ",
+            "replace into",
+            " values",
+            "drop table",
+        ]
+        .iter()
+        .any(|word| lower.contains(word));
         let open = self.past.f_string && lower.contains('{');
         if sql {
             self.past.sql = Some(span);
@@ -127,7 +140,8 @@ impl<G: Grams> Scanner<'_, G> {
         if self.past.statement & Class::Secret.bit() != 0 && secret_like(inside) {
             self.scan.record(Hit::SecretLiteral, span);
         }
-        if inside.len() >= 40 && (decode::base64(inside).is_some() || decode::hex(inside).is_some()) {
+        if inside.len() >= 40 && (decode::base64(inside).is_some() || decode::hex(inside).is_some())
+        {
             self.scan.record(Hit::Encoded, span);
         }
         self.prose_rules(span);
@@ -168,15 +182,20 @@ impl<G: Grams> Scanner<'_, G> {
                     self.scan.record(Hit::ListArguments, span);
                 }
             }
-            b'+' | b'%' if length == 1 && (self.past.string.is_some() || next == b'"' || next == b'\'') => {
+            b'+' | b'%'
+                if length == 1 && (self.past.string.is_some() || next == b'"' || next == b'\'') =>
+            {
                 self.joined(span);
             }
-            b'+' | b'*' if length == 1 => {
-                if self.past.call & (Class::Alloc.bit() | Class::UnsafeMemory.bit()) != 0 {
-                    self.scan.record(Hit::SizeComputed, span);
-                }
+            b'+' | b'*'
+                if length == 1
+                    && self.past.call & (Class::Alloc.bit() | Class::UnsafeMemory.bit()) != 0 =>
+            {
+                self.scan.record(Hit::SizeComputed, span);
             }
-            b',' | b')' if self.past.string.is_some() && self.past.sql.is_some() && self.past.sql_marks => {
+            b',' | b')'
+                if self.past.string.is_some() && self.past.sql.is_some() && self.past.sql_marks =>
+            {
                 if byte == b',' {
                     self.scan.record(Hit::SqlBound, span);
                 }
@@ -232,5 +251,10 @@ const LOOKED_AT_BYTES_MAX: usize = 2048;
 /// Whether a literal looks like a real secret rather than a name or a place holder.
 fn secret_like(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    text.len() >= 8 && text.len() <= 128 && digits >= 1 && !text.contains(' ') && !text.contains('%') && !text.contains('{')
+    text.len() >= 8
+        && text.len() <= 128
+        && digits >= 1
+        && !text.contains(' ')
+        && !text.contains('%')
+        && !text.contains('{')
 }

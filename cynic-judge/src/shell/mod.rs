@@ -201,7 +201,22 @@ pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
 fn ends_word(byte: u8) -> bool {
     matches!(
         byte,
-        b' ' | b'\t' | b'\n' | b'\r' | b'|' | b';' | b'&' | b'>' | b'<' | b'`' | b'(' | b')' | b'"' | b'\'' | b'{' | b'}' | b','
+        b' ' | b'\t'
+            | b'\n'
+            | b'\r'
+            | b'|'
+            | b';'
+            | b'&'
+            | b'>'
+            | b'<'
+            | b'`'
+            | b'('
+            | b')'
+            | b'"'
+            | b'\''
+            | b'{'
+            | b'}'
+            | b','
     )
 }
 
@@ -249,13 +264,17 @@ impl<G: Grams> Scanner<'_, G> {
                 *leads = true;
                 return at + 1;
             }
-            b'|' if next == Some(b'|') => (length, scan.chains, *leads) = (2, scan.chains + 1, true),
+            b'|' if next == Some(b'|') => {
+                (length, scan.chains, *leads) = (2, scan.chains + 1, true);
+            }
             b'|' => {
                 scan.pipes += 1;
                 self.past.piped = true;
                 *leads = true;
             }
-            b'&' if next == Some(b'&') => (length, scan.chains, *leads) = (2, scan.chains + 1, true),
+            b'&' if next == Some(b'&') => {
+                (length, scan.chains, *leads) = (2, scan.chains + 1, true);
+            }
             b'&' if next != Some(b'>') && at > 0 && bytes[at - 1] != b'>' => {
                 scan.background += 1;
                 *leads = true;
@@ -343,10 +362,18 @@ impl<G: Grams> Scanner<'_, G> {
         scan.paths += u32::from(folded.contains('/') || folded.contains('\\'));
         scan.urls += u32::from(folded.contains("://"));
         scan.assignments += u32::from(folded.contains('=') && !folded.starts_with('-'));
-        scan.quiet += u32::from(folded.ends_with("/dev/null") || matches!(folded, "-q" | "-qq" | "--quiet" | "--silent" | "-s"));
-        scan.extensions += u32::from(folded.rsplit_once('.').is_some_and(|(name, ending)| !name.is_empty() && (1..=4).contains(&ending.len()) && ending.bytes().all(|b| b.is_ascii_alphanumeric())));
+        scan.quiet += u32::from(
+            folded.ends_with("/dev/null")
+                || matches!(folded, "-q" | "-qq" | "--quiet" | "--silent" | "-s"),
+        );
+        scan.extensions += u32::from(folded.rsplit_once('.').is_some_and(|(name, ending)| {
+            !name.is_empty()
+                && (1..=4).contains(&ending.len())
+                && ending.bytes().all(|b| b.is_ascii_alphanumeric())
+        }));
         if scan.words == 1 {
-            scan.first_known = classes & (Class::Inform.bit() | Class::Make.bit() | Class::Media.bit()) != 0;
+            scan.first_known =
+                classes & (Class::Inform.bit() | Class::Make.bit() | Class::Media.bit()) != 0;
         }
         for byte in text.bytes() {
             scan.digits += u32::from(byte.is_ascii_digit());

@@ -12,30 +12,76 @@ const ENCODED_BYTES_MIN: usize = 20;
 const ENDINGS: [&str; 44] = [
     "com", "net", "org", "info", "biz", "io", "co", "uk", "de", "fr", "es", "it", "nl", "ru", "cn",
     "tk", "ml", "ga", "cf", "gq", "xyz", "top", "site", "online", "club", "shop", "ly", "me", "tv",
-    "us", "ca", "au", "in", "eu", "edu", "gov", "app", "dev", "link", "click", "live", "gl", "be", "at",
+    "us", "ca", "au", "in", "eu", "edu", "gov", "app", "dev", "link", "click", "live", "gl", "be",
+    "at",
 ];
 /// Endings that cost little and are used for little else.
 const CHEAP: [&str; 14] = [
-    "tk", "ml", "ga", "cf", "gq", "xyz", "top", "click", "link", "club", "icu", "buzz", "rest", "zip",
+    "tk", "ml", "ga", "cf", "gq", "xyz", "top", "click", "link", "club", "icu", "buzz", "rest",
+    "zip",
 ];
 /// Services that hide where a link leads.
 const SHORTENERS: [&str; 22] = [
-    "bit.ly", "tinyurl.com", "goo.gl", "t.co", "ow.ly", "is.gd", "buff.ly", "adf.ly", "cutt.ly", "rb.gy",
-    "shorturl.at", "tiny.cc", "bit.do", "lnkd.in", "rebrand.ly", "t.ly", "v.gd", "soo.gd", "s.id",
-    "youtu.be.link", "linktr.ee", "tr.im",
+    "bit.ly",
+    "tinyurl.com",
+    "goo.gl",
+    "t.co",
+    "ow.ly",
+    "is.gd",
+    "buff.ly",
+    "adf.ly",
+    "cutt.ly",
+    "rb.gy",
+    "shorturl.at",
+    "tiny.cc",
+    "bit.do",
+    "lnkd.in",
+    "rebrand.ly",
+    "t.ly",
+    "v.gd",
+    "soo.gd",
+    "s.id",
+    "youtu.be.link",
+    "linktr.ee",
+    "tr.im",
 ];
 /// Names that impostors imitate.
 const BRANDS: [&str; 18] = [
-    "paypal", "amazon", "apple", "microsoft", "netflix", "google", "facebook", "instagram", "whatsapp",
-    "dhl", "fedex", "ups", "usps", "sparkasse", "chase", "ebay", "icloud", "outlook",
+    "paypal",
+    "amazon",
+    "apple",
+    "microsoft",
+    "netflix",
+    "google",
+    "facebook",
+    "instagram",
+    "whatsapp",
+    "dhl",
+    "fedex",
+    "ups",
+    "usps",
+    "sparkasse",
+    "chase",
+    "ebay",
+    "icloud",
+    "outlook",
 ];
 
 /// Words that mark a speaker in a dialogue with a model.
 pub(super) fn is_role(folded: &[u8]) -> bool {
     matches!(
         folded,
-        b"system" | b"assistant" | b"user" | b"human" | b"ai" | b"instruction" | b"instructions"
-            | b"response" | b"output" | b"input" | b"prompt"
+        b"system"
+            | b"assistant"
+            | b"user"
+            | b"human"
+            | b"ai"
+            | b"instruction"
+            | b"instructions"
+            | b"response"
+            | b"output"
+            | b"input"
+            | b"prompt"
     )
 }
 
@@ -107,7 +153,8 @@ fn percent<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) -> 
 fn inner<G: Grams>(scanner: &mut Scanner<'_, G>, plain_text: &str, span: Span) {
     let decoded = super::scan_plain(plain_text, scanner.depth + 1);
     scanner.scan.record(Hit::Encoded, span);
-    scanner.scan.encoded_bytes = scanner.scan.encoded_bytes.saturating_add((span.1 - span.0) as u32);
+    scanner.scan.encoded_bytes =
+        scanner.scan.encoded_bytes.saturating_add((span.1 - span.0) as u32);
     scanner.scan.absorb(&decoded, span);
     scanner.token(&plain(Kind::Other, span.0, span.1, 0xe0c0, 1), &[]);
 }
@@ -116,7 +163,8 @@ fn inner<G: Grams>(scanner: &mut Scanner<'_, G>, plain_text: &str, span: Span) {
 fn trimmed(text: &str, start: usize, end: usize) -> Span {
     let chunk = &text[start..end];
     let left = chunk.trim_start_matches(['(', '[', '<', '"', '\'', '*', '_']);
-    let right = left.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '>', '"', '\'', '*', '_', '…']);
+    let right = left
+        .trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '>', '"', '\'', '*', '_', '…']);
     let begin = start + (chunk.len() - left.len());
     (begin, begin + right.len())
 }
@@ -125,7 +173,10 @@ fn handle<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) -> b
     let (from, to) = trimmed(scanner.text, start, end);
     let chunk = &scanner.text[from..to];
     let bytes = chunk.as_bytes();
-    let name = |rest: &[u8]| !rest.is_empty() && rest.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | 0x80..));
+    let name = |rest: &[u8]| {
+        !rest.is_empty()
+            && rest.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | 0x80..))
+    };
     let kind = match bytes.first() {
         Some(b'@') if name(&bytes[1..]) => Kind::Mention,
         Some(b'#') if name(&bytes[1..]) && !bytes[1].is_ascii_digit() => Kind::Hashtag,
@@ -166,7 +217,8 @@ fn link<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) -> boo
         chunk = target;
     }
     let lower = chunk.get(..chunk.len().min(8)).unwrap_or_default().to_ascii_lowercase();
-    let schemed = ["http://", "https://", "http:/", "ftp://"].into_iter().find(|s| lower.starts_with(s));
+    let schemed =
+        ["http://", "https://", "http:/", "ftp://"].into_iter().find(|s| lower.starts_with(s));
     let rest_of = schemed.map_or(chunk, |scheme| &chunk[scheme.len()..]);
     let host_end = rest_of.find(['/', '?', '#']).unwrap_or(rest_of.len());
     let host = &rest_of[..host_end];
@@ -208,8 +260,9 @@ fn judge_host<G: Grams>(scanner: &mut Scanner<'_, G>, host: &str, span: Span) {
     let cheap = bare.rsplit_once('.').is_some_and(|(_, ending)| CHEAP.contains(&ending));
     let imitates = BRANDS.iter().any(|brand| {
         let name = bare.rsplit_once('.').map_or(bare, |(name, _)| name);
-        let own = name == *brand || name.ends_with(brand) && name[..name.len() - brand.len()].ends_with('.')
-            || name.split('.').next_back().is_some_and(|part| matches!(part, "co")) ;
+        let own = name == *brand
+            || name.ends_with(brand) && name[..name.len() - brand.len()].ends_with('.')
+            || name.split('.').next_back().is_some_and(|part| matches!(part, "co"));
         !own && unleet(name).split(['-', '.']).any(|part| part == *brand)
     });
     if address || cheap || imitates || !bare.is_ascii() || bare.contains("xn--") {

@@ -17,7 +17,7 @@ classes! {
     Credit "credit", Help "help", Step "step", Safety "safety", Destroy "destroy",
     Promo "promo", Adult "adult", Quote "quote", Positive "positive", Negative "negative",
     Brand "brand", Popular "popular", TrustMe "trustme", Limits "limits", Promise "promise",
-    ToolTalk "tooltalk", Danger "danger", German "func_de", French "func_fr", Spanish "func_es",
+    Danger "danger", German "func_de", French "func_fr", Spanish "func_es",
     Italian "func_it", English "func_en",
 }
 
@@ -26,11 +26,7 @@ pub(crate) fn get() -> &'static Lexicon {
     static LEXICON: OnceLock<Lexicon> = OnceLock::new();
     LEXICON.get_or_init(|| {
         let mut lexicon = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES);
-        lexicon.number(
-            include_str!("order.txt"),
-            super::order::FIRST_WORD,
-            Class::English.bit(),
-        );
+        lexicon.number(include_str!("order.txt"), super::order::FIRST_WORD, Class::English.bit());
         lexicon
     })
 }

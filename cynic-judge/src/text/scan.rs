@@ -227,8 +227,15 @@ impl Scan {
     /// Adds what a decoded part holds of risk; its words count as said, at the place of the blob.
     pub(crate) fn absorb(&mut self, inner: &Scan, span: Span) {
         const RISKY: [Hit; 9] = [
-            Hit::Override, Hit::LooseOverride, Hit::RevealPrompt, Hit::SecretRequest, Hit::Demand,
-            Hit::UrgentDemand, Hit::Menace, Hit::Abuse, Hit::HiddenInstruction,
+            Hit::Override,
+            Hit::LooseOverride,
+            Hit::RevealPrompt,
+            Hit::SecretRequest,
+            Hit::Demand,
+            Hit::UrgentDemand,
+            Hit::Menace,
+            Hit::Abuse,
+            Hit::HiddenInstruction,
         ];
         for hit in RISKY {
             if inner.hits[hit as usize] > 0 {
@@ -577,8 +584,9 @@ impl<'a, G: Grams> Scanner<'a, G> {
         if person && self.near(Class::Violence, 2) {
             self.hit(Hit::Menace, self.from(Class::Violence, token.end));
         }
-        let offensive =
-            |s: &Self, k| s.near(Class::Insult, k) || s.near(Class::Profanity, k) || s.near(Class::Slur, k);
+        let offensive = |s: &Self, k| {
+            s.near(Class::Insult, k) || s.near(Class::Profanity, k) || s.near(Class::Slur, k)
+        };
         let insult = has(Class::Insult) || has(Class::Profanity) || has(Class::Slur);
         if insult && self.near(Class::Second, 4) {
             self.hit(Hit::Abuse, self.from(Class::Second, token.end));
@@ -595,7 +603,16 @@ impl<'a, G: Grams> Scanner<'a, G> {
 
     pub(crate) fn hit(&mut self, hit: Hit, span: Span) {
         self.scan.record(hit, span);
-        if self.in_comment && matches!(hit, Hit::Override | Hit::LooseOverride | Hit::RevealPrompt | Hit::SecretRequest | Hit::Demand) {
+        if self.in_comment
+            && matches!(
+                hit,
+                Hit::Override
+                    | Hit::LooseOverride
+                    | Hit::RevealPrompt
+                    | Hit::SecretRequest
+                    | Hit::Demand
+            )
+        {
             self.scan.record(Hit::HiddenInstruction, span);
         }
     }
@@ -631,8 +648,12 @@ impl<'a, G: Grams> Scanner<'a, G> {
         }
         let span = (token.start, token.end);
         let facet = facets::of_word(classes, token.hash);
+        let before = self.recent[2];
+        self.grams.gram(fold::join(before.0, token.hash), facet, (before.1, token.end));
+        if classes & (Class::Profanity.bit() | Class::Slur.bit()) != 0 {
+            return; // the rubric weighs these; no set that lacks their meaning may unlearn it
+        }
         self.grams.gram(token.hash, facet, span);
-        self.grams.gram(fold::join(self.recent[2].0, token.hash), facet, (self.recent[2].1, token.end));
         if folded.len() < 3 {
             return;
         }
@@ -658,7 +679,11 @@ impl<'a, G: Grams> Scanner<'a, G> {
         let shape = fold::finish(NUMBERS ^ u64::from(digits.min(12)));
         if self.tokens <= GRAM_TOKENS_MAX {
             self.grams.gram(shape, facets::NUMBER, (token.start, token.end));
-            self.grams.gram(fold::join(self.recent[2].0, shape), facets::NUMBER, (token.start, token.end));
+            self.grams.gram(
+                fold::join(self.recent[2].0, shape),
+                facets::NUMBER,
+                (token.start, token.end),
+            );
         }
         self.recent = [self.recent[1], self.recent[2], (shape, token.start)];
         self.step_order(order::NUMBER);
@@ -750,7 +775,8 @@ impl<G: Grams> Sink for Scanner<'_, G> {
             }
         }
         self.marker = marker.then_some((token.start, token.end));
-        let opens = matches!(token.kind, Kind::Break) || matches!(token.kind, Kind::Sign(b'#' | b'[' | b'<' | b'*' | b'>' | b'|'));
+        let opens = matches!(token.kind, Kind::Break)
+            || matches!(token.kind, Kind::Sign(b'#' | b'[' | b'<' | b'*' | b'>' | b'|'));
         self.line_start = opens;
     }
 

@@ -144,7 +144,8 @@ fn blank(bytes: &[u8], mut at: usize, sink: &mut impl Sink) -> usize {
     let start = at;
     let mut lines = 0_u16;
     while at < bytes.len() && is_blank(bytes[at]) {
-        let line_end = bytes[at] == b'\n' || bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+        let line_end =
+            bytes[at] == b'\n' || bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
         lines = lines.saturating_add(u16::from(line_end));
         at += 1;
     }
@@ -273,13 +274,7 @@ impl Make {
 
 /// Reads a word or number. Signs inside numbers (`3.50`, `12:30`, `1,000`) and apostrophes inside words
 /// belong to them.
-fn word(
-    text: &str,
-    start: usize,
-    end: usize,
-    sink: &mut impl Sink,
-    folded: &mut Vec<u8>,
-) -> usize {
+fn word(text: &str, start: usize, end: usize, sink: &mut impl Sink, folded: &mut Vec<u8>) -> usize {
     let bytes = text.as_bytes();
     let mut make = Make::default();
     folded.clear();
@@ -376,10 +371,8 @@ fn push_char(folded: &mut Vec<u8>, c: char) {
 
 /// A word that mixes scripts is read as the Latin word that it looks like.
 fn fold_lookalikes(folded: &mut Vec<u8>) {
-    let plain: String = String::from_utf8_lossy(folded)
-        .chars()
-        .map(|c| fold::lookalike(c).unwrap_or(c))
-        .collect();
+    let plain: String =
+        String::from_utf8_lossy(folded).chars().map(|c| fold::lookalike(c).unwrap_or(c)).collect();
     folded.clear();
     folded.extend_from_slice(plain.as_bytes());
 }

@@ -1,0 +1,108 @@
+//! What the trainer needs of the judge: the same reading of items that judging does. Not for judging.
+
+use cynic_proto::item::Hint;
+use cynic_proto::model::{Dimension, Domain};
+
+use crate::analysis;
+use crate::facets::FACETS;
+use crate::family::Family;
+use crate::item::Item;
+use crate::learned::{self, GRAMS_FULL, Sum};
+use crate::route;
+use crate::spec::{HEADS, Span};
+use crate::text::scan::{Grams, ORDER_FACET};
+use crate::weights::{FamilyWeights, Weights, bucket};
+
+/// What one item gives a trainer.
+#[derive(Debug, Clone)]
+pub struct Extract {
+    /// How it was read.
+    pub family: Family,
+    /// Its domain where its type says it.
+    pub said: Option<Domain>,
+    /// Its features as measured; word order as zero, see `order`.
+    pub values: Vec<f32>,
+    /// Buckets of its n-grams, each with its part of the sum.
+    pub grams: Vec<(u32, f32)>,
+    /// Its pairs of word orders.
+    pub order: Vec<u16>,
+}
+
+#[derive(Default)]
+struct Collected {
+    buckets: Vec<u32>,
+    order: Vec<u16>,
+}
+
+impl Grams for Collected {
+    fn gram(&mut self, hash: u64, facet: u8, _: Span) {
+        if facet == ORDER_FACET {
+            self.order.push(hash as u16);
+        } else {
+            self.buckets.push(bucket(hash) as u32);
+        }
+    }
+}
+
+/// Reads an item as the judge reads it; nothing if it cannot be read.
+pub fn extract(bytes: &[u8]) -> Option<Extract> {
+    let item = Item::read(bytes, &Hint::default()).ok()?;
+    let route = route::route(&item);
+    let scanned = analysis::scan(&item, route.family, &[], Collected::default());
+    let mut buckets = scanned.grams.buckets;
+    let norm = learned::gram_norm(buckets.len() as u32);
+    buckets.sort_unstable();
+    let grams =
+        buckets.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as f32 / norm)).collect();
+    Some(Extract {
+        family: route.family,
+        said: route.domain,
+        values: scanned.values,
+        grams,
+        order: scanned.grams.order,
+    })
+}
+
+/// The place of the feature of word order among those of texts, and its value by a table of orders.
+pub fn order_value(extract: &Extract, table: &[i8]) -> f32 {
+    let sum: i64 = extract.order.iter().map(|pair| i64::from(table[usize::from(*pair)])).sum();
+    sum as f32 / (extract.order.len() as f32 + 3.0)
+}
+
+/// The code of the feature of word order.
+pub const ORDER_CODE: &str = "order.natural";
+/// Entries of a table of word orders.
+pub const ORDER_ENTRIES: usize = crate::text::order::CLASSES * crate::text::order::CLASSES;
+/// Classes of words in a table of word orders.
+pub const ORDER_CLASSES: usize = crate::text::order::CLASSES;
+/// Dimensions with a reading of their own.
+pub const READINGS: usize = FACETS;
+/// N-grams from which an item is averaged rather than added up.
+pub const FULL: f32 = GRAMS_FULL;
+
+/// Measured features made comparable.
+pub fn normalise(weights: &FamilyWeights, family: Family, values: &[f32]) -> Vec<f32> {
+    learned::normalise(weights, family, values)
+}
+
+/// How likely each head's domain is.
+pub fn mix(weights: &FamilyWeights, z: &[f32]) -> [f32; HEADS] {
+    learned::mix(weights, z)
+}
+
+/// The readings of the dimensions before they are centred and scaled.
+pub fn readings(bytes: &[u8], weights: &Weights) -> Option<(Family, [f32; FACETS])> {
+    let item = Item::read(bytes, &Hint::default()).ok()?;
+    let route = route::route(&item);
+    let own = &weights.families[route.family.index()];
+    let scanned = analysis::scan(&item, route.family, &weights.order, Sum::new(own));
+    let z = learned::normalise(own, route.family, &scanned.values);
+    let mixture = analysis::mixture(own, route.family, &z, route.domain);
+    let learned = learned::weigh(own, route.family, &z, &scanned.grams, mixture);
+    Some((route.family, crate::reading::raw(route.family, &z, &learned)))
+}
+
+/// The dimension of each reading.
+pub fn dimension(reading: usize) -> Option<Dimension> {
+    Dimension::from_index(reading)
+}

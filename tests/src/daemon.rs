@@ -73,6 +73,8 @@ impl Home {
             .arg(&socket)
             .arg("--data-dir")
             .arg(self.path("data"))
+            // Whatever the environment says to a daemon, it does not say to this one.
+            .env_clear()
             .env("CYNIC_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -3,7 +3,7 @@
 //!
 //! What must hold throughout: each accepted task is answered exactly once and stored exactly once, every death
 //! has its true cause, nobody else's task suffers, nothing is left behind. A short run is part of the tests;
-//! `make chaos` runs longer (`CYNIC_CHAOS_SECONDS`). `CYNIC_CHAOS_SEED` repeats a run.
+//! `make chaos` runs longer (`CHAOS_SECONDS`). `CHAOS_SEED` repeats a run.
 
 mod boot;
 mod crash;

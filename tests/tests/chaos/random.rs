@@ -9,13 +9,13 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// A generator whose seed is printed, and taken from `CYNIC_CHAOS_SEED` where that is set.
+    /// A generator whose seed is printed, and taken from `CHAOS_SEED` where that is set.
     pub(crate) fn seeded(of: &str) -> Random {
-        let given = std::env::var("CYNIC_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
+        let given = std::env::var("CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
         let clock =
             || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
         let state = given.unwrap_or_else(clock);
-        eprintln!("{of}: CYNIC_CHAOS_SEED={state}");
+        eprintln!("{of}: CHAOS_SEED={state}");
         Random { state }
     }
 
@@ -51,6 +51,6 @@ impl Random {
 /// How long the open-ended parts last.
 pub(crate) fn duration() -> Duration {
     const SHORT_SECONDS: u64 = 6;
-    let given = std::env::var("CYNIC_CHAOS_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let given = std::env::var("CHAOS_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(given.unwrap_or(SHORT_SECONDS))
 }

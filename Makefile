@@ -51,6 +51,10 @@ lint: ## Lints, warnings denied
 boundaries: ## Prove which crate links what
 	scripts/boundaries.sh
 
+chaos: ## Misbehaving workers, random kills and crashes, for CHAOS_SECONDS (120) each
+	$(CARGO) build --workspace --locked
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-120} $(CARGO) test -p cynic-tests --locked --test chaos -- --nocapture --test-threads 1
+
 unit:
 	$(TEST) --workspace --exclude cynic-tests --locked --lib --bins
 

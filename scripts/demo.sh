@@ -5,6 +5,7 @@
 # `make test`. PROFILE=release shows the real speed.
 set -eu
 cd "$(dirname "$0")/.."
+root=$PWD
 profile=${PROFILE:-dev}
 cargo=${CARGO:-cargo}
 
@@ -12,6 +13,10 @@ cargo=${CARGO:-cargo}
 case $profile in
     dev) built=${CARGO_TARGET_DIR:-target}/debug ;;
     *) built=${CARGO_TARGET_DIR:-target}/$profile ;;
+esac
+case $built in
+    /*) ;;
+    *) built=$root/$built ;;
 esac
 
 dir=$(mktemp -d)
@@ -45,8 +50,10 @@ until "$built/cynicctl" ping >/dev/null 2>&1; do
 done
 
 # Ends with 1, since one of the examples is an empty item: a failure to judge is never a verdict.
-"$built/cynicctl" judge examples/items || [ $? = 1 ]
+(cd examples/items && "$built/cynicctl" judge .) || [ $? = 1 ]
 echo
+# The last batch is stored a tenth of a second after its first judgment.
+sleep 0.3
 "$built/cynicctl" stats
 
 kill -TERM "$daemon"

@@ -54,6 +54,10 @@ pub enum Command {
     Ping(PingArgs),
     /// Show the daemon's figures
     Stats(StatsArgs),
+    /// List what was judged, and what was not
+    History(Box<HistoryArgs>),
+    /// Show everything that is stored of one task
+    Show(ShowArgs),
     /// Take no more work and finish what was accepted
     Drain,
     /// Take work again after `drain`

@@ -27,7 +27,7 @@ const DEEP_DEADLINE: Duration = Duration::from_secs(5);
 /// How often `stats --watch` looks: as fast as a person can read.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-async fn connect(socket: PathBuf) -> Result<Client, ClientError> {
+pub(crate) async fn connect(socket: PathBuf) -> Result<Client, ClientError> {
     // One question, one answer: a connection that breaks is not made again.
     Client::connect(Options { reconnect_for: Duration::ZERO, ..Options::new(socket) }).await
 }
@@ -142,7 +142,7 @@ async fn ask(socket: PathBuf, request: Request) -> Result<()> {
     }
 }
 
-fn print(text: &str) -> Result<Exit> {
+pub(crate) fn print(text: &str) -> Result<Exit> {
     let mut out = anstream::stdout();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

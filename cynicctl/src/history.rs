@@ -2,13 +2,132 @@
 //!
 //! Owns the reading of times and the paging. Views are in [`crate::view::history`].
 
-use anyhow::{Result, anyhow};
-use cynic_proto::history::{DimensionBound, HISTORY_LIMIT_MAX, HistoryQuery, RecordKinds, Side};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow};
+use bytes::Bytes;
+use cynic_proto::client::{Client, unexpected};
+use cynic_proto::history::{
+    Cursor, DimensionBound, HISTORY_LIMIT_MAX, HistoryPage, HistoryQuery, HistoryRow, RecordKinds,
+    Side,
+};
+use cynic_proto::message::{Reply, Request};
 use cynic_proto::model::Verdict;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
-use crate::args::{HistoryArgs, VerdictArg};
-use crate::exit::UsageError;
+use crate::args::{HistoryArgs, ShowArgs, VerdictArg};
+use crate::daemon;
+use crate::exit::{Exit, UsageError};
+use crate::view::history::{self as view, Listing};
+use crate::view::show as show_view;
+use crate::view::style::{FAINT, columns, paint};
+
+/// Lists what the arguments ask for, page by page.
+pub(crate) async fn run(socket: PathBuf, args: &HistoryArgs) -> Result<Exit> {
+    let zone = TimeZone::system();
+    let mut query = query(args, Timestamp::now(), &zone)?;
+    let client = daemon::connect(socket).await?;
+    let printer = Lister { form: Form::of(args), listing: Listing::new(columns(), zone) };
+    let mut out = anstream::stdout();
+    let mut left = args.limit;
+    let mut first = true;
+    loop {
+        query.limit = left.min(HISTORY_LIMIT_MAX);
+        let page = page(&client, &query).await?;
+        out.write_all(&printer.page(&page.rows, first)?).context(OUTPUT)?;
+        first = false;
+        left = left.saturating_sub(page.rows.len() as u32);
+        query.cursor = page.next;
+        if left == 0 || page.next.is_none() || page.rows.is_empty() {
+            break;
+        }
+    }
+    out.flush().context(OUTPUT)?;
+    if let (Form::Table, Some(cursor)) = (printer.form, query.cursor) {
+        more(cursor);
+    }
+    Ok(Exit::Success)
+}
+
+const OUTPUT: &str = "could not write the output";
+
+fn more(cursor: Cursor) {
+    let text = format!("\nmore: add --cursor {}", view::cursor_text(cursor));
+    anstream::eprintln!("{}", paint(FAINT, &text));
+}
+
+async fn page(client: &Client, query: &HistoryQuery) -> Result<HistoryPage> {
+    match client.request(Request::History(Box::new(query.clone())), Bytes::new()).await? {
+        (Reply::History(page), _) => Ok(*page),
+        (other, _) => Err(unexpected(other).into()),
+    }
+}
+
+/// Shows all that is stored of one task.
+pub(crate) async fn show(socket: PathBuf, args: &ShowArgs) -> Result<Exit> {
+    let client = daemon::connect(socket).await?;
+    let row = match client.request(Request::Show(args.task), Bytes::new()).await? {
+        (Reply::Show(row), _) => row,
+        (other, _) => return Err(unexpected(other).into()),
+    };
+    if row.judgment.is_none() && row.failures.is_empty() {
+        anstream::eprintln!("nothing is stored of {}; `cynicctl history` lists what is", args.task);
+        return Ok(Exit::NotFound);
+    }
+    let text = if args.json {
+        String::from_utf8(show_view::json_line(args.task, &row).context("could not write JSON")?)?
+    } else {
+        show_view::text(args.task, &row, columns(), &TimeZone::system())
+    };
+    daemon::print(&text)
+}
+
+/// How records are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Table,
+    Json,
+    Csv,
+}
+
+impl Form {
+    const fn of(args: &HistoryArgs) -> Form {
+        match (args.json, args.csv) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Csv,
+            (false, false) => Form::Table,
+        }
+    }
+}
+
+struct Lister {
+    form: Form,
+    listing: Listing,
+}
+
+impl Lister {
+    /// A page, with headings before the first.
+    fn page(&self, rows: &[HistoryRow], first: bool) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        if first {
+            match self.form {
+                Form::Table if rows.is_empty() => out.extend(b"no records fit\n"),
+                Form::Table => out.extend(self.listing.header().into_bytes()),
+                Form::Csv => out.extend(view::csv_header().into_bytes()),
+                Form::Json => {}
+            }
+        }
+        for row in rows {
+            match self.form {
+                Form::Table => out.extend(self.listing.row(row).into_bytes()),
+                Form::Csv => out.extend(view::csv_line(row).into_bytes()),
+                Form::Json => out.extend(view::json_line(row).context("could not write JSON")?),
+            }
+        }
+        Ok(out)
+    }
+}
 
 /// The query for the first page.
 ///

@@ -71,6 +71,8 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
             Command::Eval(args) => evaluate::run(socket, args).await,
             Command::Ping(args) => daemon::ping(socket, args.deep).await,
             Command::Stats(args) => daemon::stats(socket, &args).await,
+            Command::History(args) => history::run(socket, &args).await,
+            Command::Show(args) => history::show(socket, &args).await,
             Command::Drain => daemon::drain(socket).await,
             Command::Resume => daemon::resume(socket).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Success),

@@ -160,7 +160,8 @@ fn read_directory(root: &Path, reading: Reading, sink: Sink<'_>) -> ControlFlow<
 }
 
 fn read_file(path: &Path, reading: Reading, bulk: bool, sink: Sink<'_>) -> ControlFlow<()> {
-    let label = path.display().to_string();
+    // What is found below `.` is named without it.
+    let label = path.strip_prefix(".").unwrap_or(path).display().to_string();
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) => {
@@ -231,7 +232,7 @@ impl Input<'_> {
     }
 
     fn too_large(&self, length: Option<u64>) -> Event {
-        let length = length.map_or_else(|| "more".to_owned(), crate::text::bytes);
+        let length = length.map_or_else(|| "it".to_owned(), crate::text::bytes);
         let limit = crate::text::bytes(ITEM_BYTES_MAX as u64);
         let message = format!(
             "{length} is over the limit of {limit} for one item: split it, or give its parts as JSON lines"

@@ -25,6 +25,10 @@ const OPPOSING_MAX: usize = 2;
 const ADVICE_MAX: usize = 3;
 /// Columns of a quotation: two lines at 80.
 const QUOTE_COLUMNS: usize = 140;
+/// Columns of a reason in passing.
+const REASON_COLUMNS: usize = 60;
+/// The judge's impression of the whole item: it moves every dimension and tells none from another.
+const WHOLE: &str = "whole";
 /// Evidence worth less than this of Q is not worth a reader's time.
 const EFFECT_MIN: f64 = 0.05;
 /// Above this share of the highest confidence a judgment is called sure, below the other unsure.
@@ -207,11 +211,14 @@ fn raise(out: &mut String, judgment: &Judgment, details: &Details, columns: usiz
     out.push('\n');
 }
 
-/// What pulled a dimension down most.
+/// What pulled a dimension down most, in its own words where it has some.
 fn worst(details: &Details, dimension: Dimension) -> Option<String> {
-    let against = details.evidence.iter().filter(|e| e.dimension == dimension && e.points < 0.0);
+    let against = details.evidence.iter().filter(|evidence| {
+        evidence.dimension == dimension && evidence.points < 0.0 && evidence.code != WHOLE
+    });
     let worst = against.min_by(|a, b| a.points.total_cmp(&b.points))?;
-    Some(squeezed(&worst.code))
+    let words = worst.text.as_deref().map(squeezed).filter(|text| !text.is_empty());
+    Some(clip(&words.unwrap_or_else(|| squeezed(&worst.code)), REASON_COLUMNS))
 }
 
 fn unchecked(out: &mut String, judgment: &Judgment, details: &Details, columns: usize) {

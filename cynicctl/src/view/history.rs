@@ -13,7 +13,7 @@ use super::json;
 use super::judged::coverage;
 use super::style::{self, BAD, FAINT};
 use super::table::{Align, Cell, Column, Table};
-use crate::text::{printable, squeezed};
+use crate::text::{bytes, printable, squeezed};
 
 /// Columns from which on the date's year and the domain have room beside the task's id.
 const COLUMNS_WIDE: usize = 100;
@@ -68,7 +68,7 @@ impl Listing {
                 if self.wide {
                     cells.push(judgment.domain.name().into());
                 }
-                cells.push(squeezed(row.item_id.as_deref().unwrap_or(&row.summary)).into());
+                cells.push(name(row).into());
                 (cells, row.task)
             }
             HistoryRow::Failure(row) => {
@@ -88,6 +88,18 @@ impl Listing {
         cells.push(Cell::new(task.to_string(), FAINT));
         self.table.line(&cells) + "\n"
     }
+}
+
+/// What a person knows a judgment by: the item's own id, else what is said of it, else its size and hash.
+pub(super) fn name(row: &JudgmentRow) -> String {
+    let said = row.item_id.as_deref().unwrap_or(&row.summary);
+    if !said.trim().is_empty() {
+        return squeezed(said);
+    }
+    let judgment = &row.judgment;
+    let [a, b, c, d, ..] = judgment.body_sha256;
+    let hash = u32::from_be_bytes([a, b, c, d]);
+    format!("{} {hash:08x}", bytes(judgment.body_bytes))
 }
 
 pub(super) fn timestamp(us: i64) -> Timestamp {

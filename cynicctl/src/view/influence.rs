@@ -23,7 +23,7 @@ pub struct Influence<'a> {
     pub effect: f64,
     /// The dimensions that it moved and by how many of their points, most moved first.
     pub dimensions: Vec<(Dimension, f32)>,
-    /// Whether it points to a place in the item, so that its text is a quotation.
+    /// Whether its text is a quotation from the item: it points to a place and brings no quotation marks.
     pub quoted: bool,
 }
 
@@ -61,7 +61,7 @@ pub fn ranked<'a>(judgment: &Judgment, details: &'a Details) -> Vec<Influence<'a
         });
         let influence = &mut merged[place];
         influence.effect += effect;
-        influence.quoted |= evidence.span.is_some();
+        influence.quoted |= evidence.span.is_some() && text.is_some_and(|t| !t.contains('"'));
         match influence.dimensions.iter_mut().find(|(d, _)| *d == evidence.dimension) {
             Some((_, points)) => *points += evidence.points,
             None => influence.dimensions.push((evidence.dimension, evidence.points)),

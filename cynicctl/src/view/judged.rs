@@ -143,13 +143,13 @@ fn evidence_cell(influence: &Influence<'_>) -> Cell {
     Cell::new(format!("{sign} {}", described(influence)), style)
 }
 
-/// A piece of evidence in one line: `link.shortened “bit.ly/x”`.
+/// A piece of evidence in one line: `link.shortened “bit.ly/x”`, or the judge's own words.
 pub fn described(influence: &Influence<'_>) -> String {
     let code = squeezed(influence.code);
     match influence.text.map(squeezed) {
         Some(text) if text.is_empty() => code,
         Some(text) if influence.quoted => format!("{code} “{text}”"),
-        Some(text) => format!("{code}: {text}"),
+        Some(text) => text.strip_prefix("as a whole: ").map_or(text.clone(), str::to_owned),
         None => code,
     }
 }

@@ -75,10 +75,7 @@ fn explained(row: &JudgmentRow, details: Option<&Details>) -> Row {
     let details = details.cloned().unwrap_or_default();
     let details = Details { item_id: row.item_id.clone(), ..details };
     let answer = Answer { judged: judged(row), details };
-    let label = match &row.item_id {
-        Some(id) => id.clone(),
-        None => row.summary.clone(),
-    };
+    let label = super::history::name(row);
     Row { label, outcome: Outcome::Judged(Box::new(answer)) }
 }
 

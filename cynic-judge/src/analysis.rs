@@ -15,6 +15,11 @@ use crate::text::scan::Grams;
 use crate::weights::{FamilyWeights, Weights};
 use crate::{code, fold, reading, shell, text};
 
+/// How much the evidence of texts counts for events and their like, which nothing was learned from, and the logit
+/// that they begin with: most of them are ordinary records.
+const UNLEARNED_SHARE: f32 = 0.25;
+const UNLEARNED_LEAN: f32 = 1.0;
+
 /// What one pass over an item found. Immutable; shared by all scorers of one judgment.
 #[derive(Debug)]
 pub struct Analysis {
@@ -121,17 +126,15 @@ impl Analysis {
         let z = learned::normalise(own, family, &scanned.values);
         let mixture = mixture(own, family, &z, said);
         let mut learned = learned::weigh(own, family, &z, &scanned.grams, mixture);
+        if said == Some(Domain::General) {
+            learned.logit = UNLEARNED_SHARE * learned.logit + UNLEARNED_LEAN;
+        }
         learned.logit += checks.logit();
         let domain = said.unwrap_or_else(|| detected(family, &mixture));
-        let mut readings = reading::raw(family, &z, &learned);
-        for ((reading, mean), spread) in
-            readings.iter_mut().zip(&own.reading_mean).zip(&own.reading_spread)
-        {
-            *reading =
-                ((*reading - mean) / spread).clamp(-reading::READING_MAX, reading::READING_MAX);
-        }
-        let centres = centres(&readings);
         let target = reading::level(learned.logit);
+        let mut readings = reading::raw(family, &z, &learned);
+        reading::own_part(&mut readings, own, target);
+        let centres = centres(&readings);
         let level = reading::settled(target, &readings, &centres, Profile::of_domain(domain));
         Analysis {
             family,

@@ -10,7 +10,7 @@ const MARGIN_WIDTH: f32 = 2.2;
 /// Words from which an item is long enough to be judged on them.
 const WORDS_ENOUGH: f32 = 6.0;
 /// Share of known words below which a text's language is not one that the rubric covers.
-const KNOWN_ENOUGH: f32 = 0.25;
+pub(crate) const KNOWN_ENOUGH: f32 = 0.25;
 
 /// The confidence of a judgment of this item with so many dimensions fallen back.
 pub(crate) fn of(analysis: &Analysis, fallen_back: usize) -> f32 {

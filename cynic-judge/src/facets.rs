@@ -79,6 +79,8 @@ const OF_CLASS: [Dimension; Class::COUNT] = {
         D::Candor,
         D::Commitment,
         D::Irreversibility,
+        D::Candor,
+        D::Integrity,
         D::Coherence,
         D::Proportion,
         D::Completeness,
@@ -86,6 +88,12 @@ const OF_CLASS: [Dimension; Class::COUNT] = {
         D::Efficiency,
     ]
 };
+
+/// The names of the classes of words that speak to a dimension.
+pub(crate) fn classes_of(dimension: Dimension) -> Vec<&'static str> {
+    let classes = OF_CLASS.iter().zip(Class::NAMES);
+    classes.filter(|(own, _)| **own == dimension).map(|(_, name)| name).collect()
+}
 
 /// The facet of a word by what it does, or by its hash where that is not known.
 pub(crate) fn of_word(classes: Classes, hash: u64) -> u8 {

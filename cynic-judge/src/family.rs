@@ -1,6 +1,8 @@
 //! Families of items: those that are read by one scanner and one table of features.
 
-use cynic_proto::model::Domain;
+use std::sync::OnceLock;
+
+use cynic_proto::model::{DIMENSIONS, Dimension, Domain};
 
 use crate::spec::Spec;
 
@@ -21,6 +23,15 @@ impl Family {
     /// All of them.
     pub const ALL: [Family; Family::COUNT] = [Family::Text, Family::Shell, Family::Code];
 
+    /// What is read as this family.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Text => "texts",
+            Family::Shell => "commands",
+            Family::Code => "code",
+        }
+    }
+
     /// Its place in [`Family::ALL`].
     pub fn index(self) -> usize {
         self as usize
@@ -33,6 +44,23 @@ impl Family {
             Family::Shell => crate::shell::features::SPECS,
             Family::Code => crate::code::features::SPECS,
         }
+    }
+
+    /// The places in the table of the features that speak to a dimension.
+    pub(crate) fn features_of(self, dimension: Dimension) -> &'static [u16] {
+        static PLACES: OnceLock<Vec<Vec<u16>>> = OnceLock::new();
+        let build = || {
+            let of = |family: Family, dimension: usize| {
+                let specs = family.specs().iter().enumerate();
+                let own = specs.filter(|(_, spec)| spec.dimension as usize == dimension);
+                own.map(|(n, _)| n as u16).collect()
+            };
+            Family::ALL
+                .into_iter()
+                .flat_map(|family| (0..DIMENSIONS).map(move |dimension| of(family, dimension)))
+                .collect()
+        };
+        &PLACES.get_or_init(build)[self.index() * DIMENSIONS + dimension as usize]
     }
 
     /// The domains that have a head of their own.

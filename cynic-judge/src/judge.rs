@@ -9,6 +9,7 @@ use cynic_proto::model::{DIMENSIONS, Dimension, Verdict};
 use crate::aggregate::Aggregate;
 use crate::analysis::Analysis;
 use crate::confidence;
+use crate::explain;
 use crate::item::Item;
 use crate::profile::Profile;
 use crate::reading;
@@ -16,7 +17,7 @@ use crate::scorer::{Outcome, Panel};
 use crate::weights::Weights;
 
 /// Version of the rules and weights; raised whenever a judgment may come out differently.
-pub const JUDGE_VERSION: u32 = 1;
+pub const JUDGE_VERSION: u32 = 2;
 
 /// How to build a [`Judge`].
 #[derive(Debug, Clone)]
@@ -119,8 +120,8 @@ impl Judge {
             item_id: analysis.item.id.clone(),
             evidence,
             fallbacks: aggregate.fallbacks,
-            unchecked: Vec::new(),
-            summary: String::new(),
+            unchecked: explain::unchecked(analysis),
+            summary: explain::summary(analysis),
         };
         (judgment, details)
     }

@@ -9,8 +9,14 @@ use crate::weights::FamilyWeights;
 /// N-grams from which a longer item is averaged rather than added up: about 60 words. Below it the sum
 /// grows with the root of the length, as the evidence does.
 pub(crate) const GRAMS_FULL: f32 = 512.0;
-/// Sharpens the mixture: most items are of one domain, and a little of a wrong head does much harm.
-const SHARPNESS: f32 = 2.0;
+/// Sharpness of the mixture: as the router learned it. Sharper, it was worse on sets it was not trained on.
+const SHARPNESS: f32 = 1.0;
+/// Columns of a row of n-gram weights: one for each head, and one that makes a row a machine word.
+pub(crate) const ROW: usize = HEADS + 1;
+/// Farthest that one head is believed: beyond it nothing is more certain.
+const LOGIT_MAX: f32 = 14.0;
+/// A head with a smaller share moves nothing that anybody would see.
+const SHARE_MIN: f32 = 1e-3;
 /// Farthest that one feature is believed, in spreads.
 const FEATURE_MAX: f32 = 3.0;
 
@@ -36,14 +42,20 @@ pub(crate) fn normalise(weights: &FamilyWeights, family: Family, values: &[f32])
 pub(crate) struct Sum<'w> {
     weights: &'w FamilyWeights,
     pub(crate) total: u32,
-    pub(crate) by_facet: [[i32; 4]; FACETS],
-    /// The n-gram that told most for each facet: how much, and where it is.
-    pub(crate) strongest: [(i32, Span); FACETS],
+    /// Sums of the heads' weights by facet.
+    pub(crate) by_facet: [[i32; HEADS]; FACETS],
+    /// For each facet the n-grams that told most against the item and for it: how much, and where they are.
+    pub(crate) strongest: [[(i32, Span); 2]; FACETS],
 }
 
 impl<'w> Sum<'w> {
     pub(crate) fn new(weights: &'w FamilyWeights) -> Sum<'w> {
-        Sum { weights, total: 0, by_facet: [[0; 4]; FACETS], strongest: [(0, (0, 0)); FACETS] }
+        Sum {
+            weights,
+            total: 0,
+            by_facet: [[0; HEADS]; FACETS],
+            strongest: [[(0, (0, 0)); 2]; FACETS],
+        }
     }
 }
 
@@ -57,14 +69,13 @@ impl Grams for Sum<'_> {
         let row = self.weights.row(hash);
         let facet = usize::from(facet) % FACETS;
         let sum = &mut self.by_facet[facet];
-        let mut told = 0;
         for (sum, weight) in sum.iter_mut().zip(row) {
             *sum += i32::from(*weight);
-            told = told.max(i32::from(weight.unsigned_abs()));
         }
-        let strongest = &mut self.strongest[facet];
-        if told > strongest.0 {
-            *strongest = (told, token);
+        let told: i32 = row.iter().map(|weight| i32::from(*weight)).sum();
+        let strongest = &mut self.strongest[facet][usize::from(told > 0)];
+        if told.abs() > strongest.0 {
+            *strongest = (told.abs(), token);
         }
     }
 }
@@ -82,8 +93,8 @@ pub(crate) struct Learned {
     pub(crate) features: Vec<f32>,
     /// Part of the logit that comes from the n-grams of each facet.
     pub(crate) grams: [f32; FACETS],
-    /// Where the strongest n-gram of each facet is.
-    pub(crate) places: [Span; FACETS],
+    /// Where the n-gram is that told most against the item and for it, by facet.
+    pub(crate) places: [[Span; 2]; FACETS],
 }
 
 /// Adds the evidence up.
@@ -95,12 +106,23 @@ pub(crate) fn weigh(
     mixture: [f32; HEADS],
 ) -> Learned {
     let norm = gram_norm(sum.total);
+    let mut logits = [0.0; HEADS];
+    for (n, head) in weights.heads.iter().enumerate() {
+        let dense: f32 = head.dense.iter().zip(z).map(|(weight, z)| weight * z).sum();
+        let grams: i32 = sum.by_facet.iter().map(|row| row[n]).sum();
+        let all = head.bias + dense + head.gram_scale * grams as f32 / norm;
+        logits[n] = all * head.stretch + head.shift;
+    }
+    let logit = weights.stretch * mixed(&logits, &mixture) + weights.shift;
+    let shares = mixture.map(|share| share * weights.stretch);
     let mut features = vec![0.0; z.len()];
     let mut grams = [0.0; FACETS];
-    let (mut logit, mut rules) = (0.0, 0.0);
-    for (n, (head, part)) in weights.heads.iter().zip(mixture).enumerate() {
-        logit += part * (head.bias * head.stretch + head.shift);
-        let stretch = part * head.stretch;
+    let mut rules = 0.0;
+    for (n, (head, share)) in weights.heads.iter().zip(shares).enumerate() {
+        if share < SHARE_MIN {
+            continue;
+        }
+        let stretch = share * head.stretch;
         for ((feature, weight), z) in features.iter_mut().zip(&head.dense).zip(z) {
             *feature += stretch * weight * z;
         }
@@ -109,11 +131,23 @@ pub(crate) fn weigh(
             *gram += step * sum[n] as f32;
         }
         for (spec, z) in family.specs().iter().zip(z) {
-            rules += part * spec.risk[n] * z;
+            rules += share * spec.risk[n] * z;
         }
     }
-    logit += features.iter().sum::<f32>() + grams.iter().sum::<f32>();
-    Learned { mixture, logit, rules, features, grams, places: sum.strongest.map(|(_, span)| span) }
+    Learned {
+        mixture,
+        logit,
+        rules,
+        features,
+        grams,
+        places: sum.strongest.map(|both| both.map(|(_, span)| span)),
+    }
+}
+
+/// The logit of a mixture of heads: each counts as far as the item is likely of its domain.
+pub(crate) fn mixed(logits: &[f32; HEADS], mixture: &[f32; HEADS]) -> f32 {
+    let parts = logits.iter().zip(mixture);
+    parts.map(|(logit, part)| part * logit.clamp(-LOGIT_MAX, LOGIT_MAX)).sum()
 }
 
 /// How likely each head's domain is, by the features: a softmax.

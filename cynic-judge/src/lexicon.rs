@@ -12,7 +12,7 @@ macro_rules! classes {
 
         impl Class {
             pub(crate) const COUNT: usize = [$($name),+].len();
-            const NAMES: [&'static str; Class::COUNT] = [$($name),+];
+            pub(crate) const NAMES: [&'static str; Class::COUNT] = [$($name),+];
 
             /// The bit of this class in a set of classes.
             pub(crate) const fn bit(self) -> $crate::lexicon::Classes {
@@ -29,7 +29,6 @@ pub(crate) type Classes = u128;
 /// What the lexicon knows of a word.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) key: u32,
     /// Bit `n` is set where a phrase of `n` words ends with this word.
     pub(crate) phrase_ends: u8,
     /// Its place in the table of word orders, 0 where it has none.
@@ -40,15 +39,17 @@ pub(crate) struct Entry {
 /// Slots of the table: a power of two, under half full with the words of the two lists.
 const SLOTS: usize = 8192;
 
-/// The table; open addressing over 32 bits of a word's hash.
+/// The table; open addressing over 32 bits of a word's hash. Keys lie apart from entries, because most look-ups
+/// miss and then touch nothing else.
 pub(crate) struct Lexicon {
-    pub(crate) slots: Vec<Entry>,
+    pub(crate) keys: Vec<u32>,
+    entries: Vec<Entry>,
 }
 
 impl Lexicon {
     /// Builds the table from a list of classes with their words.
     pub(crate) fn build(list: &str, names: &[&str]) -> Lexicon {
-        let mut lexicon = Lexicon { slots: vec![Entry::default(); SLOTS] };
+        let mut lexicon = Lexicon { keys: vec![0; SLOTS], entries: vec![Entry::default(); SLOTS] };
         for line in list.lines().filter(|line| !line.starts_with('#')) {
             let mut words = line.split_ascii_whitespace();
             let Some(class) = words.next() else { continue };
@@ -91,11 +92,11 @@ impl Lexicon {
     fn entry(&mut self, hash: u64) -> &mut Entry {
         let key = key(hash);
         let mut slot = hash as usize % SLOTS;
-        while self.slots[slot].key != 0 && self.slots[slot].key != key {
+        while self.keys[slot] != 0 && self.keys[slot] != key {
             slot = (slot + 1) % SLOTS;
         }
-        self.slots[slot].key = key;
-        &mut self.slots[slot]
+        self.keys[slot] = key;
+        &mut self.entries[slot]
     }
 
     /// What is known of the word (or phrase) with that hash.
@@ -104,12 +105,10 @@ impl Lexicon {
         let key = key(hash);
         let mut slot = hash as usize % SLOTS;
         loop {
-            let entry = &self.slots[slot];
-            if entry.key == key {
-                return *entry;
-            }
-            if entry.key == 0 {
-                return Entry::default();
+            match self.keys[slot] {
+                found if found == key => return self.entries[slot],
+                0 => return Entry::default(),
+                _ => {}
             }
             slot = (slot + 1) % SLOTS;
         }

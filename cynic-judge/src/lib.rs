@@ -19,6 +19,7 @@ mod checks;
 mod code;
 mod confidence;
 mod decode;
+mod explain;
 mod facets;
 mod family;
 mod fold;

@@ -14,26 +14,27 @@ use crate::learned::Learned;
 use crate::profile::Profile;
 use crate::scorer::{Finding, Scored};
 use crate::spec::NO_SLOT;
+use crate::weights::FamilyWeights;
 
 /// Farthest that a reading counts, in spreads.
 pub(crate) const READING_MAX: f32 = 2.5;
 /// How far a reading swings a dimension (logits a spread), by its position in its axiom. The heavy
 /// positions swing less, so that what weighs most in Q is the level more than one dimension's view.
-pub(crate) const SWING: [f32; DIMENSIONS_PER_AXIOM] = [0.9, 1.4, 1.2, 0.9, 1.6, 1.4, 1.4];
+pub(crate) const SWING: [f32; DIMENSIONS_PER_AXIOM] = [1.25, 1.9, 1.65, 1.25, 2.2, 1.9, 1.9];
 /// Share of an axiom's own mean reading that is taken out of its dimensions; the rest lets axioms differ.
 pub(crate) const CENTRED: f32 = 0.85;
 /// How much the learned part of a feature or n-gram counts in its own dimension beside the rubric's lean.
 const LEARNED_IN_READING: f32 = 1.0;
 /// Lowest level (logits): what is bad is bad, and the dimensions still show why.
-const LEVEL_LOW: f32 = 0.95;
+const LEVEL_LOW: f32 = 0.6;
 /// The logit of evidence at which a low level has gone three quarters of its way.
-const LEVEL_LOW_WIDTH: f32 = 3.5;
+const LEVEL_LOW_WIDTH: f32 = 2.6;
 /// Rise of the level with good evidence, at first and by its third power: the ordinary stays ordinary, and
 /// only evidence from all sides lifts an item to the top.
-const LEVEL_RISE: f32 = 0.12;
-const LEVEL_RISE_CUBIC: f32 = 0.0024;
+const LEVEL_RISE: f32 = 0.06;
+const LEVEL_RISE_CUBIC: f32 = 0.0063;
 /// Highest level (logits).
-const LEVEL_HIGH: f32 = 1.9;
+const LEVEL_HIGH: f32 = 1.5;
 /// Least effect that is reported, in points.
 const POINTS_MIN: f32 = 1.5;
 /// Most findings reported for one dimension: a reviewer names two or three things.
@@ -64,8 +65,30 @@ pub(crate) fn raw(family: Family, z: &[f32], learned: &Learned) -> [f32; FACETS]
     readings
 }
 
-/// Newton steps of [`settled`]; from a start this close two leave less than a tenth of a point.
-const SETTLING_STEPS: usize = 3;
+/// What each reading says beside the level, in spreads around the usual.
+pub(crate) fn own_part(readings: &mut [f32; FACETS], own: &FamilyWeights, target: f32) {
+    for (n, reading) in readings.iter_mut().enumerate() {
+        let beside = *reading - own.reading_mean[n] - own.reading_slope[n] * target;
+        *reading = (beside / own.reading_spread[n]).clamp(-READING_MAX, READING_MAX);
+    }
+}
+
+/// How many points one unit of a feature moves its own dimension beside the others, from a score of 50.
+pub(crate) fn points(own: &FamilyWeights, family: Family, feature: usize) -> f32 {
+    /// Points a logit at a score of 50: the slope of 100 × the logistic function at zero.
+    const SLOPE: f32 = 25.0;
+    let spec = &family.specs()[feature];
+    let facet = spec.dimension as usize;
+    let learned: f32 =
+        own.heads.iter().map(|head| own.stretch * head.stretch * head.dense[feature]).sum::<f32>()
+            / own.heads.len() as f32;
+    let reading = (spec.lean + LEARNED_IN_READING * learned) / own.reading_spread[facet];
+    let swing = SWING[facet % DIMENSIONS_PER_AXIOM];
+    SLOPE * swing * reading.clamp(-READING_MAX, READING_MAX)
+}
+
+/// Newton steps of [`settled`]; from a start this close four leave less than a tenth of a point.
+const SETTLING_STEPS: usize = 5;
 
 /// The level at which the dimensions, each with its own reading, give the Q that the evidence supports: a
 /// geometric mean punishes readings that differ, and that is no evidence against the item.
@@ -127,12 +150,15 @@ fn own_findings(
     slope: f32,
     evidence: &mut Vec<Finding>,
 ) {
-    let specs = analysis.family.specs().iter().enumerate();
-    let mut found: Vec<(f32, usize)> = specs
-        .filter(|(_, spec)| spec.dimension == dimension)
-        .map(|(n, spec)| {
+    let specs = analysis.family.specs();
+    let mut found: Vec<(f32, usize)> = analysis
+        .family
+        .features_of(dimension)
+        .iter()
+        .map(|n| {
+            let n = usize::from(*n);
             let part =
-                spec.lean * analysis.z[n] + LEARNED_IN_READING * analysis.learned.features[n];
+                specs[n].lean * analysis.z[n] + LEARNED_IN_READING * analysis.learned.features[n];
             (part * slope, n)
         })
         .filter(|(points, _)| points.abs() >= POINTS_MIN)
@@ -152,12 +178,19 @@ fn own_findings(
     let facet = dimension as usize;
     let points = LEARNED_IN_READING * analysis.learned.grams[facet] * slope;
     if points.abs() >= POINTS_MIN {
-        let span = analysis.learned.places[facet];
+        let (start, end) = analysis.learned.places[facet][usize::from(points > 0.0)];
+        let kind = if points > 0.0 { "good" } else { "bad" };
+        let quote = analysis.item.body.get(start..end).unwrap_or_default();
+        let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
         evidence.push(Finding {
             code: Cow::Borrowed("learned.words"),
             points: points.clamp(-100.0, 100.0),
-            span: Some(span),
-            text: None,
+            span: (start < end).then_some((start, end)),
+            text: Some(if quote.is_empty() {
+                format!("is worded like {kind} items of its kind")
+            } else {
+                format!("is worded like {kind} items of its kind: {quote:?}")
+            }),
         });
     }
 }
@@ -169,24 +202,30 @@ fn said(analysis: &Analysis, about: &str, span: Option<(usize, usize)>, little: 
             let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
             format!("{about}: {quote:?}")
         }
-        _ if little => format!("hardly {about}"),
+        _ if little => format!("{about}, less than is usual"),
         _ => about.to_owned(),
     }
 }
 
+/// The features that decided most, the strongest first: those that pull to where the evidence points.
+fn deciding(learned: &Learned) -> Vec<usize> {
+    let mut strongest: Vec<(f32, usize)> = Vec::with_capacity(DECIDING_MAX + 1);
+    for (n, part) in learned.features.iter().enumerate() {
+        let part = part * learned.logit.signum();
+        if part <= 0.0 || strongest.len() == DECIDING_MAX && strongest[DECIDING_MAX - 1].0 >= part {
+            continue;
+        }
+        let place = strongest.partition_point(|(other, _)| *other >= part);
+        strongest.insert(place, (part, n));
+        strongest.truncate(DECIDING_MAX);
+    }
+    strongest.into_iter().map(|(_, n)| n).collect()
+}
+
 /// What the evidence says of the item as a whole, with the features that decided it.
 fn whole(analysis: &Analysis, points: f32) -> Finding {
-    let mut deciding: Vec<(f32, usize)> = analysis
-        .learned
-        .features
-        .iter()
-        .enumerate()
-        .map(|(n, part)| (*part, n))
-        .filter(|(part, _)| part * analysis.learned.logit > 0.0)
-        .collect();
-    deciding.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
     let mut text = String::from("as a whole");
-    for (n, (_, feature)) in deciding.into_iter().take(DECIDING_MAX).enumerate() {
+    for (n, feature) in deciding(&analysis.learned).into_iter().enumerate() {
         let spec = &analysis.family.specs()[feature];
         let span = if spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
         let little = analysis.z[feature] < 0.0;

@@ -90,8 +90,13 @@ pub fn mix(weights: &FamilyWeights, z: &[f32]) -> [f32; HEADS] {
     learned::mix(weights, z)
 }
 
-/// The readings of the dimensions before they are centred and scaled.
-pub fn readings(bytes: &[u8], weights: &Weights) -> Option<(Family, [f32; FACETS])> {
+/// The logit of a mixture of heads.
+pub fn mixed(logits: &[f32; HEADS], mixture: &[f32; HEADS]) -> f32 {
+    learned::mixed(logits, mixture)
+}
+
+/// The readings of the dimensions before they are centred and scaled, and the level beside which they stand.
+pub fn readings(bytes: &[u8], weights: &Weights) -> Option<(Family, [f32; FACETS], f32)> {
     let item = Item::read(bytes, &Hint::default()).ok()?;
     let route = route::route(&item);
     let own = &weights.families[route.family.index()];
@@ -99,10 +104,16 @@ pub fn readings(bytes: &[u8], weights: &Weights) -> Option<(Family, [f32; FACETS
     let z = learned::normalise(own, route.family, &scanned.values);
     let mixture = analysis::mixture(own, route.family, &z, route.domain);
     let learned = learned::weigh(own, route.family, &z, &scanned.grams, mixture);
-    Some((route.family, crate::reading::raw(route.family, &z, &learned)))
+    let level = crate::reading::level(learned.logit);
+    Some((route.family, crate::reading::raw(route.family, &z, &learned), level))
 }
 
-/// The dimension of each reading.
-pub fn dimension(reading: usize) -> Option<Dimension> {
-    Dimension::from_index(reading)
+/// How many points one unit of a feature moves its own dimension, beside all others, from a score of 50.
+pub fn points(weights: &FamilyWeights, family: Family, feature: usize) -> f32 {
+    crate::reading::points(weights, family, feature)
+}
+
+/// The classes of words whose n-grams speak to a dimension.
+pub fn word_classes(dimension: Dimension) -> Vec<&'static str> {
+    crate::facets::classes_of(dimension)
 }

@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::facets::FACETS;
 use crate::family::Family;
+use crate::learned::ROW;
 use crate::text::order;
 
 /// Rows of a table of n-grams: a power of two; a table of one head is 64 KiB.
 pub const BUCKETS: usize = 1 << 16;
 /// Marks a file of weights of this form.
-const MAGIC: [u8; 8] = *b"CYNICw01";
+const MAGIC: [u8; 8] = *b"CYNICw02";
 
 /// What was learned about one head: one domain's good and bad.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +44,15 @@ pub struct FamilyWeights {
     pub heads: Vec<Head>,
     /// For texts: weight of each feature for each head's domain, and last a bias. Empty for one head.
     pub router: Vec<Vec<f32>>,
+    /// Stretches and shifts the logit of the mixture of heads, as [`Head::stretch`] does one head's.
+    pub stretch: f32,
+    /// See [`FamilyWeights::stretch`].
+    pub shift: f32,
+    /// How far each dimension's own reading follows the level that all evidence supports, by facet: what is
+    /// taken out of it, so that a dimension says something of its own.
+    pub reading_slope: Vec<f32>,
     /// The n-gram tables of all heads, interleaved so that one look-up serves all.
-    rows: Vec<[i8; 4]>,
+    rows: Vec<[i8; ROW]>,
 }
 
 /// Learned weights of all domains.
@@ -85,7 +93,7 @@ impl Head {
 impl FamilyWeights {
     /// Weights from their parts.
     pub fn new(mean: Vec<f32>, spread: Vec<f32>, heads: Vec<Head>, router: Vec<Vec<f32>>) -> Self {
-        let mut rows = vec![[0; 4]; BUCKETS];
+        let mut rows = vec![[0; ROW]; BUCKETS];
         for (n, head) in heads.iter().enumerate() {
             for (row, weight) in rows.iter_mut().zip(&head.grams) {
                 row[n] = *weight;
@@ -98,13 +106,16 @@ impl FamilyWeights {
             reading_spread: vec![1.0; FACETS],
             heads,
             router,
+            stretch: 1.0,
+            shift: 0.0,
+            reading_slope: vec![0.0; FACETS],
             rows,
         }
     }
 
     /// Weights of all heads for the n-gram with that hash.
     #[inline]
-    pub(crate) fn row(&self, hash: u64) -> &[i8; 4] {
+    pub(crate) fn row(&self, hash: u64) -> &[i8; ROW] {
         &self.rows[bucket(hash)]
     }
 
@@ -173,7 +184,8 @@ impl Weights {
                 return Err(common.invalid("it was trained for other features"));
             }
             let feature_stats = (common.floats(features)?, common.floats(features)?);
-            stats.push((feature_stats, (common.floats(FACETS)?, common.floats(FACETS)?)));
+            let readings = [common.floats(FACETS)?, common.floats(FACETS)?, common.floats(FACETS)?];
+            stats.push((feature_stats, readings, common.floats(2)?));
         }
         let features = Family::Text.specs().len();
         let mut router = Vec::new();
@@ -183,14 +195,16 @@ impl Weights {
         common.close()?;
         let mut rest = FILES[1..].iter().zip(&files[1..]);
         let mut families = Vec::new();
-        for (family, ((mean, spread), readings)) in Family::ALL.into_iter().zip(stats) {
+        for (family, ((mean, spread), readings, scale)) in Family::ALL.into_iter().zip(stats) {
             let mut heads = Vec::new();
             for (name, bytes) in rest.by_ref().take(family.heads().len()) {
                 heads.push(read_head(name, bytes, family)?);
             }
-            let router = if heads.len() > 1 { std::mem::take(&mut router) } else { Vec::new() };
+            let many = heads.len() > 1;
+            let router = if many { std::mem::take(&mut router) } else { Vec::new() };
             let mut weights = FamilyWeights::new(mean, spread, heads, router);
-            (weights.reading_mean, weights.reading_spread) = readings;
+            (weights.stretch, weights.shift) = (scale[0], scale[1]);
+            [weights.reading_mean, weights.reading_spread, weights.reading_slope] = readings;
             families.push(weights);
         }
         let families = families
@@ -211,6 +225,8 @@ impl Weights {
             write_floats(&mut common, &family.spread);
             write_floats(&mut common, &family.reading_mean);
             write_floats(&mut common, &family.reading_spread);
+            write_floats(&mut common, &family.reading_slope);
+            write_floats(&mut common, &[family.stretch, family.shift]);
         }
         for weights in &self.families[0].router {
             write_floats(&mut common, weights);

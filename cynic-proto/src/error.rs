@@ -182,6 +182,17 @@ fn signal_name(number: i32) -> &'static str {
     }
 }
 
+impl Death {
+    /// The supervisor killed this worker for that cause. A crash that came before the kill says more than the kill,
+    /// and stays.
+    pub fn be_told_why_killed(&mut self, cause: DeathCause) {
+        const SIGKILL: i32 = 9;
+        if matches!(self.cause, DeathCause::Signal(SIGKILL) | DeathCause::ExitCode(_)) {
+            self.cause = cause;
+        }
+    }
+}
+
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "worker {} died of {}", self.worker, self.cause)?;

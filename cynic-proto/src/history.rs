@@ -1,4 +1,4 @@
-//! What is asked of the store and what it answers: history, feedback, calibration, care.
+//! What is asked of the store and what it answers: history, feedback, care.
 //!
 //! Wire types only: how a query becomes SQL is the recorder's secret.
 
@@ -8,7 +8,7 @@ use crate::error::Death;
 use crate::ids::{TaskId, WorkerId};
 use crate::judgment::{Details, Judgment};
 use crate::message::{Ack, Timings};
-use crate::model::{CONFIDENCE_MAX, Dimension, Domain, Verdict};
+use crate::model::{Dimension, Domain, Verdict};
 
 /// Rows of a page unless asked otherwise: fills a terminal twice.
 pub const HISTORY_LIMIT_DEFAULT: u32 = 50;
@@ -233,131 +233,6 @@ pub struct FeedbackRow {
     pub client_uid: u32,
     /// When, in microseconds since the Unix epoch.
     pub given_at_us: i64,
-}
-
-/// The scores at which a domain's verdicts change, and how far its confidence is to be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Thresholds {
-    /// HOWL from here on.
-    pub howl: f32,
-    /// WAG from here on.
-    pub wag: f32,
-    /// GROWL from here on; BARK below.
-    pub growl: f32,
-    /// Factor on the confidence; the product is capped at φ⁻¹.
-    pub confidence_factor: f32,
-}
-
-impl Thresholds {
-    /// The model's own.
-    pub const MODEL: Thresholds =
-        Thresholds { howl: 80.0, wag: 50.0, growl: 38.2, confidence_factor: 1.0 };
-
-    /// The verdict of a Q-Score.
-    pub fn verdict(&self, q_score: f32) -> Verdict {
-        match q_score {
-            q if q >= self.howl => Verdict::Howl,
-            q if q >= self.wag => Verdict::Wag,
-            q if q >= self.growl => Verdict::Growl,
-            _ => Verdict::Bark,
-        }
-    }
-
-    /// The confidence after calibration, still at most [`CONFIDENCE_MAX`].
-    pub fn confidence(&self, confidence: f32) -> f32 {
-        (confidence * self.confidence_factor).clamp(0.0, CONFIDENCE_MAX)
-    }
-}
-
-/// A versioned set of thresholds, one for each domain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// 0 is the model's own thresholds.
-    pub version: u32,
-    /// In the order of [`Domain::ALL`].
-    pub domains: [Thresholds; Domain::ALL.len()],
-}
-
-impl Default for Calibration {
-    fn default() -> Calibration {
-        Calibration { version: 0, domains: [Thresholds::MODEL; Domain::ALL.len()] }
-    }
-}
-
-impl Calibration {
-    /// The thresholds of a domain.
-    pub fn of(&self, domain: Domain) -> &Thresholds {
-        &self.domains[domain as usize]
-    }
-
-    /// Puts this calibration's verdict and confidence in place of the model's own.
-    pub fn apply(&self, judgment: &mut Judgment) {
-        let thresholds = self.of(judgment.domain);
-        judgment.verdict = thresholds.verdict(judgment.q_score);
-        judgment.confidence = thresholds.confidence(judgment.confidence);
-    }
-}
-
-/// What to do about the calibration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CalibrationRequest {
-    /// Fit a new one from the feedback and say what it would change; change nothing.
-    DryRun,
-    /// Fit a new one from the feedback and use it from now on.
-    Fit,
-    /// Use an earlier one again; 0 is the model's own thresholds.
-    Use(u32),
-    /// Say what is in use.
-    Show,
-}
-
-/// What a calibration changes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CalibrationReport {
-    /// In use when it was asked.
-    pub before: Calibration,
-    /// In use from now on, or fitted by a dry run.
-    pub after: Calibration,
-    /// Whether `after` is in use now.
-    pub applied: bool,
-    /// One line a domain that has feedback or thresholds of its own.
-    pub domains: Vec<DomainCalibration>,
-    /// All versions that can be used, newest first.
-    pub versions: Vec<CalibrationVersion>,
-}
-
-/// What a calibration changes in one domain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DomainCalibration {
-    /// The domain.
-    pub domain: Domain,
-    /// Judgments said to be good.
-    pub good: u32,
-    /// Judgments said to be bad.
-    pub bad: u32,
-    /// Its thresholds before.
-    pub before: Thresholds,
-    /// Its thresholds after.
-    pub after: Thresholds,
-    /// Share of good that did not pass (below WAG) plus share of bad that passed, halved; 0 is best.
-    pub error_before: f32,
-    /// The same with the thresholds after.
-    pub error_after: f32,
-    /// Why the thresholds stay or how far they moved, in words.
-    pub remark: String,
-}
-
-/// A calibration that can be used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CalibrationVersion {
-    /// Its number.
-    pub version: u32,
-    /// When it was made, in microseconds since the Unix epoch.
-    pub created_at_us: i64,
-    /// How many feedbacks it was fitted on.
-    pub feedbacks: u32,
-    /// Whether it is the one in use.
-    pub in_use: bool,
 }
 
 /// What the store holds.

@@ -1,13 +1,17 @@
 //! Wire types, ids, limits, codec and client of the CYNIC judgment daemon.
 //!
 //! The vocabulary that every other crate shares. Nothing here scores an item or touches a database; only
-//! `client` (a feature) does I/O.
+//! `client` and `stream` (features) do I/O.
 
+pub mod access;
+pub mod calibration;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod codec;
 pub mod error;
+pub mod event;
 pub mod exit_code;
+pub mod finding;
 pub mod handshake;
 pub mod history;
 pub mod ids;
@@ -17,7 +21,11 @@ pub mod limits;
 pub mod message;
 pub mod model;
 pub mod progress;
+pub mod quarantine;
 pub mod sandbox;
 pub mod socket;
 pub mod stats;
+#[cfg(feature = "stream")]
+pub mod stream;
+pub mod trust;
 pub mod worker;

@@ -5,11 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::{CalibrationReport, CalibrationRequest};
 use crate::error::{ErrorKind, TaskError};
-use crate::history::{HistoryPage, HistoryQuery, ShowRow};
+use crate::event::{EventsBatch, EventsQuery};
+use crate::finding::Finding;
+use crate::history::{BackupReport, FeedbackRow, HistoryPage, HistoryQuery, ShowRow, Truth};
 use crate::ids::{TaskId, WorkerId};
 use crate::item::Hint;
 use crate::judgment::Judgment;
+use crate::quarantine::{QuarantineRecord, QuarantineRequest, Replayed};
 use crate::stats::Stats;
 
 /// From a client to the daemon.
@@ -49,6 +53,44 @@ pub enum Request {
     Drain,
     /// Take work again.
     Resume,
+    /// What happened lately, or what happens next.
+    Events(Box<EventsQuery>),
+    /// Say what turned out to be true of a judgment.
+    Feedback {
+        /// The judgment.
+        task: TaskId,
+        /// What turned out to be true.
+        truth: Truth,
+        /// Why, in words; at most [`crate::history::NOTE_BYTES_MAX`] bytes.
+        note: Option<String>,
+    },
+    /// Fit a calibration, use one, or say what is in use.
+    Calibrate(CalibrationRequest),
+    /// Copy the store into a new file at this absolute path.
+    Backup(String),
+    /// Look at what is in quarantine, or change it.
+    Quarantine(QuarantineRequest),
+    /// Read the configuration again, work by it, and replace the workers one after another.
+    Reload,
+    /// Have so many workers until the next reload; `None` goes by the processor's cores.
+    Scale(Option<u16>),
+    /// Replace all workers, one after another.
+    RestartWorkers,
+    /// Log by this filter until the next reload.
+    LogLevel(String),
+    /// Judge the payload, but neither count nor store it: shows that workers judge as they should.
+    Canary(Judge),
+    /// Look at everything that the daemon depends on.
+    Doctor,
+}
+
+impl Request {
+    /// Whether bytes may follow it.
+    pub const fn takes_payload(&self) -> bool {
+        use QuarantineRequest::{Replay, Retry};
+        let takes = matches!(self, Request::Judge(_) | Request::Canary(_));
+        takes || matches!(self, Request::Quarantine(Retry(_) | Replay(_)))
+    }
 }
 
 /// A request for a judgment.
@@ -131,6 +173,22 @@ pub enum Reply {
         /// What to do, for people.
         message: String,
     },
+    /// What happened.
+    Events(Box<EventsBatch>),
+    /// The feedback as it is stored.
+    Feedback(Box<FeedbackRow>),
+    /// What the calibration is, and what it was.
+    Calibration(Box<CalibrationReport>),
+    /// The copy of the store.
+    Backup(Box<BackupReport>),
+    /// What is in quarantine.
+    Quarantine(Vec<QuarantineRecord>),
+    /// What came of an item that was run alone.
+    Replayed(Box<Replayed>),
+    /// Done as asked; one line for people says what was done.
+    Report(String),
+    /// What was found.
+    Findings(Vec<Finding>),
 }
 
 /// A judgment and how it came about.

@@ -39,3 +39,27 @@ fn user_socket() -> Option<PathBuf> {
     let runtime = env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty())?;
     Some(Path::new(&runtime).join("cynic").join(SOCKET_NAME))
 }
+
+/// The admin socket that belongs to a socket: beside it, with `-admin` in its name.
+pub fn admin_of(socket: &Path) -> PathBuf {
+    let mut name = socket.file_stem().unwrap_or_default().to_owned();
+    name.push("-admin");
+    if let Some(extension) = socket.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    socket.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_socket_is_beside_the_other() {
+        let admin_of = |socket| admin_of(Path::new(socket));
+        assert_eq!(admin_of("/run/cynic/cynicd.sock"), Path::new("/run/cynic/cynicd-admin.sock"));
+        assert_eq!(admin_of("/tmp/socket"), Path::new("/tmp/socket-admin"));
+        assert_eq!(admin_of("c.sock"), Path::new("c-admin.sock"));
+    }
+}

@@ -33,6 +33,10 @@ pub struct Stats {
     pub clients: ClientStats,
     /// The recorder.
     pub recorder: RecorderStats,
+    /// How the workers are confined.
+    pub isolation: IsolationStats,
+    /// What is in quarantine.
+    pub quarantine: QuarantineStats,
 }
 
 /// The pool's figures; the first seven keep the names of the project's original plan.
@@ -76,6 +80,49 @@ pub struct PoolStats {
     pub quarantined: u64,
     /// Whether starting workers is suspended because none comes up.
     pub breaker_open: bool,
+    /// Dimensions that crashed or overran, or are skipped because they did.
+    pub dimensions: Vec<DimensionStats>,
+}
+
+/// A dimension's circuit breaker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DimensionStats {
+    /// Which dimension.
+    pub name: String,
+    /// `closed` (scored), `open` (skipped) or `half_open` (skipped, and tried with one task).
+    pub state: String,
+    /// Tasks over which a worker died while scoring it.
+    pub deaths: u64,
+    /// Judgments in which its scorer panicked or overran.
+    pub fallbacks: u64,
+    /// How often the breaker opened.
+    pub opened: u64,
+    /// Leases that went without it.
+    pub skipped: u64,
+    /// Milliseconds until it is tried again; 0 unless open.
+    pub retry_in_ms: u64,
+}
+
+/// How the workers are confined.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct IsolationStats {
+    /// `required`, `best-effort` or `off`.
+    pub sandbox: String,
+    /// Where the workers' control groups are, or why there are none.
+    pub cgroup: String,
+}
+
+/// What is in quarantine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineStats {
+    /// Items in it.
+    pub items: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Tasks answered at once because their item is in it.
+    pub hits: u64,
+    /// Records that made room for newer ones, or grew too old.
+    pub evicted: u64,
 }
 
 /// One worker.
@@ -144,6 +191,8 @@ pub struct ClientStats {
     pub accepted: u64,
     /// Connections closed for breaking the protocol or not reading.
     pub expelled: u64,
+    /// Requests refused because the client lacks the role.
+    pub refused: u64,
 }
 
 /// The recorder.

@@ -47,7 +47,10 @@ pub struct LeaseItem {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
     /// The self-test passed; ready for a lease. The payload is the sandbox report.
-    Ready,
+    Ready {
+        /// Version of the rules and weights that this worker judges by.
+        judge_version: u32,
+    },
     /// The next item of the lease is done. The payload is the encoded details of a judgment, empty otherwise.
     Done {
         /// The lease's nonce.

@@ -4,5 +4,6 @@ pub mod corpus;
 pub mod gates;
 pub mod logistic;
 pub mod order;
+pub mod rubric;
 pub mod seeds;
 pub mod train;

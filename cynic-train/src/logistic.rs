@@ -5,8 +5,11 @@
 use cynic_judge::spec::Norm;
 use cynic_judge::{BUCKETS, Family};
 
-/// Passes over the data.
-const PASSES: usize = 14;
+/// Passes over the data with features only: what can be said by features is, because n-grams know the words
+/// of the sets and features know their kind.
+const DENSE_PASSES: usize = 8;
+/// Passes over the data with features and n-grams.
+const PASSES: usize = 10;
 /// Step of features.
 const DENSE_STEP: f32 = 0.06;
 /// Pull of an n-gram's weight to zero.
@@ -29,12 +32,10 @@ pub struct Example<'a> {
     pub good: bool,
     /// How much it counts.
     pub weight: f32,
-    /// How much each head takes part.
-    pub mixture: [f32; 3],
 }
 
-/// One side of a pair: features, n-grams, mixture.
-type Side<'a> = (&'a [f32], &'a [(u32, f32)], [f32; 3]);
+/// One side of a pair: features, n-grams.
+type Side<'a> = (&'a [f32], &'a [(u32, f32)]);
 
 /// A pair as the optimiser sees it.
 pub struct Preference<'a> {
@@ -81,6 +82,7 @@ struct Training {
 fn dense_pull(family: Family, head: usize) -> f32 {
     match (family, head) {
         (Family::Text, 2) => 8e-3,
+        (Family::Text, 0) => 4e-3,
         _ => 2e-3,
     }
 }
@@ -88,9 +90,9 @@ fn dense_pull(family: Family, head: usize) -> f32 {
 /// Step of n-grams: small where there is little data or its words are of topics that do not return.
 fn gram_step(family: Family, head: usize) -> f32 {
     match (family, head) {
-        (Family::Text, 0) => 0.25,
+        (Family::Text, 0) => 0.15,
         (Family::Text, 2) => 0.002,
-        _ => 0.15,
+        _ => 0.12,
     }
 }
 
@@ -136,6 +138,25 @@ impl Training {
             parts.bias -= DENSE_STEP * error / self.bias_squares.sqrt();
         }
     }
+
+    fn learn(&mut self, example: &Example<'_>, with_grams: bool) {
+        let grams = if with_grams { example.grams } else { &[] };
+        let logit = self.parts.sum(example.z, grams);
+        let error = (sigmoid(logit) - f32::from(u8::from(example.good))) * example.weight;
+        self.step(error, example.z, grams, true);
+    }
+
+    fn prefer(&mut self, pair: &Preference<'_>, with_grams: bool) {
+        let sides = [pair.better, pair.worse].map(|(z, grams)| {
+            let grams: &[(u32, f32)] = if with_grams { grams } else { &[] };
+            (z, grams)
+        });
+        let [better, worse] = sides.map(|(z, grams)| self.parts.sum(z, grams));
+        let error = (sigmoid(better - worse) - 1.0) * PAIR_WEIGHT;
+        for (sign, (z, grams)) in [1.0, -1.0].into_iter().zip(sides) {
+            self.step(sign * error, z, grams, false);
+        }
+    }
 }
 
 fn sigmoid(logit: f32) -> f32 {
@@ -160,117 +181,98 @@ impl Shuffle {
     }
 }
 
-/// Trains the heads of a family together: each item's logit is the mixture of theirs.
-pub fn fit(family: Family, examples: &[Example<'_>], pairs: &[Preference<'_>]) -> Vec<Parts> {
-    let heads = family.heads().len();
-    let mut training: Vec<Training> = (0..heads).map(|head| Training::new(family, head)).collect();
+/// Trains one head of a family on items and, where there are any, on pairs.
+pub fn fit(
+    family: Family,
+    head: usize,
+    examples: &[Example<'_>],
+    pairs: &[Preference<'_>],
+) -> Parts {
+    let mut training = Training::new(family, head);
     let mut places: Vec<usize> = (0..examples.len() + pairs.len()).collect();
     let mut shuffle = Shuffle(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..PASSES {
+    for pass in 0..DENSE_PASSES + PASSES {
+        let grams = pass >= DENSE_PASSES;
         shuffle.shuffle(&mut places);
         for place in &places {
             match examples.get(*place) {
-                Some(example) => learn(&mut training, example),
-                None => prefer(&mut training, &pairs[*place - examples.len()]),
+                Some(example) => training.learn(example, grams),
+                None => training.prefer(&pairs[*place - examples.len()], grams),
             }
         }
     }
-    training.into_iter().map(|head| head.parts).collect()
+    training.parts
 }
 
-fn mixed(training: &[Training], (z, grams, mixture): Side<'_>) -> f32 {
-    let parts = training.iter().zip(mixture).filter(|(_, part)| *part > 0.02);
-    parts.map(|(head, part)| part * head.parts.sum(z, grams)).sum()
+/// An item as the router sees it.
+pub struct Routed {
+    /// Features.
+    pub z: Vec<f32>,
+    /// The head of its domain.
+    pub head: usize,
+    /// How much it counts.
+    pub weight: f32,
 }
 
-fn learn(training: &mut [Training], example: &Example<'_>) {
-    let logit = mixed(training, (example.z, example.grams, example.mixture));
-    let error = (sigmoid(logit) - f32::from(u8::from(example.good))) * example.weight;
-    for (head, part) in training.iter_mut().zip(example.mixture) {
-        if part > 0.02 {
-            head.step(error * part, example.z, example.grams, true);
-        }
-    }
-}
+/// Passes over the data for the router, which has more of it.
+const ROUTER_PASSES: usize = 8;
 
-fn prefer(training: &mut [Training], pair: &Preference<'_>) {
-    let difference = mixed(training, pair.better) - mixed(training, pair.worse);
-    let error = (sigmoid(difference) - 1.0) * PAIR_WEIGHT;
-    for (sign, (z, grams, mixture)) in [(1.0, pair.better), (-1.0, pair.worse)] {
-        for (head, part) in training.iter_mut().zip(mixture) {
-            if part > 0.02 {
-                head.step(sign * error * part, z, grams, false);
-            }
-        }
-    }
-}
-
-/// Multinomial regression of an item's head on its features; the last weight of a row is its bias.
-pub fn softmax(rows: &[(&[f32], usize, f32)], heads: usize) -> Vec<Vec<f32>> {
-    let features = rows.first().map_or(0, |row| row.0.len());
-    let mut weights = vec![vec![0.0_f32; features + 1]; heads];
-    let mut squares = vec![vec![1e-4_f32; features + 1]; heads];
+/// Multinomial regression of an item's head on its features: for each head the weights, and last a bias. Not on
+/// its words: those are of the sets' topics.
+pub fn route(rows: &[Routed], heads: usize) -> Vec<Vec<f32>> {
+    let features = rows.first().map_or(0, |row| row.z.len());
+    let mut dense = vec![vec![0.0_f32; features + 1]; heads];
+    let mut dense_squares = vec![vec![1e-4_f32; features + 1]; heads];
     let mut count = vec![0.0_f32; heads];
-    for (_, label, weight) in rows {
-        count[*label] += weight;
+    for row in rows {
+        count[row.head] += row.weight;
     }
     let all: f32 = count.iter().sum();
     let mut places: Vec<usize> = (0..rows.len()).collect();
     let mut shuffle = Shuffle(0x1234_5678_9abc_def1);
-    for _ in 0..PASSES {
+    for _ in 0..ROUTER_PASSES {
         shuffle.shuffle(&mut places);
         for place in &places {
-            let (z, label, weight) = rows[*place];
-            let balance = (all / (heads as f32 * count[label])).sqrt() * weight;
-            let logits: Vec<f32> = weights
+            let row = &rows[*place];
+            let balance = (all / (heads as f32 * count[row.head])).sqrt() * row.weight;
+            let logits: Vec<f32> = dense
                 .iter()
-                .map(|row| row[features] + row.iter().zip(z).map(|(w, z)| w * z).sum::<f32>())
+                .map(|w| w[features] + w.iter().zip(&row.z).map(|(w, z)| w * z).sum::<f32>())
                 .collect();
             let most = logits.iter().copied().fold(f32::MIN, f32::max);
             let total: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
             for head in 0..heads {
                 let likely = (logits[head] - most).exp() / total;
-                let error = (likely - f32::from(u8::from(head == label))) * balance;
+                let error = (likely - f32::from(u8::from(head == row.head))) * balance;
                 for n in 0..=features {
-                    let slope = error * z.get(n).copied().unwrap_or(1.0) + 1e-3 * weights[head][n];
-                    squares[head][n] += slope * slope;
-                    weights[head][n] -= DENSE_STEP * slope / squares[head][n].sqrt().max(0.05);
+                    let slope =
+                        error * row.z.get(n).copied().unwrap_or(1.0) + 1e-3 * dense[head][n];
+                    dense_squares[head][n] += slope * slope;
+                    dense[head][n] -= DENSE_STEP * slope / dense_squares[head][n].sqrt().max(0.05);
                 }
             }
         }
     }
-    weights
+    dense
 }
 
-/// Stretches and shifts the heads' sums (made on items that they were not trained on) so that their
-/// mixture is a logit of being good. Gradient descent on two numbers a head.
-pub fn calibrate(rows: &[(&[f32], [f32; 3], bool)], heads: usize) -> Vec<(f32, f32)> {
+/// Stretches and shifts a head's sums (made on items that it was not trained on) so that they are logits of
+/// being good: what to multiply by, what to add. Gradient descent on two numbers.
+pub fn calibrate(rows: &[(f32, bool)]) -> (f32, f32) {
     const ROUNDS: usize = 400;
-    let mut scales = vec![(1.0_f32, 0.0_f32); heads];
-    let used = rows.iter().filter(|(sums, _, _)| sums.len() == heads);
-    let rows: Vec<_> = used.collect();
-    let mut mass = vec![1.0_f32; heads];
-    for (_, mixture, _) in &rows {
-        mass.iter_mut().zip(mixture).for_each(|(mass, part)| *mass += part);
-    }
+    /// Items seen in thought, so that a head that saw little stays as it was.
+    const SMOOTHING: f32 = 50.0;
+    let (mut stretch, mut shift) = (1.0_f32, 0.0_f32);
+    let count = rows.len() as f32 + SMOOTHING;
     for _ in 0..ROUNDS {
-        let mut slopes = vec![(0.0_f32, 0.0_f32); heads];
-        for (sums, mixture, good) in &rows {
-            let logit: f32 = (0..heads)
-                .map(|head| mixture[head] * (scales[head].0 * sums[head] + scales[head].1))
-                .sum();
-            let error = sigmoid(logit) - f32::from(u8::from(*good));
-            for head in 0..heads {
-                slopes[head].0 += error * mixture[head] * sums[head];
-                slopes[head].1 += error * mixture[head];
-            }
+        let mut slopes = (0.0_f32, 0.0_f32);
+        for (sum, good) in rows {
+            let error = sigmoid(stretch * sum + shift) - f32::from(u8::from(*good));
+            slopes.0 += error * sum;
+            slopes.1 += error;
         }
-        for head in 0..heads {
-            // A head that saw little stays as it was.
-            scales[head].0 -= 0.3 * slopes[head].0 / (mass[head] + 50.0);
-            scales[head].1 -= 0.5 * slopes[head].1 / (mass[head] + 50.0);
-            scales[head].0 = scales[head].0.clamp(0.2, 2.0);
-        }
+        stretch = (stretch - 0.3 * slopes.0 / count).clamp(0.2, 2.0);
+        shift -= 0.5 * slopes.1 / count;
     }
-    scales
+    (stretch, shift)
 }

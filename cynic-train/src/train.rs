@@ -1,11 +1,12 @@
 //! Trains the learned evidence. Deterministic: same items in the same order, same bytes. Single-threaded.
 
+use cynic_judge::spec::{HEADS, Norm, Spec};
 use cynic_judge::training::{self, Extract, ORDER_CODE};
 use cynic_judge::{BUCKETS, Family, FamilyWeights, Head, Weights};
-use cynic_proto::model::Domain;
+use cynic_proto::model::{Dimension, Domain};
 
 use crate::corpus::{Labelled, Pair, fold_of};
-use crate::logistic::{self, Example, Parts, Preference};
+use crate::logistic::{self, Example, Parts, Preference, Routed};
 use crate::{order, seeds};
 
 /// Parts of the inner split by which the heads are calibrated.
@@ -89,73 +90,142 @@ fn train_family(
         .collect();
     let pairs: Vec<PreparedPair> =
         pairs.iter().filter_map(|pair| prepare_pair(pair, &scaler, order)).collect();
-    let router = if family.heads().len() > 1 {
-        let rows = items.iter().map(|item| (item.z.as_slice(), item.head, item.weight));
-        logistic::softmax(&rows.collect::<Vec<_>>(), family.heads().len())
-    } else {
-        Vec::new()
-    };
-    let mixer = FamilyWeights::new(mean.clone(), spread.clone(), Vec::new(), router.clone());
-    let mut outside: Vec<Vec<f32>> = vec![Vec::new(); items.len()];
-    for inner in 0..INNER_FOLDS {
-        let parts = fit(family, &items, &pairs, &mixer, |part| part != inner);
-        for (item, sums) in items.iter().zip(&mut outside) {
-            if item.inner == inner {
-                *sums = parts.iter().map(|part| part.sum(&item.z, &item.extract.grams)).collect();
-            }
-        }
-    }
-    let parts = fit(family, &items, &pairs, &mixer, |_| true);
-    let mixtures: Vec<[f32; 3]> = items.iter().map(|item| mixture(&mixer, family, item)).collect();
-    let rows: Vec<_> = items
+    let count = family.heads().len();
+    let router = if count > 1 { train_router(family, &items, &pairs) } else { Vec::new() };
+    let trained = (0..count).map(|n| train_head(family, n, &items, &pairs));
+    let (heads, outside): (Vec<Head>, Vec<Vec<f32>>) = trained.unzip();
+    let mut weights = FamilyWeights::new(mean, spread, heads, router);
+    let rows: Vec<(f32, bool)> = items
         .iter()
-        .zip(&outside)
-        .zip(&mixtures)
-        .map(|((item, sums), mixture)| (sums.as_slice(), *mixture, item.good))
+        .enumerate()
+        .map(|(n, item)| {
+            let mut logits = [0.0; HEADS];
+            for (logit, (head, sums)) in logits.iter_mut().zip(weights.heads.iter().zip(&outside)) {
+                *logit = head.stretch * sums[n] + head.shift;
+            }
+            let mixture = mixture(&weights, family, item);
+            (training::mixed(&logits, &mixture), item.good)
+        })
         .collect();
-    let calibrated = logistic::calibrate(&rows, parts.len());
-    let heads = parts.iter().zip(calibrated).map(|(part, scale)| head(part, scale)).collect();
-    FamilyWeights::new(mean, spread, heads, router)
+    (weights.stretch, weights.shift) = logistic::calibrate(&rows);
+    weights
 }
 
-fn mixture(mixer: &FamilyWeights, family: Family, item: &Prepared) -> [f32; 3] {
-    let mut mixture = [0.0; 3];
+fn mixture(weights: &FamilyWeights, family: Family, item: &Prepared) -> [f32; HEADS] {
     match item.extract.said.and_then(|d| family.heads().iter().position(|head| *head == d)) {
         Some(head) => {
+            let mut mixture = [0.0; HEADS];
             mixture[head] = 1.0;
             mixture
         }
-        None => training::mix(mixer, &item.z),
+        None => training::mix(weights, &item.z),
+    }
+}
+
+/// Trains a head and calibrates it on items that were left out in turn; returns also the sums of all items,
+/// each by a head that has not seen it.
+fn train_head(
+    family: Family,
+    n: usize,
+    items: &[Prepared],
+    pairs: &[PreparedPair],
+) -> (Head, Vec<f32>) {
+    let mut outside = vec![0.0; items.len()];
+    for inner in 0..INNER_FOLDS {
+        let parts = fit(family, n, items, pairs, |part| part != inner);
+        for (sum, item) in outside.iter_mut().zip(items).filter(|(_, item)| item.inner == inner) {
+            *sum = parts.sum(&item.z, &item.extract.grams);
+        }
+    }
+    let own = items.iter().zip(&outside).filter(|(item, _)| item.head == n);
+    let rows: Vec<(f32, bool)> = own.map(|(item, sum)| (*sum, item.good)).collect();
+    (head(&fit(family, n, items, pairs, |_| true), logistic::calibrate(&rows)), outside)
+}
+
+/// How much an item of a neighbouring domain counts: what is spam in a mail is none the better in a prompt.
+/// Arguments have no neighbour: what is short is weak there and ordinary elsewhere.
+const NEIGHBOUR_WEIGHT: f32 = 0.15;
+
+/// The head that learns from pairs: arguments.
+const PAIRED: usize = 2;
+
+fn part_in(n: usize, item: &Prepared) -> f32 {
+    if item.head == n {
+        1.0
+    } else if n == PAIRED || item.head == PAIRED {
+        0.0
+    } else {
+        NEIGHBOUR_WEIGHT
     }
 }
 
 fn fit(
     family: Family,
+    n: usize,
     items: &[Prepared],
     pairs: &[PreparedPair],
-    mixer: &FamilyWeights,
     keep: impl Fn(u32) -> bool,
-) -> Vec<Parts> {
+) -> Parts {
     let examples: Vec<Example<'_>> = items
         .iter()
-        .filter(|item| keep(item.inner))
+        .filter(|item| keep(item.inner) && part_in(n, item) > 0.0)
         .map(|item| Example {
             z: &item.z,
             grams: &item.extract.grams,
             good: item.good,
-            weight: item.weight,
-            mixture: mixture(mixer, family, item),
+            weight: item.weight * part_in(n, item),
         })
         .collect();
+    let pairs = if n == PAIRED { pairs } else { &[] };
     let preferences: Vec<Preference<'_>> = pairs
         .iter()
         .filter(|pair| keep(pair.inner))
         .map(|pair| Preference {
-            better: (&pair.better.1, &pair.better.0.grams, training::mix(mixer, &pair.better.1)),
-            worse: (&pair.worse.1, &pair.worse.0.grams, training::mix(mixer, &pair.worse.1)),
+            better: (&pair.better.1, &pair.better.0.grams),
+            worse: (&pair.worse.1, &pair.worse.0.grams),
         })
         .collect();
-    logistic::fit(family, &examples, &preferences)
+    logistic::fit(family, n, &examples, &preferences)
+}
+
+/// The features that tell domains apart; the others as if they were not there. What is good or bad in any domain
+/// says nothing of the domain, and neither does the case of letters, so that shouting leads nowhere else.
+fn telling(family: Family, z: &[f32]) -> Vec<f32> {
+    const CASED: [&str; 3] = ["names.share", "start.formal", "starts.lower"];
+    let tells = |spec: &Spec| {
+        spec.norm != Norm::Fixed
+            && !matches!(spec.dimension, Dimension::Harmony | Dimension::Alignment)
+            && !CASED.contains(&spec.code)
+    };
+    let of = |(spec, z): (&Spec, &f32)| if tells(spec) { *z } else { 0.0 };
+    family.specs().iter().zip(z).map(of).collect()
+}
+
+/// How much sooner a text is read as an argument than the router would (logits): a weak argument that passes for
+/// chat is taken for a good message, while chat that passes for an argument is only thought a little weak.
+const ARGUMENT_LEAN: f32 = 0.5;
+
+/// How much one side of a pair counts for the router.
+const PAIR_SIDE_WEIGHT: f32 = 0.2;
+
+fn train_router(family: Family, items: &[Prepared], pairs: &[PreparedPair]) -> Vec<Vec<f32>> {
+    let of_items = items.iter().map(|item| Routed {
+        z: telling(family, &item.z),
+        head: item.head,
+        weight: item.weight,
+    });
+    let sides = pairs.iter().flat_map(|pair| [&pair.better, &pair.worse]);
+    let of_pairs = sides.map(|(_, z)| Routed {
+        z: telling(family, z),
+        head: PAIRED,
+        weight: PAIR_SIDE_WEIGHT,
+    });
+    let rows: Vec<Routed> = of_items.chain(of_pairs).collect();
+    let mut router = logistic::route(&rows, family.heads().len());
+    if let Some(bias) = router.get_mut(PAIRED).and_then(|weights| weights.last_mut()) {
+        *bias += ARGUMENT_LEAN;
+    }
+    router
 }
 
 fn prepare_pair(pair: &Pair, scaler: &FamilyWeights, order: &[i8]) -> Option<PreparedPair> {
@@ -187,6 +257,9 @@ fn domain_of_set(set: &str) -> Domain {
     }
 }
 
+/// How much more a seed counts: each stands for a kind of text that the public sets lack.
+const SEED_WEIGHT: f32 = 2.0;
+
 /// Sets count by the root of their size, and the rarer label of a set counts more.
 fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + use<> {
     let mut counts: std::collections::BTreeMap<String, [f32; 2]> =
@@ -199,7 +272,8 @@ fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + 
         let [bad, good] = counts.get(&item.set).copied().unwrap_or([1.0, 1.0]);
         let all = bad + good;
         let label = if item.good { good } else { bad };
-        (typical / all.sqrt()) * (all / (2.0 * label)).sqrt()
+        let own = if item.set.ends_with(seeds::SUFFIX) { SEED_WEIGHT } else { 1.0 };
+        own * (typical / all.sqrt()) * (all / (2.0 * label)).sqrt()
     }
 }
 
@@ -223,37 +297,72 @@ fn moments(family: Family, own: &[(&Labelled, Extract)]) -> (Vec<f32>, Vec<f32>)
 }
 
 fn head(parts: &Parts, (stretch, shift): (f32, f32)) -> Head {
-    /// Steps of a weight of one byte.
-    const STEPS: f32 = 127.0;
-    let most = parts.grams.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
-    let step = if most > 0.0 { most / STEPS } else { 1.0 };
-    let mut grams = vec![0_i8; BUCKETS];
-    for (stored, weight) in grams.iter_mut().zip(&parts.grams) {
-        *stored = (weight / step).round() as i8;
-    }
-    Head { bias: parts.bias, dense: parts.dense.clone(), gram_scale: step, grams, stretch, shift }
+    let (grams, gram_scale) = in_steps(&parts.grams);
+    Head { bias: parts.bias, dense: parts.dense.clone(), gram_scale, grams, stretch, shift }
 }
+
+/// Weights as steps of one byte, and the size of a step.
+fn in_steps(weights: &[f32]) -> (Vec<i8>, f32) {
+    const STEPS: f32 = 127.0;
+    let most = weights.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
+    let step = if most > 0.0 { most / STEPS } else { 1.0 };
+    let mut grams: Vec<i8> = weights.iter().map(|weight| (weight / step).round() as i8).collect();
+    grams.resize(BUCKETS, 0);
+    (grams, step)
+}
+
+/// What is summed up of a reading and of the level beside it.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    count: f64,
+    reading: f64,
+    level: f64,
+    readings: f64,
+    levels: f64,
+    product: f64,
+}
+
+impl Sums {
+    fn add(&mut self, reading: f64, level: f64) {
+        self.count += 1.0;
+        self.reading += reading;
+        self.level += level;
+        self.readings += reading * reading;
+        self.levels += level * level;
+        self.product += reading * level;
+    }
+
+    /// Mean (at level zero), spread around the line, and slope of the reading on the level.
+    fn line(&self) -> (f64, f64, f64) {
+        let count = self.count.max(1.0);
+        let (reading, level) = (self.reading / count, self.level / count);
+        let variance = (self.readings / count - reading * reading).max(0.0);
+        let of_level = (self.levels / count - level * level).max(1e-6);
+        let slope = (self.product / count - reading * level) / of_level;
+        let around = (variance - slope * slope * of_level).max(0.0);
+        (reading - slope * level, around.sqrt(), slope)
+    }
+}
+
+/// Least spread of a reading: what hardly moves is not blown up.
+const READING_SPREAD_MIN: f64 = 0.05;
 
 /// Centres and scales each dimension's reading by what the training items give.
 fn scale_readings(weights: &mut Weights, items: &[&Labelled]) {
-    let mut sums = vec![vec![[0.0_f64; 3]; training::READINGS]; Family::COUNT];
+    let mut sums = vec![[Sums::default(); training::READINGS]; Family::COUNT];
     for item in items {
-        if let Some((family, readings)) = training::readings(&item.item, weights) {
+        if let Some((family, readings, level)) = training::readings(&item.item, weights) {
             for (sum, reading) in sums[family.index()].iter_mut().zip(readings) {
-                let reading = f64::from(reading);
-                sum[0] += 1.0;
-                sum[1] += reading;
-                sum[2] += reading * reading;
+                sum.add(f64::from(reading), f64::from(level));
             }
         }
     }
     for (family, sums) in weights.families.iter_mut().zip(sums) {
-        for (n, [count, sum, square]) in sums.into_iter().enumerate() {
-            let count = count.max(1.0);
-            let mean = sum / count;
-            let variance = (square / count - mean * mean).max(0.0);
+        for (n, sum) in sums.iter().enumerate() {
+            let (mean, spread, slope) = sum.line();
             family.reading_mean[n] = mean as f32;
-            family.reading_spread[n] = variance.sqrt().max(0.05) as f32;
+            family.reading_spread[n] = spread.max(READING_SPREAD_MIN) as f32;
+            family.reading_slope[n] = slope as f32;
         }
     }
 }

@@ -11,7 +11,6 @@ fn every_gate_over_own_texts_measures_something() {
 }
 
 #[test]
-#[ignore = "the judge does not reach its bars yet; drop this line once it does"]
 fn the_shipped_judge_reaches_its_bars_over_own_texts() {
     let gates = gates::own(Plan { cost: None });
     assert!(gates.missed().next().is_none(), "{gates}");

@@ -81,6 +81,7 @@ impl Place {
 /// When scoring has to stop, and what it has to leave out.
 #[derive(Clone, Copy)]
 struct Limits {
+    soft_budget: Duration,
     until: Instant,
     skip: u64,
 }
@@ -88,6 +89,13 @@ struct Limits {
 impl Limits {
     fn skips(self, dimension: Dimension) -> bool {
         self.skip >> (dimension as usize) & 1 == 1
+    }
+
+    /// Whether a scorer that began then has spent the judgment's time by itself: more than half of it, and the
+    /// rest is gone too. That one is to be named, not those that it left no time for.
+    fn overran(self, began: Instant) -> bool {
+        let now = Instant::now();
+        now >= self.until && now.duration_since(began) > self.soft_budget / 2
     }
 }
 
@@ -117,7 +125,8 @@ impl Host {
         let place = Place { progress: self.progress, item: n as u32 };
         let mut watch = Stopwatch { last: Instant::now(), stages_us: [0; 4] };
         let soft_budget = Duration::from_micros(u64::from(item.soft_budget_us));
-        let limits = Limits { until: watch.last + soft_budget, skip: lease.skip };
+        let until = watch.last + soft_budget;
+        let limits = Limits { soft_budget, until, skip: lease.skip };
 
         place.at(Stage::Parse, None);
         let parsed = match self.judge.parse(bytes, &item.hint) {
@@ -185,7 +194,14 @@ impl Host {
         place.at(Stage::Score, Some(dimension));
         match self.panel.scorer(dimension) {
             Scorer::Builtin => contain(|| self.judge.score(analysis, dimension)),
-            Scorer::Computed(scorer) => contain(|| checked(scorer(analysis))),
+            Scorer::Computed(scorer) => {
+                let began = Instant::now();
+                let outcome = contain(|| checked(scorer(analysis)));
+                if matches!(outcome, Outcome::Scored(_)) && limits.overran(began) {
+                    return Outcome::FellBack(FallbackReason::Overran);
+                }
+                outcome
+            }
             Scorer::Awaited { .. } => Outcome::Derived,
         }
     }

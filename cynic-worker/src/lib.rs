@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use cynic_judge::{Judge, Options, Panel};
 use cynic_proto::exit_code;
 use cynic_proto::sandbox::SandboxPlan;
+use cynic_proto::trust::TrustedKey;
 
 use host::Host;
 use progress::ProgressWriter;
@@ -36,12 +37,16 @@ pub fn run(panel: impl FnOnce(&Judge) -> Panel) -> ExitCode {
 
 fn start(panel: impl FnOnce(&Judge) -> Panel) -> Result<(), SessionError> {
     let (plan, others) = SandboxPlan::from_args(std::env::args().skip(1))?;
-    if let Some(unknown) = others.into_iter().next() {
-        return Err(SessionError::UnknownArgument(unknown));
+    let mut options = Options::default();
+    for arg in others {
+        match TrustedKey::from_arg(&arg)? {
+            Some(key) => options.trusted_keys.push(key.0),
+            None => return Err(SessionError::UnknownArgument(arg)),
+        }
     }
     let progress = ProgressWriter::map_stdout();
     let sandbox = sandbox::apply(&plan)?;
-    let judge = Judge::new(Options::default());
+    let judge = Judge::new(options);
     judge.self_test()?;
     let panel = panel(&judge);
     session::serve(Host::new(judge, panel, progress)?, &sandbox)

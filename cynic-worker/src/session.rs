@@ -5,11 +5,13 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use cynic_judge::JUDGE_VERSION;
 use cynic_proto::codec::{self, FrameError};
 use cynic_proto::exit_code;
 use cynic_proto::handshake::{HandshakeError, Hello, Role};
 use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::sandbox::{PlanError, SandboxReport};
+use cynic_proto::trust::ParseTrustedKeyError;
 use cynic_proto::worker::{FromWorker, Lease, Outcome, PROFILE_NULL, ToWorker};
 use nix::errno::Errno;
 
@@ -31,6 +33,9 @@ pub enum SessionError {
     /// The supervisor's arguments make no sense to this build.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A key that is none.
+    #[error(transparent)]
+    TrustedKey(#[from] ParseTrustedKeyError),
     /// An argument that no worker has.
     #[error("unknown argument `{0}`: a worker is started by cynicd, not by hand")]
     UnknownArgument(String),
@@ -67,7 +72,9 @@ impl SessionError {
     /// The exit code that tells the supervisor.
     pub fn exit_code(&self) -> i32 {
         match self {
-            SessionError::Plan(_) | SessionError::UnknownArgument(_) => exit_code::USAGE,
+            SessionError::Plan(_)
+            | SessionError::TrustedKey(_)
+            | SessionError::UnknownArgument(_) => exit_code::USAGE,
             SessionError::Sandbox(_) => exit_code::SANDBOX,
             _ => exit_code::PROTOCOL,
         }
@@ -151,7 +158,8 @@ pub fn serve(mut host: Host, sandbox: &SandboxReport) -> Result<(), SessionError
     codec::put(&Hello::new(Role::Worker), &[], FRAME_BYTES_MAX, &mut socket.outbox)?;
     socket.flush()?;
     greeting.message::<Hello>()?.expect(Role::Daemon)?;
-    socket.put(&FromWorker::Ready, &codec::encode(sandbox)?)?;
+    let ready = FromWorker::Ready { judge_version: JUDGE_VERSION };
+    socket.put(&ready, &codec::encode(sandbox)?)?;
     socket.flush()?;
     while let Some(frame) = socket.receive()? {
         match frame.message()? {

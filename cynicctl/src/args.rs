@@ -3,15 +3,18 @@
 //! Owns names, help and value types. Never touches a file or the daemon.
 
 use std::ffi::OsString;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use cynic_proto::history::Cursor;
+use cynic_proto::event::Kind;
+use cynic_proto::history::{Cursor, Truth};
 use cynic_proto::ids::TaskId;
 use cynic_proto::model::{Dimension, Domain};
 
+use crate::events;
 use crate::exit::Exit;
 
 /// Judges items through the CYNIC daemon and shows what it does.
@@ -25,7 +28,7 @@ pub struct Cli {
         value_name = "PATH",
         value_hint = ValueHint::FilePath,
         help_heading = "Global options",
-        help = "The daemon's socket [default: $CYNIC_SOCKET, else the system service's, else the user's own]"
+        help = "The daemon's socket; operators' commands go to the admin socket beside it [default: $CYNIC_SOCKET, else the system service's, else the user's own]"
     )]
     pub socket: Option<PathBuf>,
     /// Whether to colour the output.
@@ -54,14 +57,53 @@ pub enum Command {
     Ping(PingArgs),
     /// Show the daemon's figures
     Stats(StatsArgs),
+    /// Print what happens, as JSON lines
+    Events(EventsArgs),
     /// List what was judged, and what was not
     History(Box<HistoryArgs>),
     /// Show everything that is stored of one task
     Show(ShowArgs),
+    /// Write all records that fit to a file or standard output
+    Export(Box<ExportArgs>),
+    /// Say what turned out to be true of a judgment
+    Feedback(FeedbackArgs),
+    /// Fit the verdicts' thresholds to the feedback, or go back
+    Calibrate(CalibrateArgs),
+    /// Copy the store into a file while the daemon works
+    Backup(BackupArgs),
+    /// Look at the items that killed each worker that tried them, try them again, or forget them
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Run an item in quarantine alone in a fresh worker and show what happens
+    Replay(ReplayArgs),
     /// Take no more work and finish what was accepted
     Drain,
     /// Take work again after `drain`
     Resume,
+    /// Show workers, queue, rates and the store, live
+    Top,
+    /// Look over everything that the daemon depends on, and say what to do
+    Doctor(DoctorArgs),
+    /// Read the configuration again and replace the workers one after another; no task is dropped
+    Reload,
+    /// Set the number of workers until the next reload or restart
+    Scale {
+        /// A number, or `auto` for the golden part of the processor's cores
+        #[arg(value_name = "N|auto", value_parser = pool_size)]
+        size: PoolSize,
+    },
+    /// Replace all workers; no task is dropped
+    RestartWorkers {
+        /// One after another, so that the others go on working; the only way there is
+        #[arg(long)]
+        rolling: bool,
+    },
+    /// Set what the daemon logs until the next reload or restart
+    LogLevel {
+        /// error, warn, info, debug, trace, or a filter such as `info,cynicd::pool=debug`
+        #[arg(value_name = "LEVEL")]
+        filter: String,
+    },
     /// Write a completion script for a shell
     Completions {
         /// The shell
@@ -168,9 +210,36 @@ pub struct EvalArgs {
 /// How to ask.
 #[derive(Debug, Args)]
 pub struct PingArgs {
-    /// Send a task through the queue and a worker as well
+    /// Have every worker judge an item whose judgment is known
     #[arg(long)]
     pub deep: bool,
+    /// For probes: print nothing, and end with 0 if a task sent now would be judged
+    #[arg(long, conflicts_with = "deep")]
+    pub ready: bool,
+}
+
+/// How to show what was found.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How many workers: `None` goes by the processor's cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSize(pub Option<NonZeroU16>);
+
+/// As many as the configuration may ask for.
+const POOL_SIZE_MAX: u16 = 1024;
+
+fn pool_size(text: &str) -> Result<PoolSize, String> {
+    if text == "auto" {
+        return Ok(PoolSize(None));
+    }
+    let size = text.parse().ok().filter(|size: &NonZeroU16| size.get() <= POOL_SIZE_MAX);
+    size.map(|size| PoolSize(Some(size)))
+        .ok_or_else(|| format!("expected auto, or a number from 1 to {POOL_SIZE_MAX}"))
 }
 
 /// How to show the figures.
@@ -184,11 +253,24 @@ pub struct StatsArgs {
     pub watch: bool,
 }
 
-/// Which records to show, and how.
+/// Which events to print.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that the user types")]
-#[command(after_help = HISTORY_HELP)]
-pub struct HistoryArgs {
+#[command(after_help = events::help())]
+pub struct EventsArgs {
+    /// Print events as they come until interrupted, instead of those of the recent past
+    #[arg(long, short)]
+    pub follow: bool,
+    /// With --follow, begin with those of the recent past
+    #[arg(long, requires = "follow")]
+    pub recent: bool,
+    /// Only events of this kind, such as `worker.died`, or of this area, such as `store`
+    #[arg(long = "kind", value_name = "KIND", value_delimiter = ',', value_parser = events::kinds)]
+    pub kinds: Vec<Vec<Kind>>,
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+pub struct FilterArgs {
     /// From this time on: `1h`, `2d` (ago), `2026-04-14`, `2026-04-14T09:00`
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
@@ -225,6 +307,15 @@ pub struct HistoryArgs {
     /// Failures whose message contains this text
     #[arg(long, value_name = "TEXT")]
     pub error: Option<String>,
+}
+
+/// Which records to show, and how.
+#[derive(Debug, Args)]
+#[command(after_help = HISTORY_HELP)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment here would become the command's help")]
+    pub filter: FilterArgs,
     /// At most this many records
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
@@ -246,7 +337,132 @@ const HISTORY_HELP: &str = "\
 Examples:
   cynicctl history --since 1h --verdict bark,growl
   cynicctl history --below INTEGRITY=40 --domain prompt --json
-  cynicctl history --failures --since 2026-04-14";
+  cynicctl history --failures --since 2026-04-14
+
+`cynicctl export` writes all that fit, however many; `cynicctl show ID` shows one with its evidence.";
+
+/// Which records to export, and where.
+#[derive(Debug, Args)]
+#[command(after_help = EXPORT_HELP)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment here would become the command's help")]
+    pub filter: FilterArgs,
+    /// One JSON object a line, or comma-separated values with a line of names
+    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub format: ExportFormat,
+    /// Write to this file, which must not exist [default: standard output]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
+const EXPORT_HELP: &str = "\
+The oldest record comes first. Records that are made while the export runs are
+left for the next one.
+
+Examples:
+  cynicctl export --since 1d > yesterday.jsonl
+  cynicctl export --since 2026-04-01 --until 2026-05-01 --format csv --output april.csv
+  cynicctl export --verdict bark | jq -r .task_id";
+
+/// How to write records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line, as `history --json` has them
+    Jsonl,
+    /// RFC 4180, one column a score
+    Csv,
+}
+
+/// What turned out to be true.
+#[derive(Debug, Args)]
+#[command(after_help = FEEDBACK_HELP)]
+pub struct FeedbackArgs {
+    /// The task's id, as `history` and `judge --json` give it
+    #[arg(value_name = "ID", value_parser = task_id)]
+    pub task: TaskId,
+    /// Whether the item deserved to pass
+    #[arg(value_enum)]
+    pub truth: TruthArg,
+    /// Why, in a sentence
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+const FEEDBACK_HELP: &str = "\
+Said again, it replaces what was said before. `cynicctl show ID` shows it,
+`cynicctl calibrate` learns from it.
+
+Example:
+  cynicctl feedback 019123ab-4567-7abc-8def-0123456789ab bad --note 'phishing, reported by the recipient'";
+
+/// What turned out to be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TruthArg {
+    /// It was fine and deserved to pass
+    Good,
+    /// It was bad and deserved to be stopped
+    Bad,
+}
+
+impl From<TruthArg> for Truth {
+    fn from(truth: TruthArg) -> Truth {
+        match truth {
+            TruthArg::Good => Truth::Good,
+            TruthArg::Bad => Truth::Bad,
+        }
+    }
+}
+
+/// What to do about the calibration.
+#[derive(Debug, Args)]
+#[command(after_help = CALIBRATE_HELP)]
+pub struct CalibrateArgs {
+    /// Fit thresholds to the feedback and show what they would change
+    #[arg(long, group = "action")]
+    pub dry_run: bool,
+    /// Fit thresholds to the feedback and judge by them from now on
+    #[arg(long, group = "action")]
+    pub apply: bool,
+    /// Judge by an earlier version again: this one, or the one before; 0 is the model's own
+    #[arg(long, value_name = "VERSION", group = "action")]
+    pub revert: Option<Option<u32>>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const CALIBRATE_HELP: &str = "\
+Without an option it shows what is in use, how it fares on the feedback, and
+all versions.
+
+In the table, `50.0→47.3` is before and after. RIGHT is the share of the feedback
+that is judged as it turned out; FALSE ALARM the share of the good that would be
+stopped (GROWL or BARK); CAUGHT the share of the bad that would be. Scores do not
+change, only where the verdicts begin. Each judgment records its calibration.
+
+Examples:
+  cynicctl calibrate --dry-run
+  cynicctl calibrate --apply
+  cynicctl calibrate --revert        # the version before; --revert 0 for the model's own";
+
+/// Where to write the copy.
+#[derive(Debug, Args)]
+#[command(after_help = BACKUP_HELP)]
+pub struct BackupArgs {
+    /// The file to make; it must not exist
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+const BACKUP_HELP: &str = "\
+The daemon goes on working, and writes the file itself: its user has to be able
+to write there. A PostgreSQL store is backed up with pg_dump. To restore: stop
+cynicd, put the file in the data directory as cynic.db in place of the old one
+and its -wal and -shm files, start cynicd.
+
+Example:
+  cynicctl backup /var/lib/cynic/backup-$(date +%F).db";
 
 /// A verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -265,6 +481,61 @@ pub struct ShowArgs {
     #[arg(value_name = "ID", value_parser = task_id)]
     pub task: TaskId,
     /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the quarantine.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// List the items, newest first
+    List {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is known of one
+    Show {
+        /// The task that was given up, as `list` gives it
+        #[arg(value_name = "ID", value_parser = task_id)]
+        task: TaskId,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget the record and judge the item once more
+    Retry {
+        /// The task that was given up, as `list` gives it
+        #[arg(value_name = "ID", value_parser = task_id)]
+        task: TaskId,
+        /// The item, byte for byte, where only its hash is kept
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        item: Option<PathBuf>,
+        /// Print what comes of it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget records: their items are tried again when they come again
+    Drop {
+        /// The tasks that were given up, as `list` gives them
+        #[arg(value_name = "ID", value_parser = task_id)]
+        tasks: Vec<TaskId>,
+        /// Forget all of them
+        #[arg(long, conflicts_with = "tasks")]
+        all: bool,
+    },
+}
+
+/// What to replay, and how to show it.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The task that was given up, as `quarantine list` gives it
+    #[arg(value_name = "ID", value_parser = task_id)]
+    pub task: TaskId,
+    /// The item, byte for byte, where only its hash is kept
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub item: Option<PathBuf>,
+    /// Print what happens as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -324,6 +595,15 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_auto_or_a_sound_number() {
+        assert_eq!(pool_size("auto"), Ok(PoolSize(None)));
+        assert_eq!(pool_size("4"), Ok(PoolSize(NonZeroU16::new(4))));
+        for wrong in ["0", "-1", "1025", "many", ""] {
+            assert!(pool_size(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

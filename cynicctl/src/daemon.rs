@@ -1,28 +1,23 @@
-//! Commands that ask about the daemon itself: ping, stats, drain, resume.
+//! Commands about the daemon itself that are a question and an answer: stats, drain, resume, reload, scale,
+//! restart-workers, log-level.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use cynic_proto::client::{Client, ClientError, Options, Outcome, unexpected};
-use cynic_proto::ids::TaskId;
-use cynic_proto::item::{Form, Hint};
-use cynic_proto::message::{Ack, Judge, Lane, Reply, Request};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use cynic_proto::access::{Role, Takes};
+use cynic_proto::client::{Client, ClientError, Options, unexpected};
+use cynic_proto::message::{Reply, Request};
+use cynic_proto::socket::admin_of;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::StatsArgs;
 use crate::exit::Exit;
-use crate::text::{micros, printable};
-use crate::view::style::{self, BAD, GOOD, WARN, columns, paint};
+use crate::text::printable;
+use crate::view::style::{self, columns};
 use crate::view::{json, stats as view};
-
-/// The profile under which a task goes through queue and worker without being judged or stored.
-const NULL_PROFILE: &str = "null";
-
-/// How long `ping --deep` waits for its task: far longer than a ready daemon's queue lets it wait.
-const DEEP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How often `stats --watch` looks: as fast as a person can read.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,53 +27,17 @@ pub(crate) async fn connect(socket: PathBuf) -> Result<Client, ClientError> {
     Client::connect(Options { reconnect_for: Duration::ZERO, ..Options::new(socket) }).await
 }
 
-/// Asks whether the daemon is ready.
-pub(crate) async fn ping(socket: PathBuf, deep: bool) -> Result<Exit> {
-    let client = connect(socket).await?;
-    let began = Instant::now();
-    let pong = client.ping().await?;
-    let took = micros(began.elapsed().as_micros() as f64);
-    let state = match (pong.ready, pong.degraded) {
-        (true, false) => paint(GOOD, "ready"),
-        (true, true) => paint(WARN, "ready, degraded"),
-        (false, _) => paint(BAD, "not ready"),
-    };
-    print(&format!("{state}: {} ({took})\n", printable(&pong.status)))?;
-    if !pong.ready {
-        return Ok(Exit::Unavailable);
+/// Connects for that request: where operators are served if it takes their role. Who may not go in there, or finds
+/// no such socket, asks at the other one, where the daemon says what is lacking.
+pub(crate) async fn connect_for(request: &Request, socket: PathBuf) -> Result<Client, ClientError> {
+    if request.takes() != Takes::Role(Role::Admin) {
+        return connect(socket).await;
     }
-    if deep { ping_deep(&client).await } else { Ok(Exit::Success) }
-}
-
-/// Sends a task all the way to a worker and back.
-async fn ping_deep(client: &Client) -> Result<Exit> {
-    let hint =
-        Hint { form: Form::Plain, profile: Some(NULL_PROFILE.to_owned()), ..Hint::default() };
-    let request = Judge {
-        task: TaskId::new(),
-        retry: false,
-        lane: Lane::Interactive,
-        ack: Ack::Judged,
-        deadline_ms: Some(DEEP_DEADLINE.as_millis() as u32),
-        hint,
-    };
-    let began = Instant::now();
-    // The daemon keeps the deadline itself; this is for one that does not.
-    let answer = timeout(DEEP_DEADLINE * 2, client.judge(request, Bytes::from_static(b"ping")));
-    let Ok(outcome) = answer.await else {
-        print(&format!("{}: no answer from a worker in time\n", paint(BAD, "failed")))?;
-        return Ok(Exit::Unavailable);
-    };
-    match outcome? {
-        Outcome::Failed { error, .. } => {
-            print(&format!("{}: {}\n", paint(BAD, "failed"), printable(&error.message)))?;
-            Ok(Exit::Unavailable)
+    match connect(admin_of(&socket)).await {
+        Err(ClientError::NotRunning { .. } | ClientError::NotPermitted { .. }) => {
+            connect(socket).await
         }
-        Outcome::Echoed(_) | Outcome::Judged(_) => {
-            let took = micros(began.elapsed().as_micros() as f64);
-            print(&format!("a task went through a worker and back ({took})\n"))?;
-            Ok(Exit::Success)
-        }
+        connected => connected,
     }
 }
 
@@ -135,8 +94,18 @@ pub(crate) async fn resume(socket: PathBuf) -> Result<Exit> {
     print("taking work again\n")
 }
 
+/// Has the daemon do something, and prints what it says it has done.
+pub(crate) async fn tell(socket: PathBuf, request: Request) -> Result<Exit> {
+    let client = connect_for(&request, socket).await?;
+    match client.request(request, Bytes::new()).await? {
+        (Reply::Report(report), _) => print(&format!("{}\n", printable(&report))),
+        (other, _) => Err(unexpected(other).into()),
+    }
+}
+
 async fn ask(socket: PathBuf, request: Request) -> Result<()> {
-    match connect(socket).await?.request(request, Bytes::new()).await? {
+    let client = connect_for(&request, socket).await?;
+    match client.request(request, Bytes::new()).await? {
         (Reply::Done, _) => Ok(()),
         (other, _) => Err(unexpected(other).into()),
     }

@@ -16,7 +16,7 @@ use cynic_proto::message::{Reply, Request};
 use cynic_proto::model::Verdict;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
-use crate::args::{HistoryArgs, ShowArgs, VerdictArg};
+use crate::args::{FilterArgs, HistoryArgs, ShowArgs, VerdictArg};
 use crate::daemon;
 use crate::exit::{Exit, UsageError};
 use crate::view::history::{self as view, Listing};
@@ -57,7 +57,7 @@ fn more(cursor: Cursor) {
     anstream::eprintln!("{}", paint(FAINT, &text));
 }
 
-async fn page(client: &Client, query: &HistoryQuery) -> Result<HistoryPage> {
+pub(crate) async fn page(client: &Client, query: &HistoryQuery) -> Result<HistoryPage> {
     match client.request(Request::History(Box::new(query.clone())), Bytes::new()).await? {
         (Reply::History(page), _) => Ok(*page),
         (other, _) => Err(unexpected(other).into()),
@@ -132,8 +132,21 @@ impl Lister {
 /// The query for the first page.
 ///
 /// # Errors
-/// A [`UsageError`]: a time that is none, bounds that exclude each other.
+/// As [`filter`].
 pub fn query(args: &HistoryArgs, now: Timestamp, zone: &TimeZone) -> Result<HistoryQuery> {
+    Ok(HistoryQuery {
+        cursor: args.cursor,
+        limit: args.limit.min(HISTORY_LIMIT_MAX),
+        oldest_first: args.oldest_first,
+        ..filter(&args.filter, now, zone)?
+    })
+}
+
+/// The conditions on records.
+///
+/// # Errors
+/// A [`UsageError`]: a time that is none, bounds that exclude each other.
+pub fn filter(args: &FilterArgs, now: Timestamp, zone: &TimeZone) -> Result<HistoryQuery> {
     let time = |text: &Option<String>| {
         text.as_deref().map(|text| time(text, now, zone)).transpose().map_err(UsageError)
     };
@@ -164,9 +177,7 @@ pub fn query(args: &HistoryArgs, now: Timestamp, zone: &TimeZone) -> Result<Hist
         dimensions: [bounds(Side::Below, &args.below), bounds(Side::Above, &args.above)].concat(),
         error_text: args.error.clone(),
         kinds: if args.failures { RecordKinds::Failures } else { RecordKinds::All },
-        cursor: args.cursor,
-        limit: args.limit.min(HISTORY_LIMIT_MAX),
-        oldest_first: args.oldest_first,
+        ..HistoryQuery::default()
     })
 }
 

@@ -4,22 +4,32 @@
 //! Talks to the daemon only through `cynic-proto`'s client. Never opens a database and never judges.
 
 pub mod args;
+mod backup;
 mod daemon;
+mod doctor;
 mod evaluate;
+pub mod events;
 pub mod exit;
+mod export;
+mod feedback;
 pub mod flight;
 mod generate;
 pub mod history;
 pub mod input;
 pub mod judge;
+mod ping;
+mod quarantine;
 pub mod text;
+mod top;
 pub mod view;
 
 use std::ffi::OsString;
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 use anstream::eprintln;
 use clap::Parser as _;
+use cynic_proto::message::Request;
 
 use args::{Cli, Command};
 use exit::Exit;
@@ -69,10 +79,29 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
         match command {
             Command::Judge(args) => judge::run(socket, judge::Plan::resolve(*args)?).await,
             Command::Eval(args) => evaluate::run(socket, args).await,
-            Command::Ping(args) => daemon::ping(socket, args.deep).await,
+            Command::Ping(args) if args.ready => ping::ready(socket).await,
+            Command::Ping(args) => ping::ping(socket, args.deep).await,
+            Command::Top => top::run(socket).await,
+            Command::Doctor(args) => doctor::run(socket, args.json).await,
+            Command::Reload => daemon::tell(socket, Request::Reload).await,
+            Command::Scale { size } => {
+                daemon::tell(socket, Request::Scale(size.0.map(NonZeroU16::get))).await
+            }
+            // Rolling or not: there is no other way, and the word is what operators type.
+            Command::RestartWorkers { rolling: _ } => {
+                daemon::tell(socket, Request::RestartWorkers).await
+            }
+            Command::LogLevel { filter } => daemon::tell(socket, Request::LogLevel(filter)).await,
             Command::Stats(args) => daemon::stats(socket, &args).await,
+            Command::Events(args) => events::run(socket, args).await,
             Command::History(args) => history::run(socket, &args).await,
             Command::Show(args) => history::show(socket, &args).await,
+            Command::Export(args) => export::run(socket, &args).await,
+            Command::Feedback(args) => feedback::give(socket, args).await,
+            Command::Calibrate(args) => feedback::calibrate(socket, &args).await,
+            Command::Backup(args) => backup::run(socket, &args.file).await,
+            Command::Quarantine(command) => quarantine::run(socket, command).await,
+            Command::Replay(args) => quarantine::replay(socket, args).await,
             Command::Drain => daemon::drain(socket).await,
             Command::Resume => daemon::resume(socket).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Success),

@@ -10,12 +10,25 @@ use std::time::Duration;
 use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::sandbox::{SandboxLimits, SandboxMode};
 use cynic_proto::socket;
+use cynic_proto::trust::{ParseTrustedKeyError, TrustedKey};
 use serde::Deserialize;
 
-use crate::pool;
+use crate::access::{self, Access, Members};
+use crate::gateway::SocketFile;
+use crate::recorder::{Retention, SPOOL_BYTES_MAX};
+use crate::{journal, metrics, pool, quarantine};
 
 /// Prefix of environment overrides: `CYNIC_POOL__SIZE=4` sets `size` of `[pool]`.
 const ENV_PREFIX: &str = "CYNIC_";
+
+/// The file's name in the service manager's configuration directory.
+const FILE_NAME: &str = "cynic.toml";
+
+/// The credential that holds the database's URL (`LoadCredential=`), so that no file of the configuration has to.
+const DATABASE_CREDENTIAL: &str = "cynic.database-url";
+
+/// Most workers: each takes memory and descriptors, and more than cores are of no use.
+pub(crate) const POOL_SIZE_MAX: u16 = 1024;
 
 /// The data directory of the system service.
 const SYSTEM_DATA_DIR: &str = "/var/lib/cynic";
@@ -33,11 +46,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file says something that cannot be.
-    #[error("{}: {message}", path.display())]
+    #[error("{}, line {line}: {message}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
-        /// What and where.
+        /// In which line, counted from 1.
+        line: usize,
+        /// What.
         message: String,
     },
     /// A variable says something that cannot be.
@@ -70,14 +85,22 @@ pub enum ConfigError {
 struct File {
     socket: Option<PathBuf>,
     socket_mode: Option<String>,
+    socket_group: Option<Name>,
+    admin_socket: Option<PathBuf>,
+    admin_socket_mode: Option<String>,
+    admin_socket_group: Option<Name>,
     data_dir: Option<PathBuf>,
     database: Option<String>,
     pool: PoolSection,
+    judge: JudgeSection,
     queue: QueueSection,
     deadlines: DeadlineSection,
     clients: ClientSection,
+    access: AccessSection,
     recorder: RecorderSection,
+    quarantine: QuarantineSection,
     log: LogSection,
+    metrics: MetricsSection,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -96,13 +119,22 @@ struct PoolSection {
     heartbeat_timeout_ms: Option<u64>,
     chunk_items_max: Option<usize>,
     chunk_time_us: Option<u64>,
+    dimension_failures_max: Option<u32>,
+    dimension_pause_ms: Option<u64>,
+    cgroup: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct JudgeSection {
+    trusted_keys: Vec<String>,
 }
 
 /// `size = 4` or `size = "auto"`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Size {
-    Workers(u16),
+    Workers(u32),
     Word(String),
 }
 
@@ -135,10 +167,48 @@ struct ClientSection {
     frame_bytes_max: Option<usize>,
 }
 
+/// A user or a group, by name or by number.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Name {
+    Id(u32),
+    Text(String),
+}
+
+impl Name {
+    fn text(&self) -> String {
+        match self {
+            Name::Id(id) => id.to_string(),
+            Name::Text(text) => text.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AccessSection {
+    judge: Option<Vec<Name>>,
+    read: Option<Vec<Name>>,
+    admin: Option<Vec<Name>>,
+    share_per_user: Option<f64>,
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RecorderSection {
     store_content: Option<bool>,
+    retention_days: Option<u32>,
+    retention_rows: Option<u64>,
+    spool_mib_max: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct QuarantineSection {
+    records_max: Option<usize>,
+    bytes_max_mib: Option<u64>,
+    age_max_days: Option<u64>,
+    keep_content: Option<bool>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -146,6 +216,13 @@ struct RecorderSection {
 struct LogSection {
     format: Option<LogFormat>,
     level: Option<String>,
+    slow_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct MetricsSection {
+    listen: Option<String>,
 }
 
 /// How the log is written.
@@ -172,60 +249,134 @@ pub struct Overrides {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Where clients connect.
-    pub socket: PathBuf,
-    /// Mode of the socket file.
-    pub socket_mode: u32,
+    pub socket: SocketFile,
+    /// Where operators connect.
+    pub admin_socket: SocketFile,
+    /// Who may what.
+    pub access: Access,
     /// Where the embedded database and the spool are.
     pub data_dir: PathBuf,
     /// A `PostgreSQL` URL; unset is the embedded database.
     pub database: Option<String>,
     /// The worker program.
     pub worker: PathBuf,
+    /// Keys that the judge trusts.
+    pub trusted_keys: Vec<TrustedKey>,
     /// What workers are confined to.
     pub sandbox: SandboxMode,
     /// What each may use.
     pub limits: SandboxLimits,
+    /// Whether they get control groups where a tree is delegated.
+    pub cgroup: bool,
+    /// What is kept of items that kill workers.
+    pub quarantine: quarantine::Limits,
     /// The pool.
     pub pool: pool::Config,
     /// Connections at once.
     pub clients_max: usize,
+    /// How many of them one user may have.
+    pub clients_per_uid_max: usize,
     /// Largest frame.
     pub frame_bytes_max: usize,
     /// How long draining may take at shutdown.
     pub drain_budget: Duration,
     /// Whether items are stored beside their judgments.
     pub store_content: bool,
+    /// When stored records are deleted.
+    pub retention: Retention,
+    /// Largest spool in bytes.
+    pub spool_bytes_max: u64,
     /// The log's form.
     pub log_format: LogFormat,
     /// The log's level, in the form of `tracing`'s filters.
     pub log_level: String,
+    /// Judgments that take at least this long are logged.
+    pub slow: Option<Duration>,
+    /// Where metrics are handed out, if they are.
+    pub metrics: Option<metrics::Address>,
 }
 
-impl Config {
-    /// Resolves the configuration.
+/// Where the configuration comes from, so that it can be read again.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The command line.
+    pub overrides: Overrides,
+}
+
+impl Source {
+    /// The file that was named, else the one in the service manager's `$CONFIGURATION_DIRECTORY`, if it is there.
+    pub fn new(named: Option<PathBuf>, overrides: Overrides) -> Source {
+        let file = named.or_else(|| {
+            let dir = env::var_os("CONFIGURATION_DIRECTORY").filter(|dir| !dir.is_empty())?;
+            Some(Path::new(&dir).join(FILE_NAME)).filter(|path| path.exists())
+        });
+        Source { file, overrides }
+    }
+
+    /// Resolves the configuration as it is now.
     ///
     /// # Errors
     /// See [`ConfigError`]; the message names the file and line, the variable or the key.
-    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Config, ConfigError> {
-        let parsed = match file {
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let (text, parsed) = match &self.file {
             Some(path) => read(path)?,
-            None => toml::Table::new(),
+            None => Default::default(),
         };
         let merged = with_environment(parsed, env::vars())?;
-        resolve(merged, overrides)
+        resolve(merged, self.overrides.clone()).map_err(|error| match (error, &self.file) {
+            (ConfigError::Value { key, message }, Some(path)) => in_line(&text, path, key, message),
+            (error, _) => error,
+        })
     }
 }
 
 /// Parses the file once by its form, for errors with a line, and keeps the table for overrides.
-fn read(path: &Path) -> Result<toml::Table, ConfigError> {
+fn read(path: &Path) -> Result<(String, toml::Table), ConfigError> {
     let text = fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let error = |e: toml::de::Error| ConfigError::File {
-        path: path.to_owned(),
-        message: e.to_string().trim_end().to_owned(),
+    let error = |e: toml::de::Error| {
+        let before = e.span().map_or(0, |span| span.start.min(text.len()));
+        let line = text
+            .char_indices()
+            .take_while(|(at, _)| *at < before)
+            .filter(|(_, c)| *c == '\n')
+            .count()
+            + 1;
+        ConfigError::File { path: path.to_owned(), line, message: e.message().to_owned() }
     };
     toml::from_str::<File>(&text).map_err(error)?;
-    text.parse().map_err(error)
+    let table = text.parse().map_err(error)?;
+    Ok((text, table))
+}
+
+/// The error with the line of the file that sets the key, if one does.
+fn in_line(text: &str, path: &Path, key: &'static str, message: String) -> ConfigError {
+    match line_of(text, key) {
+        Some(line) => {
+            let message = format!("{key}: {message}");
+            ConfigError::File { path: path.to_owned(), line, message }
+        }
+        None => ConfigError::Value { key, message },
+    }
+}
+
+/// The line that sets `section.key`, counted from 1.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let key = key.split(' ').next().unwrap_or(key);
+    let (wanted_section, wanted) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut section = "";
+    for (n, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.split(']').next().unwrap_or_default().trim();
+        } else if line.split('=').next().map(str::trim) == Some(wanted) && section == wanted_section
+        {
+            return Some(n + 1);
+        }
+    }
+    None
 }
 
 /// Puts each `CYNIC_SECTION__KEY` in its place. A value is read as TOML where it is that, as text elsewhere.
@@ -276,7 +427,7 @@ fn with_environment(
 fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
     let frame_bytes_max = file.clients.frame_bytes_max.unwrap_or(FRAME_BYTES_MAX);
     within("clients.frame_bytes_max", frame_bytes_max, 4096, FRAME_BYTES_MAX)?;
-    let pool = resolve_pool(&file, frame_bytes_max)?;
+    let mut pool = resolve_pool(&file, frame_bytes_max)?;
     let sandbox = file.pool.sandbox.unwrap_or_default();
     let defaults = SandboxLimits::default();
     let memory_mib = file.pool.memory_mib.unwrap_or(defaults.memory_bytes >> 20);
@@ -286,24 +437,50 @@ fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
         cpu_seconds: file.pool.cpu_s.unwrap_or(defaults.cpu_seconds).max(1),
         ..defaults
     };
+    // Half of what a worker may use in its life: it is replaced long before it would meet its limit.
+    pool.recycle_cpu = Duration::from_secs(limits.cpu_seconds) / 2;
     let clients_max = file.clients.max.unwrap_or(1024);
     within("clients.max", clients_max, 1, 65_536)?;
+    let (socket, admin_socket) = sockets(&file, overrides.socket)?;
+    let spool_mib_max = file.recorder.spool_mib_max.unwrap_or(SPOOL_BYTES_MAX >> 20);
+    within("recorder.spool_mib_max", spool_mib_max, 1, 1 << 20)?;
     Ok(Config {
-        socket: overrides.socket.or(file.socket).unwrap_or_else(socket::for_daemon),
-        socket_mode: socket_mode(file.socket_mode.as_deref())?,
+        socket,
+        admin_socket,
+        access: access(&file.access)?,
+        clients_per_uid_max: share_of(clients_max, share_per_user(&file)?),
         data_dir: overrides.data_dir.or(file.data_dir).map_or_else(default_data_dir, Ok)?,
-        database: file.database.filter(|url| url != "sqlite"),
+        database: database(file.database)?,
+        trusted_keys: trusted_keys(&file.judge.trusted_keys)?,
         worker: worker(file.pool.worker)?,
         sandbox,
         limits,
+        cgroup: file.pool.cgroup.unwrap_or(true),
+        quarantine: resolve_quarantine(&file.quarantine)?,
         pool,
         clients_max,
         frame_bytes_max,
         drain_budget: millis(file.deadlines.drain_ms, Duration::from_secs(20)),
         store_content: file.recorder.store_content.unwrap_or(false),
+        retention: retention(&file.recorder),
+        spool_bytes_max: spool_mib_max << 20,
         log_format: file.log.format.unwrap_or_default(),
-        log_level: file.log.level.unwrap_or_else(|| "info".to_owned()),
+        log_level: log_level(file.log.level)?,
+        slow: file.log.slow_ms.filter(|ms| *ms > 0).map(Duration::from_millis),
+        metrics: file.metrics.listen.as_deref().map(metrics_address).transpose()?,
     })
+}
+
+fn log_level(configured: Option<String>) -> Result<String, ConfigError> {
+    let level = configured.unwrap_or_else(|| "info".to_owned());
+    journal::check(&level)
+        .map_err(|error| ConfigError::Value { key: "log.level", message: error.to_string() })?;
+    Ok(level)
+}
+
+fn metrics_address(text: &str) -> Result<metrics::Address, ConfigError> {
+    metrics::Address::parse(text)
+        .map_err(|message| ConfigError::Value { key: "metrics.listen", message })
 }
 
 fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, ConfigError> {
@@ -316,8 +493,9 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
             return Err(ConfigError::Value { key: "pool.size", message });
         }
         Some(Size::Workers(size)) => {
-            within("pool.size", *size, 1, 1024)?;
-            NonZeroU16::new(*size).unwrap_or(NonZeroU16::MIN)
+            within("pool.size", *size, 1, u32::from(POOL_SIZE_MAX))?;
+            let size = u16::try_from(*size).unwrap_or(POOL_SIZE_MAX);
+            NonZeroU16::new(size).unwrap_or(NonZeroU16::MIN)
         }
     };
     let queue_tasks_max = file.queue.tasks_max.unwrap_or(defaults.queue_tasks_max);
@@ -332,6 +510,8 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
         size,
         queue_tasks_max,
         queue_bytes_max,
+        tasks_per_uid_max: share_of(queue_tasks_max, share_per_user(file)?),
+        bytes_per_uid_max: share_of(queue_bytes_max, share_per_user(file)?),
         queue_timeout: millis(file.queue.timeout_ms, defaults.queue_timeout),
         soft_budget: millis(deadlines.soft_ms, defaults.soft_budget),
         hard_deadline: millis(deadlines.hard_ms, defaults.hard_deadline),
@@ -347,6 +527,10 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
             .map_or(defaults.recycle_memory_bytes, |mib| mib.saturating_mul(1 << 20)),
         chunk_items_max: pool.chunk_items_max.unwrap_or(defaults.chunk_items_max).max(1),
         chunk_time: pool.chunk_time_us.map_or(defaults.chunk_time, Duration::from_micros),
+        dimension_failures_max: pool
+            .dimension_failures_max
+            .unwrap_or(defaults.dimension_failures_max),
+        dimension_pause: millis(pool.dimension_pause_ms, defaults.dimension_pause),
         ..defaults
     };
     if config.soft_budget >= config.hard_deadline {
@@ -355,6 +539,40 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
         return Err(ConfigError::Value { key: "deadlines.soft_ms", message: message.to_owned() });
     }
     Ok(config)
+}
+
+/// Zero keeps for ever.
+fn retention(section: &RecorderSection) -> Retention {
+    let defaults = Retention::default();
+    let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+    Retention {
+        age_max: section
+            .retention_days
+            .map_or(defaults.age_max, |n| Some(days(n)).filter(|_| n > 0)),
+        rows_max: section.retention_rows.map_or(defaults.rows_max, |n| Some(n).filter(|_| n > 0)),
+    }
+}
+
+fn resolve_quarantine(section: &QuarantineSection) -> Result<quarantine::Limits, ConfigError> {
+    let defaults = quarantine::Limits::default();
+    let records_max = section.records_max.unwrap_or(defaults.records_max);
+    // A listing of all of them must fit a frame.
+    within("quarantine.records_max", records_max, 0, 10_000)?;
+    let bytes_max_mib = section.bytes_max_mib.unwrap_or(defaults.bytes_max >> 20);
+    within("quarantine.bytes_max_mib", bytes_max_mib, 0, 1 << 20)?;
+    let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+    Ok(quarantine::Limits {
+        records_max,
+        bytes_max: bytes_max_mib << 20,
+        age_max: section.age_max_days.map_or(defaults.age_max, days),
+        keep_content: section.keep_content.unwrap_or(defaults.keep_content),
+    })
+}
+
+fn trusted_keys(texts: &[String]) -> Result<Vec<TrustedKey>, ConfigError> {
+    let key = "judge.trusted_keys";
+    let wrong = |e: ParseTrustedKeyError| ConfigError::Value { key, message: e.to_string() };
+    texts.iter().map(|text| text.parse().map_err(wrong)).collect()
 }
 
 fn millis(value: Option<u64>, default: Duration) -> Duration {
@@ -374,16 +592,85 @@ fn within<T: PartialOrd + Copy + std::fmt::Display>(
 }
 
 /// The golden part of the cores that this process may use.
-fn auto_size() -> NonZeroU16 {
+pub(crate) fn auto_size() -> NonZeroU16 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     pool::default_size(cores)
 }
 
-fn socket_mode(text: Option<&str>) -> Result<u32, ConfigError> {
-    let Some(text) = text else { return Ok(0o660) };
+/// The database's URL: as configured, else from the service manager's credentials.
+fn database(configured: Option<String>) -> Result<Option<String>, ConfigError> {
+    if configured.is_some() {
+        return Ok(configured.filter(|url| url != "sqlite"));
+    }
+    let Some(dir) = env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()) else {
+        return Ok(None);
+    };
+    let path = Path::new(&dir).join(DATABASE_CREDENTIAL);
+    match fs::read_to_string(&path) {
+        Ok(url) => Ok(Some(url.trim().to_owned()).filter(|url| !url.is_empty() && url != "sqlite")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Read { path, source }),
+    }
+}
+
+/// The judge socket is for whoever is in its group; the admin socket is its owner's, unless it is given to a group.
+fn sockets(file: &File, path: Option<PathBuf>) -> Result<(SocketFile, SocketFile), ConfigError> {
+    let path = path.or_else(|| file.socket.clone()).unwrap_or_else(socket::for_daemon);
+    let gid = |key, name: &Option<Name>| {
+        let gid = name.as_ref().map(|name| access::gid(&name.text())).transpose();
+        gid.map_err(|message| ConfigError::Value { key, message })
+    };
+    let admin_gid = gid("admin_socket_group", &file.admin_socket_group)?;
+    let admin_mode = if admin_gid.is_some() { 0o660 } else { 0o600 };
+    let admin_socket = SocketFile {
+        path: file.admin_socket.clone().unwrap_or_else(|| socket::admin_of(&path)),
+        mode: mode("admin_socket_mode", file.admin_socket_mode.as_deref(), admin_mode)?,
+        gid: admin_gid,
+    };
+    if admin_socket.path == path {
+        let message = "must be another path than `socket`".to_owned();
+        return Err(ConfigError::Value { key: "admin_socket", message });
+    }
+    let socket = SocketFile {
+        path,
+        mode: mode("socket_mode", file.socket_mode.as_deref(), 0o660)?,
+        gid: gid("socket_group", &file.socket_group)?,
+    };
+    Ok((socket, admin_socket))
+}
+
+fn access(section: &AccessSection) -> Result<Access, ConfigError> {
+    let members = |key, names: &Option<Vec<Name>>, default: Members| {
+        let Some(names) = names else { return Ok(default) };
+        let names: Vec<String> = names.iter().map(Name::text).collect();
+        Members::resolve(&names).map_err(|message| ConfigError::Value { key, message })
+    };
+    let defaults = Access::default();
+    Ok(Access {
+        judge: members("access.judge", &section.judge, defaults.judge)?,
+        read: members("access.read", &section.read, defaults.read)?,
+        admin: members("access.admin", &section.admin, defaults.admin)?,
+    })
+}
+
+/// Leaves a quarter to others, however much one user asks for.
+const SHARE_PER_USER_DEFAULT: f64 = 0.75;
+
+fn share_per_user(file: &File) -> Result<f64, ConfigError> {
+    let share = file.access.share_per_user.unwrap_or(SHARE_PER_USER_DEFAULT);
+    within("access.share_per_user", share, 0.01, 1.0)?;
+    Ok(share)
+}
+
+fn share_of(all: usize, share: f64) -> usize {
+    ((all as f64 * share) as usize).max(1)
+}
+
+fn mode(key: &'static str, text: Option<&str>, default: u32) -> Result<u32, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
         let message = format!("`{text}` is not an octal file mode such as \"0660\"");
-        ConfigError::Value { key: "socket_mode", message }
+        ConfigError::Value { key, message }
     })
 }
 
@@ -418,6 +705,9 @@ fn worker(configured: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
 }
 
 #[cfg(test)]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -434,8 +724,12 @@ mod tests {
     fn nothing_configured_is_sound() {
         let config = parse("", &[]).expect("defaults");
         assert_eq!(config.sandbox, SandboxMode::Required);
-        assert_eq!(config.socket_mode, 0o660);
+        assert_eq!((config.socket.mode, config.socket.gid), (0o660, None));
+        assert_eq!((config.admin_socket.mode, config.admin_socket.gid), (0o600, None));
+        assert_eq!(config.admin_socket.path, socket::admin_of(&config.socket.path));
+        assert_eq!(config.access, Access::default());
         assert_eq!(config.database, None);
+        assert_eq!(config.retention, Retention::default());
     }
 
     #[test]
@@ -448,25 +742,57 @@ mod tests {
     }
 
     #[test]
+    fn records_are_kept_as_long_as_configured() {
+        let config =
+            parse("[recorder]\nretention_days = 7\nretention_rows = 0", &[]).expect("valid");
+        let week = Duration::from_hours(7 * 24);
+        assert_eq!(config.retention, Retention { age_max: Some(week), rows_max: None });
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error =
             |text, variables: &[_]| parse(text, variables).expect_err("invalid").to_string();
         assert!(error("", &[("CYNIC_POOL__SIZES", "3")]).contains("CYNIC_POOL__SIZES"));
         assert!(error("[pool]\nsize = 0", &[]).starts_with("pool.size: 0 is outside 1 to 1024"));
         assert!(error("[pool]\nsize = \"many\"", &[]).contains("neither a number"));
+        assert!(error("[recorder]\nspool_mib_max = 0", &[]).contains("spool_mib_max"));
         assert!(error("socket_mode = \"rw\"", &[]).contains("octal"));
+        assert!(error("admin_socket_group = \"nobodys\"", &[]).contains("no group `nobodys`"));
+        assert!(error("socket = \"/s\"\nadmin_socket = \"/s\"", &[]).contains("another path"));
+        assert!(
+            error("[access]\nread = [\"nobodys\"]", &[])
+                .starts_with("access.read: there is no user")
+        );
+        assert!(error("[access]\nshare_per_user = 0", &[]).contains("0.01 to 1"));
         assert!(error("[deadlines]\nsoft_ms = 5000", &[]).contains("hard_ms"));
+        assert!(error("[judge]\ntrusted_keys = [\"ab\"]", &[]).contains("64 hexadecimal"));
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_its_line() {
+    fn roles_and_sockets_are_given_by_name_or_number() {
+        let text =
+            "admin_socket_group = 0\n[access]\njudge = [\"@root\", 1000]\nadmin = [\"root\"]";
+        let config = parse(text, &[]).expect("valid");
+        assert_eq!((config.admin_socket.mode, config.admin_socket.gid), (0o660, Some(0)));
+        assert_eq!(config.access.judge, Members::resolve(&["@0", "1000"]).expect("ids"));
+        assert_eq!(config.access.admin, Members::resolve(&["0"]).expect("an id"));
+        assert_eq!(config.clients_per_uid_max, 768);
+        assert_eq!(config.pool.tasks_per_uid_max, 3072);
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_named_with_their_line() {
         let dir = env::temp_dir().join(format!("cynic-config-{}", std::process::id()));
         fs::create_dir_all(&dir).expect("temporary directory");
         let path = dir.join("cynic.toml");
         fs::write(&path, "[pool]\nsize = 2\nsise = 3\n").expect("written");
-        let error = Config::load(Some(&path), Overrides::default()).expect_err("unknown key");
+        let source = Source { file: Some(path.clone()), overrides: Overrides::default() };
+        let unknown = source.load().expect_err("unknown key").to_string();
+        fs::write(&path, "# size = 1\n[pool]\nstrikes_max = 2\nsize = 0\n").expect("written");
+        let out_of_range = source.load().expect_err("out of range").to_string();
         fs::remove_dir_all(&dir).expect("removed");
-        let text = error.to_string();
-        assert!(text.contains("line 3") && text.contains("sise"), "{text}");
+        assert!(unknown.contains("line 3") && unknown.contains("sise"), "{unknown}");
+        assert!(out_of_range.contains("line 4: pool.size: 0 is outside"), "{out_of_range}");
     }
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cynic_proto::codec::{self, Frame, FrameError};
+use cynic_proto::stream::Stream;
 use tokio::time::timeout;
-
-use crate::outbox::Socket;
 
 /// Payloads up to this size get memory of their own, so that one that waits long does not keep the whole
 /// read buffer that it came in.
@@ -34,14 +33,14 @@ pub(crate) enum ReadError {
 /// Frames of one socket.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    socket: Rc<Socket>,
+    socket: Rc<Stream>,
     buffer: BytesMut,
     frame_bytes_max: usize,
 }
 
 impl Frames {
     /// Reads frames of at most that size.
-    pub(crate) fn new(socket: Rc<Socket>, frame_bytes_max: usize) -> Frames {
+    pub(crate) fn new(socket: Rc<Stream>, frame_bytes_max: usize) -> Frames {
         Frames { socket, buffer: BytesMut::new(), frame_bytes_max }
     }
 
@@ -54,7 +53,7 @@ impl Frames {
             if let Some(frame) = self.buffered()? {
                 return Ok(Some(frame));
             }
-            match self.socket.stream().try_read_buf(&mut self.buffer) {
+            match self.read() {
                 Ok(0) if self.buffer.is_empty() => return Ok(None),
                 Ok(0) => return Err(FrameError::Truncated.into()),
                 Ok(_) => {}
@@ -88,15 +87,19 @@ impl Frames {
             if let Some(frame) = self.buffered()? {
                 return Ok(Some(frame));
             }
-            match self.socket.stream().try_read_buf(&mut self.buffer) {
+            match self.read() {
                 Ok(n) if n > 0 => {}
                 _ => return Ok(None),
             }
         }
     }
 
+    fn read(&mut self) -> io::Result<usize> {
+        self.socket.try_read(&mut self.buffer)
+    }
+
     async fn readable(&self) -> Result<(), ReadError> {
-        let readable = self.socket.stream().readable();
+        let readable = self.socket.readable();
         if self.buffer.is_empty() {
             return readable.await.map_err(ReadError::Io);
         }

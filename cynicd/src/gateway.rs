@@ -2,7 +2,12 @@
 //!
 //! A slow, silent or hostile client costs itself its connection and nobody else anything.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fs::Permissions;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,22 +16,33 @@ use bytes::Bytes;
 use cynic_proto::codec::Frame;
 use cynic_proto::handshake::{Hello, Role};
 use cynic_proto::limits::HANDSHAKE_TIMEOUT;
-use cynic_proto::message::{RefusalKind, Reply, Request, ToClient, ToDaemon};
+use cynic_proto::message::{RefusalKind, Reply, ToClient, ToDaemon};
+use cynic_proto::stream;
 use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use interprocess::os::unix::uds_local_socket;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use crate::access::{Access, Credentials, Door, Roles};
 use crate::frames::{Frames, ReadError};
 use crate::hub::Input;
-use crate::outbox::{Outbox, Socket};
+use crate::outbox::Outbox;
 use crate::pool::ClientId;
+use crate::process::peer_groups;
 
 /// Pause after a failed accept: the usual cause is too many open descriptors, which time may cure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The mode of a socket that is not set up yet.
+const MODE_PRIVATE: u32 = 0o600;
+
+/// Connections at the admin socket at once: a few people and their tools, and none of them counts against those
+/// at the other socket, so that an operator gets in when that is full.
+const ADMINS_MAX: usize = 64;
 
 /// How long a refused client gets to read why.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,6 +58,20 @@ pub enum ListenError {
     /// Something else has that name.
     #[error("{} exists and is not a socket: remove it, or give another --socket", .0.display())]
     NotASocket(PathBuf),
+    /// The socket cannot be given to its group.
+    #[error(
+        "could not give {} its group and mode: the daemon's user must be a member of that group", path.display()
+    )]
+    Give {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A socket of the service manager's cannot be used.
+    #[error("could not use the socket that the service manager listens at")]
+    Adopt(#[source] io::Error),
     /// The socket cannot be made.
     #[error("could not listen at {}: is its directory there, and writable by this user?", path.display())]
     Bind {
@@ -53,13 +83,15 @@ pub enum ListenError {
     },
 }
 
-/// Who a client is, by the kernel's word.
+/// Who a client is, by the kernel's word, and what it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Its effective user id.
     pub uid: u32,
     /// Its process id; 0 where the kernel does not tell.
     pub pid: u32,
+    /// Its roles.
+    pub roles: Roles,
 }
 
 /// What happens to a client.
@@ -76,19 +108,49 @@ pub enum ClientNews {
     },
 }
 
+/// Where to listen, and who may connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+    /// The group that it is given to; unset is the daemon's own.
+    pub gid: Option<u32>,
+}
+
 /// Opens the socket. A stale file is replaced; a living daemon's is not.
 ///
 /// # Errors
 /// See [`ListenError`].
-pub fn listen(path: &Path, mode: u32) -> Result<Listener, ListenError> {
+pub fn listen(file: &SocketFile) -> Result<Listener, ListenError> {
+    let path = file.path.as_path();
     let bind_error = |source| ListenError::Bind { path: path.to_owned(), source };
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         std::fs::create_dir_all(dir).map_err(bind_error)?;
     }
     remove_stale(path)?;
     let name = path.to_fs_name::<GenericFilePath>().map_err(bind_error)?;
-    let options = ListenerOptions::new().name(name).mode(mode);
-    options.create_tokio().map_err(bind_error)
+    // Nobody else's until it has its group and mode.
+    let listener = ListenerOptions::new().name(name).mode(MODE_PRIVATE).create_tokio();
+    let listener = listener.map_err(bind_error)?;
+    let give = |source| ListenError::Give { path: path.to_owned(), source };
+    if file.gid.is_some() {
+        chown(path, None, file.gid).map_err(give)?;
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(file.mode)).map_err(give)?;
+    Ok(listener)
+}
+
+/// Takes over a socket that the service manager listens at. It stays the manager's: its file is never removed,
+/// and clients wait in its backlog while there is no daemon.
+///
+/// # Errors
+/// See [`ListenError`].
+pub fn adopt(socket: std::os::unix::net::UnixListener) -> Result<Listener, ListenError> {
+    let listener = uds_local_socket::Listener::from(socket);
+    let adopted = uds_local_socket::tokio::Listener::try_from(listener);
+    adopted.map(Listener::from).map_err(ListenError::Adopt)
 }
 
 fn remove_stale(path: &Path) -> Result<(), ListenError> {
@@ -106,21 +168,57 @@ fn remove_stale(path: &Path) -> Result<(), ListenError> {
 }
 
 /// What every connection needs to know.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Gateway {
     /// Where requests go.
     pub hub: mpsc::Sender<Input>,
     /// Largest frame in either direction.
     pub frame_bytes_max: usize,
-    /// Connections at once.
+    /// Who may what.
+    pub access: Access,
+    /// Connections at once at the judge socket.
     pub clients_max: usize,
+    /// How many of them one user may have.
+    pub clients_per_uid_max: usize,
+    /// Who is connected.
+    pub seats: Seats,
+}
+
+/// Who is connected, and the numbers that connections get.
+#[derive(Debug, Default)]
+pub struct Seats {
+    last: Cell<u64>,
+    taken: RefCell<HashMap<Door, HashMap<u32, usize>>>,
+}
+
+impl Seats {
+    fn number(&self) -> ClientId {
+        self.last.set(self.last.get() + 1);
+        ClientId(self.last.get())
+    }
+
+    fn take(&self, door: Door, uid: u32) {
+        *self.taken.borrow_mut().entry(door).or_default().entry(uid).or_default() += 1;
+    }
+
+    fn leave(&self, door: Door, uid: u32) {
+        if let Some(taken) = self.taken.borrow_mut().get_mut(&door) {
+            taken.entry(uid).and_modify(|seats| *seats -= 1);
+            taken.retain(|_, seats| *seats > 0);
+        }
+    }
+
+    /// How many are connected, and how many of them are this user's.
+    fn taken(&self, door: Door, uid: u32) -> (usize, usize) {
+        let taken = self.taken.borrow();
+        let Some(taken) = taken.get(&door) else { return (0, 0) };
+        (taken.values().sum(), taken.get(&uid).copied().unwrap_or(0))
+    }
 }
 
 impl Gateway {
-    /// Accepts clients until dropped.
-    pub async fn serve(self, listener: Listener) {
-        let connected = Rc::new(());
-        let mut next = 0;
+    /// Accepts clients at a socket until dropped.
+    pub async fn serve(self: Rc<Gateway>, listener: Listener, door: Door) {
         loop {
             let stream = match listener.accept().await {
                 Ok(stream) => stream,
@@ -130,40 +228,85 @@ impl Gateway {
                     continue;
                 }
             };
-            next += 1;
-            let (gateway, seat) = (self.clone(), Rc::clone(&connected));
-            let full = Rc::strong_count(&connected) > self.clients_max + 1;
+            let gateway = Rc::clone(&self);
             tokio::task::spawn_local(async move {
-                gateway.client(ClientId(next), stream, full).await;
-                drop(seat);
+                let (peer, uid) = gateway.peer(&stream, door);
+                gateway.seats.take(door, uid);
+                gateway.client(gateway.seats.number(), peer, stream, door).await;
+                gateway.seats.leave(door, uid);
             });
         }
     }
 
-    async fn client(&self, id: ClientId, stream: Stream, full: bool) {
-        let creds = stream.peer_creds().ok();
-        let peer = Peer {
-            uid: creds.and_then(|c| c.euid()).unwrap_or(u32::MAX),
-            pid: creds.and_then(|c| c.pid()).map_or(0, i32::cast_unsigned),
+    /// Who connected. A peer that the kernel does not name is nobody, and may nothing.
+    fn peer(&self, stream: &Stream, door: Door) -> (Option<Peer>, u32) {
+        let Stream::UdSocket(socket) = stream;
+        let Ok(creds) = stream.peer_creds() else { return (None, u32::MAX) };
+        let (Some(uid), Some(gid)) = (creds.euid(), creds.egid()) else { return (None, u32::MAX) };
+        let groups = peer_groups(socket.inner().as_fd()).unwrap_or_else(|error| {
+            tracing::warn!(uid, %error, "could not tell a client's groups; going by its user alone");
+            Vec::new()
+        });
+        let daemon_uid = rustix::process::geteuid().as_raw();
+        let roles = self.access.roles(&Credentials { uid, gid, groups }, door, daemon_uid);
+        let pid = creds.pid().map_or(0, i32::cast_unsigned);
+        (Some(Peer { uid, pid, roles }), uid)
+    }
+
+    /// Why a peer is not let in, if it is not.
+    fn turn_away(&self, peer: Option<Peer>, door: Door) -> Option<(RefusalKind, String)> {
+        let Some(peer) = peer.filter(|peer| !peer.roles.is_empty()) else {
+            let message = "this user has no role here: ask an administrator to add it, or a group of it, to \
+                           `judge` or `read` under [access] in the daemon's configuration";
+            return Some((RefusalKind::NotPermitted, message.to_owned()));
         };
-        let socket = Rc::new(Socket::Client(stream));
+        // This connection is counted already.
+        let (all, own) = self.seats.taken(door, peer.uid);
+        let full = |message| Some((RefusalKind::Unavailable, message));
+        match door {
+            Door::Admin if all > ADMINS_MAX => {
+                full(format!("{ADMINS_MAX} clients are at the admin socket, which is the limit"))
+            }
+            Door::Judge if all > self.clients_max => full(format!(
+                "{} clients are connected, which is the limit (clients.max); retry later",
+                self.clients_max
+            )),
+            Door::Judge if own > self.clients_per_uid_max => full(format!(
+                "user {} has {} connections, which is the most that one may have (access.share_per_user); \
+                 use fewer, each takes many requests at once",
+                peer.uid, self.clients_per_uid_max
+            )),
+            _ => None,
+        }
+    }
+
+    async fn client(&self, id: ClientId, peer: Option<Peer>, stream: Stream, door: Door) {
+        let Stream::UdSocket(socket) = stream;
+        let socket = match OwnedFd::try_from(socket).and_then(stream::Stream::new) {
+            Ok(socket) => Rc::new(socket),
+            Err(error) => return tracing::warn!(%error, "could not take in a client"),
+        };
         let outbox = Outbox::new(Rc::clone(&socket));
         let mut frames = Frames::new(socket, self.frame_bytes_max);
         let flusher = tokio::task::spawn_local({
             let outbox = outbox.clone();
             async move { outbox.run().await }
         });
-        let refusal = if full {
-            let message = format!(
-                "{} clients are connected, which is the limit (clients.max); retry later",
-                self.clients_max
-            );
-            Some((RefusalKind::Unavailable, message))
-        } else {
-            self.converse(id, peer, &mut frames, &outbox).await
+        let refusal = match (self.turn_away(peer, door), peer) {
+            (None, Some(peer)) => self.converse(id, peer, &mut frames, &outbox).await,
+            (refusal, _) => {
+                // Who is hung up on while it greets never reads why.
+                drop(timeout(FAREWELL_TIMEOUT, frames.next()).await);
+                refusal
+            }
         };
         if let Some((kind, message)) = refusal {
-            tracing::debug!(client = id.0, uid = peer.uid, pid = peer.pid, %message, "client refused");
+            let (uid, pid) = peer.map_or((u32::MAX, 0), |peer| (peer.uid, peer.pid));
+            if kind == RefusalKind::NotPermitted {
+                tracing::warn!(uid, pid, ?door, "client refused: it has no role");
+            } else {
+                tracing::debug!(client = id.0, uid, pid, %message, "client refused");
+            }
             let farewell = ToClient { seq: 0, reply: Reply::Refused { kind, message } };
             // A farewell that does not fit or is not read is nobody's loss.
             drop(outbox.push(&farewell, &Bytes::new(), self.frame_bytes_max));
@@ -245,7 +388,7 @@ impl Gateway {
 
 fn decode(frame: &Frame) -> Result<ToDaemon, ReadError> {
     let message: ToDaemon = frame.message()?;
-    if !matches!(message.request, Request::Judge(_)) && !frame.payload.is_empty() {
+    if !message.request.takes_payload() && !frame.payload.is_empty() {
         let what = "this request carries no payload".to_owned();
         return Err(cynic_proto::codec::FrameError::Malformed(what).into());
     }

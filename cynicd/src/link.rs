@@ -4,6 +4,7 @@
 //! exactly once, after everything that the worker had sent. Decides nothing.
 
 use std::ffi::OsString;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use cynic_proto::error::{Death, DeathCause};
 use cynic_proto::handshake::{HandshakeError, Hello, Role};
 use cynic_proto::ids::WorkerId;
 use cynic_proto::sandbox::{SandboxPlan, SandboxReport};
+use cynic_proto::stats::IsolationStats;
+use cynic_proto::stream::Stream;
+use cynic_proto::trust::TrustedKey;
 use cynic_proto::worker::FromWorker;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -21,9 +25,10 @@ use tokio::time::timeout;
 
 use crate::frames::{Frames, ReadError};
 use crate::hub::Input;
-use crate::outbox::{Outbox, Socket};
+use crate::outbox::Outbox;
 use crate::process::{
-    Exit, Process, SpawnError, SpawnRequest, Spawner, StderrTail, WorkerProcess, cause_of_death,
+    CgroupTree, Exit, Process, SpawnError, SpawnRequest, Spawner, StderrTail, Usage, WorkerCgroup,
+    WorkerProcess, cause_of_death,
 };
 
 /// After its socket ended a worker has this long to be dead before it is killed, so that its own exit code
@@ -35,8 +40,8 @@ const EXIT_GRACE: Duration = Duration::from_millis(50);
 pub enum News {
     /// The process runs. The hub holds it from now on.
     Started(Rc<Hold>),
-    /// It passed its self-test and says what confines it.
-    Ready(Box<SandboxReport>),
+    /// It passed its self-test and says what confines it and which version of the rules it judges by.
+    Ready(Box<SandboxReport>, u32),
     /// A message, with its payload.
     Message(Box<FromWorker>, Bytes),
     /// It broke the protocol. The hub should have it killed.
@@ -53,7 +58,7 @@ pub struct Hold {
     /// Where its leases go.
     pub outbox: Outbox,
     process: Process,
-    socket: Rc<Socket>,
+    socket: Rc<Stream>,
 }
 
 impl Hold {
@@ -68,7 +73,7 @@ impl Hold {
     pub fn stop(&self) {
         // Failing means that it has gone already.
         let _ = nix::sys::socket::shutdown(
-            std::os::fd::AsRawFd::as_raw_fd(self.socket.stream()),
+            self.socket.as_fd().as_raw_fd(),
             nix::sys::socket::Shutdown::Write,
         );
     }
@@ -78,9 +83,9 @@ impl Hold {
         self.process.progress()
     }
 
-    /// Its resident memory in bytes, while it lives.
-    pub fn memory_bytes(&self) -> Option<u64> {
-        self.process.usage().map(|usage| usage.resident_bytes)
+    /// What it uses of the machine, while it lives.
+    pub fn usage(&self) -> Option<Usage> {
+        self.process.usage()
     }
 }
 
@@ -91,20 +96,46 @@ pub struct Launch {
     pub spawner: Spawner,
     /// The worker program.
     pub program: PathBuf,
+    /// Keys that its judge trusts.
+    pub trusted_keys: Vec<TrustedKey>,
     /// What it is to be confined to.
     pub plan: SandboxPlan,
     /// Largest frame in either direction.
     pub frame_bytes_max: usize,
+    /// Where the workers' control groups are, or why there are none.
+    pub cgroups: Result<Rc<CgroupTree>, String>,
+}
+
+impl Launch {
+    /// How workers are confined.
+    pub fn isolation(&self) -> IsolationStats {
+        let cgroup = match &self.cgroups {
+            Ok(tree) => tree.path().display().to_string(),
+            Err(why) => format!("none: {why}"),
+        };
+        IsolationStats { sandbox: self.plan.mode.name().to_owned(), cgroup }
+    }
+
+    /// The control group for a slot's next worker. Workers have limits of their own: one that cannot have a group
+    /// goes without.
+    fn cgroup(&self, worker: WorkerId) -> Option<WorkerCgroup> {
+        let tree = self.cgroups.as_ref().ok()?;
+        let group = tree.slot(worker.slot, self.plan.limits.memory_bytes);
+        group.inspect_err(|e| tracing::error!(%worker, error = %e, "no control group")).ok()
+    }
 }
 
 /// Starts a worker and tells the hub what becomes of it.
 pub fn start(launch: Launch, worker: WorkerId, hub: mpsc::Sender<Input>) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
         let link = Link { worker, hub };
-        let args = launch.plan.to_args().into_iter().map(OsString::from).collect();
-        let request = SpawnRequest { program: launch.program.clone(), args, cgroup: None };
+        let keys = launch.trusted_keys.iter().map(|key| key.to_arg());
+        let args = launch.plan.to_args().into_iter().chain(keys).map(OsString::from).collect();
+        let cgroup = launch.cgroup(worker);
+        let kills = Kills::of(cgroup.clone());
+        let request = SpawnRequest { program: launch.program.clone(), args, cgroup };
         let death = match launch.spawner.spawn(request).await {
-            Ok(process) => link.live(process, &launch).await,
+            Ok(process) => link.live(process, &launch, &kills).await,
             Err(error) => link.stillborn(&error),
         };
         link.tell(News::Died(Box::new(death))).await;
@@ -118,6 +149,23 @@ async fn next(hold: &Hold, frames: &mut Frames) -> Result<Option<Frame>, ReadErr
         biased;
         frame = frames.next() => frame,
         _ = hold.process.exited() => frames.drain(),
+    }
+}
+
+/// Tells a worker that the kernel killed for want of memory from one that somebody else killed.
+struct Kills {
+    cgroup: Option<WorkerCgroup>,
+    before: u64,
+}
+
+impl Kills {
+    fn of(cgroup: Option<WorkerCgroup>) -> Kills {
+        let before = cgroup.as_ref().map_or(0, WorkerCgroup::memory_kills);
+        Kills { cgroup, before }
+    }
+
+    fn rose(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(|cgroup| cgroup.memory_kills() > self.before)
     }
 }
 
@@ -159,9 +207,15 @@ impl Link {
         Death { cause, worker: self.worker, task: None, stage: None, dimension: None, stderr_tail }
     }
 
-    async fn live(&self, worker: WorkerProcess, launch: &Launch) -> Death {
+    async fn live(&self, worker: WorkerProcess, launch: &Launch, kills: &Kills) -> Death {
         let WorkerProcess { pid, socket, process, stderr } = worker;
-        let socket = Rc::new(Socket::Worker(socket));
+        let socket = match socket.into_std().and_then(Stream::new) {
+            Ok(socket) => Rc::new(socket),
+            Err(error) => {
+                let cause = DeathCause::SpawnFailed(format!("its socket is of no use: {error}"));
+                return self.death(cause, String::new());
+            }
+        };
         let outbox = Outbox::new(Rc::clone(&socket));
         let hold = Rc::new(Hold { pid, outbox, process, socket: Rc::clone(&socket) });
         let flusher = tokio::task::spawn_local({
@@ -175,7 +229,7 @@ impl Link {
             self.tell(News::Violation(what)).await;
             hold.kill();
         }
-        let death = self.bury(&hold, stderr).await;
+        let death = self.bury(&hold, stderr, kills).await;
         hold.outbox.close();
         flusher.abort();
         death
@@ -211,14 +265,14 @@ impl Link {
         let Some(answer) = next(hold, frames).await? else { return Ok(()) };
         answer.message::<Hello>()?.expect(Role::Worker)?;
         let Some(ready) = next(hold, frames).await? else { return Ok(()) };
-        let (FromWorker::Ready, report) = (ready.message()?, &ready.payload) else {
+        let FromWorker::Ready { judge_version } = ready.message()? else {
             return Err(LinkError::NotReady);
         };
-        let report: SandboxReport = codec::decode(report)?;
+        let report: SandboxReport = codec::decode(&ready.payload)?;
         if !report.satisfies(launch.plan.mode) {
             return Err(LinkError::Sandbox(format!("{:?}", report.layers)));
         }
-        self.tell(News::Ready(Box::new(report))).await;
+        self.tell(News::Ready(Box::new(report), judge_version)).await;
         while let Some(frame) = next(hold, frames).await? {
             let message = Box::new(frame.message()?);
             self.tell(News::Message(message, frame.payload)).await;
@@ -227,9 +281,9 @@ impl Link {
     }
 
     /// Waits for the kernel's word; whoever is to blame has asked the hub to kill by now.
-    async fn bury(&self, hold: &Hold, stderr: StderrTail) -> Death {
+    async fn bury(&self, hold: &Hold, stderr: StderrTail, kills: &Kills) -> Death {
         let cause = match hold.process.exited().await {
-            Ok(exit) => cause_of_death(exit, None, false),
+            Ok(exit) => cause_of_death(exit, None, kills.rose()),
             Err(error) => DeathCause::SpawnFailed(format!("its exit is unknown: {error}")),
         };
         let mut death = self.death(cause, stderr.finish().await);

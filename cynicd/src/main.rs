@@ -4,21 +4,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cynicd::config::{Config, ConfigError, LogFormat, Overrides};
+use cynicd::config::{Config, ConfigError, Overrides, Source};
+use cynicd::gateway::SocketFile;
+use cynicd::journal;
 use cynicd::service::{self, ServiceError};
-use tracing_subscriber::EnvFilter;
 
 /// The CYNIC judgment daemon: judges untrusted items in isolated worker processes.
 ///
 /// Without a configuration it runs with sound defaults. Judge with `cynicctl judge`, watch with
-/// `cynicctl stats`. SIGTERM and SIGINT finish what was accepted; a second one stops at once.
+/// `cynicctl stats`. SIGTERM and SIGINT finish what was accepted; a second one stops at once. SIGHUP reads the
+/// configuration again, as `cynicctl reload` does.
 #[derive(Debug, Parser)]
 #[command(
     version,
     after_help = "Exit codes: 0 stopped in order, 1 failed, 2 wrong arguments or configuration."
 )]
 struct Args {
-    /// Configuration file (TOML)
+    /// Configuration file (TOML; default: `$CONFIGURATION_DIRECTORY/cynic.toml` where that is)
     #[arg(long, env = "CYNIC_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Socket to listen at (default: `/run/cynic/cynicd.sock` where that directory exists, else
@@ -37,15 +39,16 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let overrides = Overrides { socket: args.socket, data_dir: args.data_dir };
-    let config = match Config::load(args.config.as_deref(), overrides) {
+    let source = Source::new(args.config, overrides);
+    let config = match source.load() {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
     if args.check {
         return check(&config);
     }
-    start_log(&config);
-    match service::run(&config) {
+    let log = journal::start(config.log_format, &config.log_level);
+    match service::run(source, &config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
@@ -78,7 +81,8 @@ fn check(config: &Config) -> ExitCode {
         None => config.data_dir.join("cynic.db").display().to_string(),
     };
     println!("configuration is valid");
-    println!("  socket    {} (mode {:04o})", config.socket.display(), config.socket_mode);
+    println!("  socket    {}", socket(&config.socket));
+    println!("  admins    {}", socket(&config.admin_socket));
     println!("  data      {}", config.data_dir.display());
     println!("  database  {database}");
     println!("  worker    {}", config.worker.display());
@@ -86,14 +90,7 @@ fn check(config: &Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The log goes to standard error: a terminal or the service manager's journal.
-fn start_log(config: &Config) {
-    let filter = EnvFilter::try_from_env("CYNIC_LOG")
-        .or_else(|_| EnvFilter::try_new(&config.log_level))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Pretty => log.with_target(false).init(),
-    }
+fn socket(file: &SocketFile) -> String {
+    let group = file.gid.map(|gid| format!(", group {gid}")).unwrap_or_default();
+    format!("{} (mode {:04o}{group})", file.path.display(), file.mode)
 }

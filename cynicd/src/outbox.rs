@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use cynic_proto::codec::{self, FrameError};
-use interprocess::local_socket::tokio::Stream;
+use cynic_proto::stream::Stream;
 use serde::Serialize;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -30,32 +29,13 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pieces that one system call takes.
 const PIECES_MAX: usize = 16;
 
-/// A connected socket, to a client or to a worker.
-#[derive(Debug)]
-pub enum Socket {
-    /// Accepted by the gateway.
-    Client(Stream),
-    /// A worker's socketpair.
-    Worker(UnixStream),
-}
-
-impl Socket {
-    /// The socket as tokio's.
-    pub fn stream(&self) -> &UnixStream {
-        match self {
-            Socket::Client(Stream::UdSocket(stream)) => stream.inner(),
-            Socket::Worker(stream) => stream,
-        }
-    }
-}
-
 /// What waits to be sent on a socket. Clones are the same outbox.
 #[derive(Debug, Clone)]
 pub struct Outbox(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    socket: Rc<Socket>,
+    socket: Rc<Stream>,
     /// Whole pieces, before `tail`.
     pieces: RefCell<VecDeque<Bytes>>,
     /// Small frames, one behind another.
@@ -70,7 +50,7 @@ struct Inner {
 
 impl Outbox {
     /// An empty outbox. Its flusher must be run beside it; see [`Outbox::run`].
-    pub fn new(socket: Rc<Socket>) -> Outbox {
+    pub fn new(socket: Rc<Stream>) -> Outbox {
         Outbox(Rc::new(Inner {
             socket,
             pieces: RefCell::default(),
@@ -137,7 +117,7 @@ impl Outbox {
 
     /// Returns whether everything was sent.
     fn send(&self) -> io::Result<bool> {
-        let stream = self.0.socket.stream();
+        let stream = &self.0.socket;
         let mut pieces = self.0.pieces.borrow_mut();
         let mut tail = self.0.tail.borrow_mut();
         let mut left = self.0.bytes.get();
@@ -171,7 +151,7 @@ impl Outbox {
         loop {
             self.0.blocked.notified().await;
             while !self.0.closed.get() && self.0.bytes.get() > 0 {
-                let writable = timeout(STALL_TIMEOUT, self.0.socket.stream().writable()).await;
+                let writable = timeout(STALL_TIMEOUT, self.0.socket.writable()).await;
                 let sent = match writable {
                     Ok(Ok(())) => self.send(),
                     _ => Err(io::ErrorKind::TimedOut.into()),

@@ -2,6 +2,7 @@
 //! the parts in the reverse order.
 
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cynic_proto::sandbox::SandboxPlan;
@@ -11,12 +12,17 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use crate::config::Config;
-use crate::gateway::{self, Gateway, ListenError};
-use crate::hub::{Control, Hub, INPUTS_MAX, Options};
+use crate::access::Door;
+use crate::config::{Config, Source};
+use crate::gateway::{self, Gateway, ListenError, Seats};
+use crate::hub::{Control, Hub, INPUTS_MAX, Operations, Options, Quarantine};
+use crate::journal::LogControl;
 use crate::link::Launch;
+use crate::manager::{ADMIN_SOCKET, Inherited, JUDGE_SOCKET, Manager};
+use crate::metrics;
 use crate::pool::Pool;
-use crate::process::Spawner;
+use crate::process::{CgroupTree, Spawner};
+use crate::quarantine::Files;
 use crate::recorder::{Database, Recorder, RecorderConfig, RecorderError};
 
 /// How long the store may take to close after the last judgment was handed to it.
@@ -34,6 +40,12 @@ pub enum ServiceError {
     /// The socket cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A required layer of the sandbox is missing.
+    #[error(
+        "the sandbox that `sandbox = \"required\"` asks for is not to be had on this system: {0}; with \
+         `sandbox = \"best-effort\"` under [pool] workers run with what there is"
+    )]
+    Sandbox(String),
     /// The system refuses something that every process needs.
     #[error("could not {action}")]
     System {
@@ -45,12 +57,16 @@ pub enum ServiceError {
     },
 }
 
-/// Runs the daemon until a signal ends it.
+/// Runs the daemon until a signal ends it. `source` is where the configuration is read again from.
 ///
 /// # Errors
 /// It cannot be started; nothing is left behind.
-pub fn run(config: &Config) -> Result<(), ServiceError> {
+pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), ServiceError> {
     let system = |action| move |source| ServiceError::System { action, source };
+    // Before any thread: these take variables out of the environment.
+    let mut inherited =
+        Inherited::from_env().map_err(system("take the service manager's sockets"))?;
+    let manager = Manager::from_env();
     let (recorder, recorder_thread) = Recorder::start(recorder_config(config))?;
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(system("start the runtime"))?;
@@ -58,39 +74,65 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
     let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
     let served: Result<(), ServiceError> = local.block_on(&runtime, async {
-        let listener = gateway::listen(&config.socket, config.socket_mode)?;
+        let judges = match inherited.take(JUDGE_SOCKET) {
+            Some(socket) => gateway::adopt(socket)?,
+            None => gateway::listen(&config.socket)?,
+        };
+        let admins = match inherited.take(ADMIN_SOCKET) {
+            Some(socket) => gateway::adopt(socket)?,
+            None => gateway::listen(&config.admin_socket)?,
+        };
         let launch = Launch {
             spawner: Spawner::start().map_err(system("start the spawning thread"))?,
             program: config.worker.clone(),
+            trusted_keys: config.trusted_keys.clone(),
             plan: SandboxPlan {
                 mode: config.sandbox,
                 limits: config.limits,
                 supervisor: Some(std::process::id()),
             },
             frame_bytes_max: config.frame_bytes_max,
+            cgroups: cgroups(config.cgroup),
         };
         let options = Options {
             launch,
             recorder: recorder.clone(),
-            store_content: config.store_content,
-            drain_budget: config.drain_budget,
+            admin_socket: config.admin_socket.path.clone(),
+            manager,
+            close_budget: CLOSE_BUDGET,
+            operations: Operations { source, config: config.clone(), log },
         };
         watch_signals(control).map_err(system("watch for signals"))?;
         tracing::info!(
-            socket = %config.socket.display(),
+            socket = %config.socket.path.display(),
+            admin_socket = %config.admin_socket.path.display(),
             workers = config.pool.size.get(),
             sandbox = config.sandbox.name(),
             "listening"
         );
-        let gateway = Gateway {
+        let gateway = Rc::new(Gateway {
             hub: inputs.clone(),
             frame_bytes_max: config.frame_bytes_max,
+            access: config.access.clone(),
             clients_max: config.clients_max,
-        };
+            clients_per_uid_max: config.clients_per_uid_max,
+            seats: Seats::default(),
+        });
+        if let Some(address) = &config.metrics {
+            let listener = metrics::listen(address).await.map_err(system("listen for metrics"))?;
+            tokio::task::spawn_local(metrics::serve(listener, inputs.clone()));
+        }
         let pool = Pool::new(config.pool.clone(), seed(), Instant::now());
-        let accepting = tokio::task::spawn_local(gateway.serve(listener));
-        Hub::new(pool, options, inputs, accepting).run(inbox, controls).await;
-        Ok(())
+        let accepting = tokio::task::spawn_local(async move {
+            let at_admin_socket = Rc::clone(&gateway).serve(admins, Door::Admin);
+            tokio::join!(gateway.serve(judges, Door::Judge), at_admin_socket);
+        });
+        let quarantine = quarantine(config);
+        let hub = Hub::new(pool, options, quarantine, inputs, accepting).run(inbox, controls);
+        // A task like those that wake it: the runtime looks at the system before it comes back to its root.
+        let ended = tokio::task::spawn_local(hub).await;
+        let ended = ended.map_err(|panic| system("go on")(io::Error::other(panic)))?;
+        ended.map_err(ServiceError::Sandbox)
     });
     let closed = runtime.block_on(recorder.close(CLOSE_BUDGET));
     match closed {
@@ -111,7 +153,41 @@ fn recorder_config(config: &Config) -> RecorderConfig {
     RecorderConfig {
         database,
         store_content: config.store_content,
+        retention: config.retention,
+        spool_bytes_max: config.spool_bytes_max,
         ..RecorderConfig::new(&config.data_dir)
+    }
+}
+
+/// What is in quarantine. A directory that cannot be used costs its memory over restarts, and nothing else.
+fn quarantine(config: &Config) -> Quarantine {
+    match Files::open(&config.data_dir.join("quarantine")) {
+        Ok((files, records)) => {
+            tracing::info!(items = records.len(), "quarantine loaded");
+            Quarantine::new(config.quarantine, Some(files), records)
+        }
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(tracing::field::display);
+            tracing::error!(%error, source, "the quarantine is kept in memory only");
+            Quarantine::new(config.quarantine, None, Vec::new())
+        }
+    }
+}
+
+/// The tree of control groups, where one was delegated and is wanted.
+fn cgroups(wanted: bool) -> Result<Rc<CgroupTree>, String> {
+    if !wanted {
+        return Err("switched off by `cgroup = false`".to_owned());
+    }
+    match CgroupTree::delegated() {
+        Ok(Some(tree)) => Ok(Rc::new(tree)),
+        Ok(None) => Err("no tree is delegated".to_owned()),
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            let why = format!("{error}: {}", source.unwrap_or_default());
+            tracing::warn!(why, "the delegated tree of control groups is not used");
+            Err(why)
+        }
     }
 }
 
@@ -120,21 +196,18 @@ fn seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().1
 }
 
-/// The first TERM or INT drains, a second one stops at once; HUP is kept for reloading.
+/// The first TERM or INT drains, a second one stops at once; HUP reads the configuration again.
 fn watch_signals(controls: mpsc::Sender<Control>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut draining = false;
         for signal in &mut signals {
             let control = match signal {
-                SIGHUP => {
-                    tracing::info!("SIGHUP is reserved for reloading the configuration; ignored");
-                    continue;
-                }
+                SIGHUP => Control::Reload,
                 _ if draining => Control::Stop,
                 _ => Control::Drain,
             };
-            draining = true;
+            draining |= control != Control::Reload;
             if controls.blocking_send(control).is_err() {
                 return;
             }

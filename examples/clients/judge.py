@@ -32,7 +32,7 @@ FRAME_BYTES_MAX = 16 * 1024 * 1024
 VERDICTS = ["HOWL", "WAG", "GROWL", "BARK"]
 AXIOMS = ["FIDELITY", "PHI", "VERIFY", "CULTURE", "BURN"]
 DOMAINS = ["social", "prompt", "shell", "code", "prose", "general"]
-JUDGED, ECHOED, FAILED, PONG, STATS, DONE, REFUSED = range(7)  # replies
+JUDGED, ECHOED, FAILED, PONG, STATS, HISTORY, SHOW, DONE, REFUSED = range(9)  # replies
 
 
 # Writing

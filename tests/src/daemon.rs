@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::procfs;
 
 /// Longest wait for anything that a healthy daemon does, on a machine that does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a condition is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
@@ -63,6 +63,14 @@ impl Home {
     /// # Panics
     /// If it cannot be started.
     pub fn launch(&self) -> Daemon {
+        self.launch_with(&[])
+    }
+
+    /// The same with variables in its environment.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn launch_with(&self, variables: &[(&str, &str)]) -> Daemon {
         let log = self.path("log");
         let appended = File::options().create(true).append(true).open(&log).expect("a log");
         let socket = self.path("cynicd.sock");
@@ -76,6 +84,7 @@ impl Home {
             // Whatever the environment says to a daemon, it does not say to this one.
             .env_clear()
             .env("CYNIC_LOG", "info")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(appended)
@@ -129,6 +138,15 @@ impl Daemon {
     /// If it takes none.
     pub async fn client(&self) -> Client {
         self.try_client().await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
+    }
+
+    /// A connection for what operators do.
+    ///
+    /// # Panics
+    /// If it takes none.
+    pub async fn admin(&self) -> Client {
+        let options = Options::new(cynic_proto::socket::admin_of(&self.socket));
+        Client::connect(options).await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
     }
 
     async fn try_client(&self) -> Result<Client, cynic_proto::client::ClientError> {
@@ -232,8 +250,16 @@ impl Daemon {
     ///
     /// # Panics
     /// If it does not stop in time.
-    pub async fn stop(mut self) -> Option<i32> {
+    pub async fn stop(self) -> Option<i32> {
         procfs::signal(self.pid(), rustix::process::Signal::TERM);
+        self.ended().await
+    }
+
+    /// Waits for its end; returns its exit code.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub async fn ended(mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("told") {

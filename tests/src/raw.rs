@@ -35,6 +35,20 @@ impl RawClient {
         Some(client)
     }
 
+    /// Connects and says nothing.
+    ///
+    /// # Panics
+    /// If nothing listens.
+    pub async fn stranger(socket: &Path) -> RawClient {
+        let stream = UnixStream::connect(socket).await.expect("a daemon");
+        RawClient { stream, inbox: BytesMut::new() }
+    }
+
+    /// Sends a greeting; `None` if the connection broke.
+    pub async fn greet(&mut self, hello: &Hello) -> Option<()> {
+        self.frame(hello, &[]).await
+    }
+
     /// Sends a request; `None` if the connection broke.
     pub async fn send(&mut self, seq: u64, request: Request, payload: &[u8]) -> Option<()> {
         self.frame(&ToDaemon { seq, request }, payload).await

@@ -43,7 +43,7 @@ impl Conversation {
         let greeting: Hello = conversation.hear().await.message().expect("a greeting");
         greeting.expect(Role::Worker).expect("a worker of this version");
         let ready = conversation.hear().await;
-        assert_eq!(ready.message(), Ok(FromWorker::Ready));
+        assert!(matches!(ready.message(), Ok(FromWorker::Ready { .. })));
         conversation.report = codec::decode(&ready.payload).expect("a report");
         conversation
     }

@@ -187,8 +187,10 @@ pub(crate) struct Scanner<'a, G> {
 
 /// Scans source code.
 pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
+    let text = text.trim_end();
+    let returns = text.bytes().filter(|byte| *byte == b'\r').count();
     let mut scanner = Scanner {
-        scan: Scan::new(text.len()),
+        scan: Scan::new(text.len() - returns),
         grams,
         text,
         recent: [0; 2],
@@ -245,6 +247,7 @@ impl<G: Grams> Scanner<'_, G> {
 
     fn measure_line(&mut self, at: usize) {
         let line = &self.text.as_bytes()[self.line_start.min(at)..at];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let indent = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
         let length = line.len();
         self.scan.blank_lines += u32::from(indent == length);
@@ -358,7 +361,8 @@ impl<G: Grams> Scanner<'_, G> {
             at += 1;
         }
         let end = (at + if triple { 3 } else { 1 }).min(bytes.len());
-        let end = if at < bytes.len() && bytes[at] == b'\n' { at } else { end };
+        let open = at < bytes.len() && bytes[at] == b'\n';
+        let end = if open { at - usize::from(bytes[at - 1] == b'\r') } else { end };
         let end = self.text.ceil_char_boundary(end);
         self.scan.strings += 1;
         self.scan.string_bytes = self.scan.string_bytes.saturating_add((end - start) as u32);
@@ -372,7 +376,7 @@ impl<G: Grams> Scanner<'_, G> {
         let close_bytes = close.as_bytes();
         let found = tail.windows(close_bytes.len()).position(|w| w == close_bytes);
         let end = match found {
-            Some(at) if close == "\n" => start + at,
+            Some(at) if close == "\n" => start + at - usize::from(at > 0 && tail[at - 1] == b'\r'),
             Some(at) => start + at + close.len(),
             None => self.text.len(),
         };

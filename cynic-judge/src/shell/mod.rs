@@ -158,11 +158,12 @@ pub(crate) struct Scanner<'a, G> {
 
 /// Scans a command or script.
 pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
+    let text = text.trim_end();
     let scan = Scan {
         classes: [0; Class::COUNT],
         hits: [0; HITS],
         spans: [None; Class::COUNT + HITS],
-        bytes: text.len(),
+        bytes: text.len() - text.bytes().filter(|byte| *byte == b'\r').count(),
         words: 0,
         lines: 1,
         commands: 0,
@@ -194,7 +195,6 @@ pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
     };
     let mut scanner = Scanner { scan, grams, text, past: Past::default(), sieve: [0; 32] };
     scanner.run();
-    rules::whole(&mut scanner.scan, text);
     (scanner.scan, scanner.grams)
 }
 

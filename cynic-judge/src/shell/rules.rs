@@ -1,6 +1,6 @@
 //! What the words of a command line do together: the rules for ruinous, hidden and guarded commands.
 
-use super::{Class, Hit, Scan, Scanner, Word};
+use super::{Class, Hit, Scanner, Word};
 use crate::decode;
 use crate::text::scan::Grams;
 
@@ -62,10 +62,60 @@ const SECRETS: [&str; 14] = [
     ".bash_history",
 ];
 
+/// Which signs a word holds, so that most words are never searched for anything.
+#[derive(Clone, Copy)]
+struct Marks(u8);
+
+impl Marks {
+    const SLASH: u8 = 1;
+    const BACKSLASH: u8 = 2;
+    const VARIABLE: u8 = 4;
+    const DOT: u8 = 8;
+    const UNDERSCORE: u8 = 16;
+    const AT: u8 = 32;
+    const DIGIT: u8 = 64;
+    const COLON: u8 = 128;
+
+    fn of(word: &str) -> Marks {
+        word.bytes().fold(Marks(0), |marks, byte| Marks(marks.0 | MARKS[usize::from(byte)]))
+    }
+
+    fn any(self, marks: u8) -> bool {
+        self.0 & marks != 0
+    }
+
+    /// Paths of either kind of system, and variables that stand for them.
+    fn place(self) -> bool {
+        self.any(Marks::SLASH | Marks::BACKSLASH | Marks::VARIABLE)
+    }
+}
+
+const MARKS: [u8; 256] = {
+    let mut table = [0; 256];
+    table[b'/' as usize] = Marks::SLASH;
+    table[b'\\' as usize] = Marks::BACKSLASH;
+    table[b'$' as usize] = Marks::VARIABLE;
+    table[b'%' as usize] = Marks::VARIABLE;
+    table[b'.' as usize] = Marks::DOT;
+    table[b'_' as usize] = Marks::UNDERSCORE;
+    table[b'@' as usize] = Marks::AT;
+    table[b':' as usize] = Marks::COLON;
+    let mut digit = b'0';
+    while digit <= b'9' {
+        table[digit as usize] = Marks::DIGIT;
+        digit += 1;
+    }
+    table
+};
+
+/// Words shorter than this hold none of the long names that are searched for inside words.
+const LONG_NAME: usize = 8;
+
 impl<G: Grams> Scanner<'_, G> {
     pub(super) fn rules(&mut self, word: &Word<'_>) {
         let has = |class: Class| word.classes & class.bit() != 0;
         let folded = word.folded;
+        let marks = Marks::of(folded);
         if has(Class::Destroy)
             && (word.leads
                 || self.past.command
@@ -77,23 +127,20 @@ impl<G: Grams> Scanner<'_, G> {
         {
             self.past.destroys = Some(word.span);
         }
-        let system = SYSTEM.iter().any(|path| place(folded, path));
+        let system = marks.place() && SYSTEM.iter().any(|path| place(folded, path));
         self.destruction(word, system);
-        if system {
+        if system && !folded.starts_with("/dev/null") {
             let writes = self.past.redirect
                 || self.before(Class::Media) && !self.before(Class::Inform)
                 || self.past.hashes[1] == crate::fold::hash(b"tee")
                 || self.past.hashes[1] == crate::fold::hash(b"-a");
-            let hit =
-                if writes && folded != "/dev/null" { Hit::SystemWrite } else { Hit::SystemPath };
-            if !folded.starts_with("/dev/null") {
-                self.scan.record(hit, word.span);
-            }
+            self.scan.record(if writes { Hit::SystemWrite } else { Hit::SystemPath }, word.span);
         }
-        if TEMPORARY.iter().any(|path| folded.contains(path)) {
+        if marks.place() && TEMPORARY.iter().any(|path| folded.contains(path)) {
             self.scan.record(Hit::TemporaryRun, word.span);
         }
-        if SECRETS.iter().any(|path| folded.contains(path)) || has(Class::Secret) {
+        let named = marks.any(Marks::SLASH | Marks::BACKSLASH | Marks::DOT | Marks::UNDERSCORE);
+        if has(Class::Secret) || named && SECRETS.iter().any(|path| folded.contains(path)) {
             self.scan.record(Hit::SecretRead, word.span);
             if self.past.line & Class::Fetch.bit() != 0 {
                 self.scan.record(Hit::Exfiltration, word.span);
@@ -106,8 +153,9 @@ impl<G: Grams> Scanner<'_, G> {
         {
             self.scan.record(Hit::Registry, word.span);
         }
-        self.execution(word);
+        self.execution(word, marks);
         self.safety(word);
+        self.network(word, marks);
     }
 
     fn before(&self, class: Class) -> bool {
@@ -159,30 +207,31 @@ impl<G: Grams> Scanner<'_, G> {
         }
     }
 
-    fn execution(&mut self, word: &Word<'_>) {
+    fn execution(&mut self, word: &Word<'_>, marks: Marks) {
         let has = |class: Class| word.classes & class.bit() != 0;
+        let long = word.folded.len() >= LONG_NAME;
         if has(Class::Fetch)
-            || word.folded.contains("downloadstring")
-            || word.folded.contains("net.webclient")
+            || long
+                && (word.folded.contains("downloadstring") || word.folded.contains("net.webclient"))
         {
             self.past.fetched = Some(word.span);
         }
-        let decodes = matches!(
-            word.folded,
-            "-enc" | "-encodedcommand" | "-ec" | "frombase64string" | "--decode"
-        ) || word.folded.contains("frombase64string")
+        let from_text = long && word.folded.contains("frombase64");
+        let decodes = from_text
+            || matches!(word.folded, "-enc" | "-encodedcommand" | "-ec" | "--decode")
             || matches!(word.folded, "-d" | "-D")
                 && self.past.hashes[1] == crate::fold::hash(b"base64");
         if decodes {
             self.past.decoded = Some(word.span);
-            if word.folded.starts_with("-e") || word.folded.contains("frombase64") {
+            if word.folded.starts_with("-e") || from_text {
                 self.scan.record(Hit::EncodedRun, word.span);
             }
         }
-        let runs = has(Class::Run) || word.folded.contains("iex");
+        let invoked = word.folded.starts_with("iex") || word.folded.ends_with("iex");
+        let runs = has(Class::Run) || invoked;
         if runs
             && (self.past.piped && word.leads
-                || word.folded.contains("iex")
+                || invoked
                 || word.folded == "eval"
                 || word.folded == "-c")
         {
@@ -198,15 +247,53 @@ impl<G: Grams> Scanner<'_, G> {
         }
         let plain = word.text.len() >= 20
             && (decode::base64(word.text).is_some() || decode::hex(word.text).is_some());
-        if plain || word.text.matches("\\x").count() >= 4 {
+        if plain || marks.any(Marks::BACKSLASH) && word.text.matches("\\x").count() >= 4 {
             self.scan.record(Hit::Encoded, word.span);
         }
-        let host = word.folded.split("://").last().unwrap_or(word.folded);
-        let host = host.split(['/', ':', '@']).next().unwrap_or(host);
-        if host.bytes().filter(|b| *b == b'.').count() == 3
-            && host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        {
-            self.scan.record(Hit::BareAddress, word.span);
+        let same = self.past.hashes[1] == crate::fold::hash(word.folded.as_bytes());
+        let unknown = word.classes == 0 && self.scan.braces > 0;
+        if same && word.leads && self.past.piped && (unknown || word.folded == "%0") {
+            // A function that pipes itself into itself.
+            self.scan.record(Hit::ForkBomb, word.span);
+        }
+        if word.folded == "while" && self.past.hashes[1] == crate::fold::hash(b"fork") {
+            self.scan.record(Hit::ForkBomb, word.span);
+        }
+    }
+
+    /// What talks to other hosts, or hands them a shell or a file.
+    fn network(&mut self, word: &Word<'_>, marks: Marks) {
+        let folded = word.folded;
+        if marks.any(Marks::DOT) && marks.any(Marks::DIGIT) {
+            let host = folded.split("://").last().unwrap_or(folded);
+            let host = host.split(['/', ':', '@']).next().unwrap_or(host);
+            if host.bytes().filter(|b| *b == b'.').count() == 3
+                && host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+            {
+                self.scan.record(Hit::BareAddress, word.span);
+            }
+        }
+        let after = |words: &[&[u8]]| {
+            words.iter().any(|word| self.past.hashes[1] == crate::fold::hash(word))
+        };
+        let device = marks.any(Marks::SLASH)
+            && (folded.contains("/dev/tcp/") || folded.contains("/dev/udp/"));
+        let shell = folded == "-e" && after(&[b"nc", b"ncat"])
+            || folded == "-i" && after(&[b"bash", b"sh", b"/bin/sh", b"/bin/bash"])
+            || folded == "mkfifo"
+            || marks.any(Marks::DOT) && folded.contains("socket.socket")
+            || marks.any(Marks::COLON) && folded.contains("exec:") && folded.contains("sh");
+        if device || shell {
+            self.scan.record(Hit::ReverseShell, word.span);
+        }
+        let fetches = self.before(Class::Fetch);
+        let file = marks.any(Marks::AT)
+            && (folded.starts_with('@') && after(&[b"-d", b"--data", b"--data-binary", b"-f"])
+                || fetches && folded.contains("=@"));
+        let uploads = matches!(folded, "--upload-file" | "--post-file")
+            || fetches && after(&[b"-t"]) && folded.starts_with(['/', '.', '~']);
+        if file || uploads {
+            self.scan.record(Hit::Exfiltration, word.span);
         }
     }
 
@@ -228,7 +315,7 @@ impl<G: Grams> Scanner<'_, G> {
                 | "4777"
                 | "ugo+rwx"
         );
-        if rights || word.folded.contains("nopasswd") {
+        if rights || word.folded.len() >= LONG_NAME && word.folded.contains("nopasswd") {
             self.scan.record(Hit::Rights, word.span);
         }
         if has(Class::GuardOff) || has(Class::Evade) && word.folded.len() > 3 {
@@ -260,48 +347,3 @@ fn place(word: &str, path: &str) -> bool {
 fn is_rf(flag: &str) -> bool {
     flag.starts_with('-') && flag.len() <= 4 && flag.contains('r') && flag.contains('f')
 }
-
-/// Ways to hand a shell to another host.
-const SHELLS: [&str; 9] = [
-    "/dev/tcp/",
-    "/dev/udp/",
-    "nc -e",
-    "ncat -e",
-    "bash -i",
-    "sh -i",
-    "mkfifo",
-    "socket.socket",
-    "exec:bash",
-];
-
-/// Patterns that words alone do not show.
-pub(super) fn whole(scan: &mut Scan, text: &str) {
-    let head = crate::item::cut(text, WHOLE_BYTES_MAX);
-    let lower = head.to_ascii_lowercase();
-    for pattern in SHELLS {
-        if let Some(at) = lower.find(pattern) {
-            scan.record(Hit::ReverseShell, (at, at + pattern.len()));
-        }
-    }
-    for pattern in [":(){", ":|:", "fork while", "%0|%0", "while true; do fork"] {
-        if let Some(at) = lower.find(pattern) {
-            scan.record(Hit::ForkBomb, (at, at + pattern.len()));
-        }
-    }
-    for pattern in [
-        "-d @",
-        "--data-binary @",
-        "-t /",
-        "--upload-file",
-        "--post-file",
-        "-f \"file=@",
-        "curl -t",
-    ] {
-        if let Some(at) = lower.find(pattern) {
-            scan.record(Hit::Exfiltration, (at, at + pattern.len()));
-        }
-    }
-}
-
-/// Bytes of a script in which whole patterns are looked for: several searches over it must stay cheap.
-const WHOLE_BYTES_MAX: usize = 16 * 1024;

@@ -99,6 +99,9 @@ pub(super) fn read<G: Grams>(
         scanner.scan.record(Hit::Comment, (start, end));
         scanner.in_comment = true;
     }
+    if signs.any(Signs::HIGH) {
+        unspaced(scanner, start, end);
+    }
     let length = end - start;
     if length >= ENCODED_BYTES_MIN && encoded(scanner, start, end, signs) {
         return true;
@@ -111,6 +114,33 @@ pub(super) fn read<G: Grams>(
     }
     signs.any(Signs::DOT | Signs::SLASH) && length >= 4 && link(scanner, start, end)
 }
+
+/// Words for "ignore", "instructions" and "system prompt" in scripts that set no blanks between words.
+const UNSPACED_OVERRIDES: [&str; 8] =
+    ["忽略", "无视", "無視", "忘记", "忘記", "忘れ", "무시", "잊어"];
+const UNSPACED_INSTRUCTIONS: [&str; 11] =
+    ["指令", "指示", "提示", "规则", "規則", "说明", "說明", "命令", "지시", "명령", "프롬프트"];
+const UNSPACED_PROMPTS: [&str; 5] =
+    ["系统提示", "系統提示", "システムプロンプト", "시스템프롬프트", "初始提示"];
+
+/// Instructions in Chinese, Japanese and Korean: there the chunk is the clause.
+fn unspaced<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {
+    let chunk = &scanner.text.as_bytes()[start..end];
+    if !chunk.iter().any(|byte| (0xe3..=0xed).contains(byte)) {
+        return;
+    }
+    let chunk = crate::item::cut(&scanner.text[start..end], UNSPACED_BYTES_MAX);
+    let holds = |words: &[&str]| words.iter().any(|word| chunk.contains(word));
+    if holds(&UNSPACED_OVERRIDES) && holds(&UNSPACED_INSTRUCTIONS) {
+        scanner.hit(Hit::Override, (start, end));
+    }
+    if holds(&UNSPACED_PROMPTS) {
+        scanner.hit(Hit::RevealPrompt, (start, end));
+    }
+}
+
+/// Bytes of an unspaced chunk that are searched: a page of it without any blank is still a few clauses.
+const UNSPACED_BYTES_MAX: usize = 4096;
 
 /// Comments of HTML hide text from people and not from models.
 fn markup<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {

@@ -17,7 +17,8 @@ classes! {
     Credit "credit", Help "help", Step "step", Safety "safety", Destroy "destroy",
     Promo "promo", Adult "adult", Quote "quote", Positive "positive", Negative "negative",
     Brand "brand", Popular "popular", TrustMe "trustme", Limits "limits", Promise "promise",
-    Danger "danger", German "func_de", French "func_fr", Spanish "func_es",
+    Danger "danger", Conceal "conceal", Courting "courting",
+    German "func_de", French "func_fr", Spanish "func_es",
     Italian "func_it", English "func_en",
 }
 
@@ -52,7 +53,7 @@ mod tests {
         assert_ne!(word("ignore").classes & Class::Override.bit(), 0);
         assert_ne!(word("prompt").phrase_ends & 1 << 2, 0);
         assert_eq!(word("xyzzy"), Entry::default());
-        let filled = lexicon.slots.iter().filter(|entry| entry.key != 0).count();
-        assert!(filled * 2 < lexicon.slots.len(), "{filled}");
+        let filled = lexicon.keys.iter().filter(|key| **key != 0).count();
+        assert!(filled * 2 < lexicon.keys.len(), "{filled}");
     }
 }

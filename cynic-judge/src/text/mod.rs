@@ -21,7 +21,8 @@ impl Grams for NoGrams {
 /// `order` is the learned table of word orders (may be empty); `context` holds the sorted hashes of the
 /// context's words.
 pub(crate) fn scan<G: Grams>(text: &str, order: &[i8], context: &[u64], grams: G) -> (Scan, G) {
-    Scanner::new(text, order, context, grams, 0).run()
+    // A line end at the end says nothing, and neither does how lines end.
+    Scanner::new(text.trim_end(), order, context, grams, 0).run()
 }
 
 /// Scans a decoded part for rules only.

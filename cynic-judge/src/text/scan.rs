@@ -70,16 +70,22 @@ pub(crate) enum Hit {
     Shout,
     /// Quoted text.
     Quotation,
+    /// A model or assistant is told to do something.
+    ModelTold,
+    /// Money, secrets or a meeting are asked for and nobody is to know.
+    Secrecy,
+    /// Whoever judges the text is told what to find.
+    Courting,
 }
 
 /// How many hits there are.
-pub(crate) const HITS: usize = Hit::Quotation as usize + 1;
+pub(crate) const HITS: usize = Hit::Courting as usize + 1;
 /// Bits of the sieve that estimates distinct words; cleared every [`SIEVE_WORDS`] words.
 const SIEVE_BITS: usize = 4096;
 /// Words between two clearings of the sieve: few enough that it stays sparse.
 const SIEVE_WORDS: u32 = 512;
 /// Words and signs of text that are read for n-grams; beyond them a text is sampled enough. Rules read all.
-pub(crate) const GRAM_TOKENS_MAX: u32 = 4096;
+pub(crate) const GRAM_TOKENS_MAX: u32 = 1536;
 /// Words a rule looks back: a clause.
 const FAR: u32 = 1 << 30;
 
@@ -148,13 +154,14 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn new(bytes: usize) -> Scan {
+    fn new(text: &str) -> Scan {
+        let (bytes, returns) = (text.len(), text.bytes().filter(|byte| *byte == b'\r').count());
         // A plain zero of everything; the arrays make `Default` unavailable.
         Scan {
             classes: [0; Class::COUNT],
             hits: [0; HITS],
             spans: [None; Class::COUNT + HITS],
-            bytes,
+            bytes: bytes - returns,
             words: 0,
             known: 0,
             letters: 0,
@@ -226,7 +233,7 @@ impl Scan {
 
     /// Adds what a decoded part holds of risk; its words count as said, at the place of the blob.
     pub(crate) fn absorb(&mut self, inner: &Scan, span: Span) {
-        const RISKY: [Hit; 9] = [
+        const RISKY: [Hit; 12] = [
             Hit::Override,
             Hit::LooseOverride,
             Hit::RevealPrompt,
@@ -236,6 +243,9 @@ impl Scan {
             Hit::Menace,
             Hit::Abuse,
             Hit::HiddenInstruction,
+            Hit::ModelTold,
+            Hit::Secrecy,
+            Hit::Courting,
         ];
         for hit in RISKY {
             if inner.hits[hit as usize] > 0 {
@@ -287,7 +297,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
         depth: u8,
     ) -> Self {
         Scanner {
-            scan: Scan::new(text.len()),
+            scan: Scan::new(text),
             grams,
             text,
             depth,
@@ -552,6 +562,25 @@ impl<'a, G: Grams> Scanner<'a, G> {
                 }
             }
         }
+        if has(Class::Conceal) && !self.near(Class::Warning, 12) {
+            self.hit(
+                Hit::Secrecy,
+                (self.last_start[Class::Conceal as usize].min(token.start), end),
+            );
+        }
+        if has(Class::Courting) && !self.near(Class::Warning, 12) {
+            self.hit(Hit::Courting, (token.start, end));
+        }
+        let told = Class::Cta.bit()
+            | Class::Task.bit()
+            | Class::Override.bit()
+            | Class::Oblige.bit()
+            | Class::Reveal.bit()
+            | Class::Conceal.bit()
+            | Class::Exfiltrate.bit();
+        if classes & told != 0 && !has(Class::Ai) && self.near(Class::Ai, 12) {
+            self.hit(Hit::ModelTold, self.from(Class::Ai, end));
+        }
         if has(Class::Cta) {
             let span = (token.start, end);
             if negated || self.near(Class::Warning, 6) {
@@ -611,6 +640,9 @@ impl<'a, G: Grams> Scanner<'a, G> {
                     | Hit::RevealPrompt
                     | Hit::SecretRequest
                     | Hit::Demand
+                    | Hit::ModelTold
+                    | Hit::Secrecy
+                    | Hit::Courting
             )
         {
             self.scan.record(Hit::HiddenInstruction, span);
@@ -654,8 +686,8 @@ impl<'a, G: Grams> Scanner<'a, G> {
             return; // the rubric weighs these; no set that lacks their meaning may unlearn it
         }
         self.grams.gram(token.hash, facet, span);
-        if folded.len() < 3 {
-            return;
+        if folded.len() < 3 || classes != 0 {
+            return; // the letters of a word that the lexicon knows tell nothing more
         }
         let facet = facets::of_letters(token.hash);
         let mut window = 0x20_u32;

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use interprocess::local_socket::tokio::Stream;
+use interprocess::local_socket::tokio::Stream as LocalStream;
 use interprocess::local_socket::traits::tokio::Stream as _;
 use interprocess::local_socket::{GenericFilePath, ToFsName};
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -18,6 +18,7 @@ use crate::codec::{self, Frame};
 use crate::handshake::{Hello, Role};
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::message::{Reply, Request, ToClient, ToDaemon};
+use crate::stream::Stream;
 
 /// Pause between attempts to connect again: short, because a restarting daemon is back in milliseconds.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
@@ -42,25 +43,24 @@ pub(super) async fn open(options: &Options) -> Result<Stream, ClientError> {
         move |source| ClientError::Io { action, path, source }
     };
     let name = path.as_path().to_fs_name::<GenericFilePath>().map_err(io_error("name"))?;
-    let stream = Stream::connect(name).await.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            ClientError::NotRunning { path: path.clone(), source }
-        }
-        io::ErrorKind::PermissionDenied => ClientError::NotPermitted { path: path.clone(), source },
-        _ => ClientError::Io { action: "connect to", path: path.clone(), source },
-    })?;
-    match timeout(HANDSHAKE_TIMEOUT, greet(inner(&stream), options)).await {
+    let LocalStream::UdSocket(socket) =
+        LocalStream::connect(name).await.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ClientError::NotRunning { path: path.clone(), source }
+            }
+            io::ErrorKind::PermissionDenied => {
+                ClientError::NotPermitted { path: path.clone(), source }
+            }
+            _ => ClientError::Io { action: "connect to", path: path.clone(), source },
+        })?;
+    let stream = OwnedFd::try_from(socket).and_then(Stream::new).map_err(io_error("use"))?;
+    match timeout(HANDSHAKE_TIMEOUT, greet(&stream, options)).await {
         Ok(greeted) => greeted.map(|()| stream),
         Err(_) => Err(ClientError::HandshakeTimeout),
     }
 }
 
-fn inner(stream: &Stream) -> &UnixStream {
-    let Stream::UdSocket(stream) = stream;
-    stream.inner()
-}
-
-async fn greet(stream: &UnixStream, options: &Options) -> Result<(), ClientError> {
+async fn greet(stream: &Stream, options: &Options) -> Result<(), ClientError> {
     let failed = |action| {
         let path = options.socket.clone();
         move |source| ClientError::Io { action, path, source }
@@ -69,10 +69,11 @@ async fn greet(stream: &UnixStream, options: &Options) -> Result<(), ClientError
     codec::put(&Hello::new(Role::Client), &[], options.frame_bytes_max, &mut out)?;
     let mut out = Bytes::from(out);
     while out.has_remaining() {
-        stream.writable().await.map_err(failed("write to"))?;
         match stream.try_write(&out) {
             Ok(n) => out.advance(n),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                stream.writable().await.map_err(failed("write to"))?;
+            }
             Err(e) => return Err(failed("write to")(e)),
         }
     }
@@ -83,7 +84,7 @@ async fn greet(stream: &UnixStream, options: &Options) -> Result<(), ClientError
             return accept_greeting(&frame);
         }
         stream.readable().await.map_err(failed("read from"))?;
-        match stream.try_read_buf(&mut buffer) {
+        match stream.try_read(&mut buffer) {
             Ok(0) => return Err(codec::FrameError::Truncated.into()),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -129,7 +130,7 @@ pub(super) async fn run(options: Options, stream: Stream, mut commands: mpsc::Re
     };
     let mut stream = stream;
     loop {
-        match pump.drive(inner(&stream), &mut commands).await {
+        match pump.drive(&stream, &mut commands).await {
             Ok(()) => return,
             Err(ClientError::Frame(e)) => return pump.fail_all(|| ClientError::Frame(e.clone())),
             Err(ClientError::Refused { kind, message }) => {
@@ -148,7 +149,7 @@ impl Pump {
     /// Moves bytes until the handles are gone (`Ok`) or the connection breaks.
     async fn drive(
         &mut self,
-        stream: &UnixStream,
+        stream: &Stream,
         commands: &mut mpsc::Receiver<Command>,
     ) -> Result<(), ClientError> {
         let broke = |_| ClientError::Lost;
@@ -181,7 +182,7 @@ impl Pump {
     }
 
     /// The handles are gone, but answers are awaited.
-    async fn finish(&mut self, stream: &UnixStream) -> Result<(), ClientError> {
+    async fn finish(&mut self, stream: &Stream) -> Result<(), ClientError> {
         while !(self.in_flight.is_empty() && self.outbox.is_empty()) {
             self.write(stream)?;
             if self.in_flight.values().all(|waiting| waiting.reply.is_closed()) {
@@ -218,7 +219,7 @@ impl Pump {
         Ok(())
     }
 
-    fn write(&mut self, stream: &UnixStream) -> Result<(), ClientError> {
+    fn write(&mut self, stream: &Stream) -> Result<(), ClientError> {
         while !self.outbox.is_empty() {
             match stream.try_write(&self.outbox) {
                 Ok(n) => self.outbox.advance(n),
@@ -229,12 +230,12 @@ impl Pump {
         Ok(())
     }
 
-    fn read(&mut self, stream: &UnixStream) -> Result<(), ClientError> {
+    fn read(&mut self, stream: &Stream) -> Result<(), ClientError> {
         loop {
             while let Some(frame) = codec::take(&mut self.inbox, self.options.frame_bytes_max)? {
                 self.settle(&frame)?;
             }
-            match stream.try_read_buf(&mut self.inbox) {
+            match stream.try_read(&mut self.inbox) {
                 Ok(0) => return Err(ClientError::Lost),
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),

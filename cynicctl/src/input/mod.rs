@@ -294,7 +294,9 @@ fn read_json(
         }
         return read_lines(input, &mut stream, first, sink);
     }
-    first.push(b'\n');
+    if !stream.fill_buf()?.is_empty() {
+        first.push(b'\n');
+    }
     match read_rest(stream, first)? {
         Some(bytes) => Ok(sink(input.item(Form::Json, strip_bom(bytes)))),
         None => Ok(sink(input.too_large(None))),

@@ -28,21 +28,22 @@ pub(super) fn of_problem(problem: Problem) -> Failure {
         kind,
         message: problem.message,
         cause: cause.map(str::to_owned),
+        deaths: Vec::new(),
     }
 }
 
 /// A task that the daemon answered with an error.
-pub(super) fn of_task(task: TaskId, error: &TaskError) -> Failure {
+pub(crate) fn of_task(task: TaskId, error: &TaskError) -> Failure {
     let cause = match error.kind {
         ErrorKind::InvalidItem(kind) => Some(item_error_name(kind).to_owned()),
         _ => error.deaths.last().map(|death| death.cause.to_string()),
     };
-    let mut message = error.message.clone();
-    for death in &error.deaths {
-        message.push_str("; ");
-        message.push_str(&death.to_string());
-    }
-    Failure { item_id: None, task: Some(task), kind: error.kind.name(), message, cause }
+    let message = match error.deaths.last() {
+        Some(death) => format!("{}; the last {death}", error.message),
+        None => error.message.clone(),
+    };
+    let (kind, deaths) = (error.kind.name(), error.deaths.clone());
+    Failure { item_id: None, task: Some(task), kind, message, cause, deaths }
 }
 
 /// An item that does not fit a frame with its request.
@@ -53,6 +54,7 @@ pub(super) fn of_frame(error: &FrameError) -> Failure {
         kind: "invalid_item",
         message: error.to_string(),
         cause: Some("too_large".to_owned()),
+        deaths: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns what ends a run. Never holds more than the window's bounds.
 
-mod failure;
+pub(crate) mod failure;
 mod plan;
 mod printer;
 mod progress;

@@ -19,7 +19,7 @@ use crate::text::{bytes, printable, squeezed};
 const COLUMNS_WIDE: usize = 100;
 
 /// A task id's columns.
-const TASK_WIDTH: usize = 36;
+pub(super) const TASK_WIDTH: usize = 36;
 
 /// The table of a listing: fixed widths, so that pages follow each other under one heading.
 #[derive(Debug)]
@@ -228,7 +228,8 @@ pub fn csv_header() -> String {
     let axioms = Axiom::ALL.map(|axiom| axiom.name().to_lowercase());
     let dimensions = Dimension::ALL.map(|dimension| dimension.name().to_lowercase());
     let names = fixed.into_iter().map(str::to_owned).chain(axioms).chain(dimensions);
-    let last = ["summary", "uid", "error_kind", "error"].map(str::to_owned);
+    let last = ["summary", "uid", "calibration", "feedback", "error_kind", "error"];
+    let last = last.map(str::to_owned);
     names.chain(last).collect::<Vec<_>>().join(",") + "\r\n"
 }
 
@@ -249,6 +250,8 @@ pub fn csv_line(row: &HistoryRow) -> String {
             ];
             cells.extend(all_scores(judgment));
             cells.extend([csv_text(&row.summary), row.client_uid.to_string()]);
+            let feedback = row.feedback.map(Truth::name).unwrap_or_default().to_owned();
+            cells.extend([row.calibration.to_string(), feedback]);
             cells.extend([String::new(), String::new()]);
             cells
         }
@@ -257,7 +260,7 @@ pub fn csv_line(row: &HistoryRow) -> String {
             let mut cells = vec![row.task.to_string(), iso(row.failed_at_us), id];
             // Verdict, Q, confidence, domain, the scores and the summary stay empty.
             cells.resize(3 + 4 + scores + 1, String::new());
-            cells.push(row.client_uid.to_string());
+            cells.extend([row.client_uid.to_string(), String::new(), String::new()]);
             cells.extend([csv_text(&row.error_kind), csv_text(&row.message)]);
             cells
         }

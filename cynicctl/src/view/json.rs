@@ -12,6 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::judged::{Failure, Outcome, Row};
+use super::quarantine::DeathView;
 use crate::text::acts_on_terminal;
 
 /// One line for a row, with its line end.
@@ -116,6 +117,8 @@ struct ErrorView<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deaths: Vec<DeathView<'a>>,
 }
 
 impl<'a> FailedView<'a> {
@@ -127,6 +130,7 @@ impl<'a> FailedView<'a> {
                 kind: failure.kind,
                 message: &failure.message,
                 cause: failure.cause.as_deref(),
+                deaths: failure.deaths.iter().map(DeathView::new).collect(),
             },
         }
     }

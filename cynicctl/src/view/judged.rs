@@ -2,6 +2,7 @@
 
 use anstyle::Style;
 use cynic_proto::client::Answer;
+use cynic_proto::error::Death;
 use cynic_proto::ids::TaskId;
 use cynic_proto::judgment::Judgment;
 use cynic_proto::model::{DIMENSIONS, Verdict};
@@ -44,6 +45,8 @@ pub struct Failure {
     pub message: String,
     /// The cause, where the kind has several.
     pub cause: Option<String>,
+    /// The workers that died over it, first to last.
+    pub deaths: Vec<Death>,
 }
 
 /// `35/36`.
@@ -110,7 +113,9 @@ impl Judgments {
             Cell::new(format!("{:.1}", judgment.q_score), PLAIN),
             Cell::new(format!("{:.3}", judgment.confidence), FAINT),
             judgment.weakest_axiom().name().into(),
-            strongest.map_or_else(|| Cell::new("none", FAINT), evidence_cell),
+            strongest
+                .map_or_else(|| Cell::new("none", FAINT), evidence_cell)
+                .behind(&incomplete(judgment)),
         ];
         self.table.line(&cells) + "\n"
     }
@@ -127,6 +132,15 @@ impl Judgments {
             out.push_str(line);
         }
         out + "\n"
+    }
+}
+
+/// What a judgment lacks, in front of its evidence: `partial 12/36`, `35/36`, or nothing.
+fn incomplete(judgment: &Judgment) -> String {
+    match (judgment.partial, judgment.covered() as usize) {
+        (true, _) => format!("partial {}: ", coverage(judgment)),
+        (false, DIMENSIONS) => String::new(),
+        (false, _) => format!("{}: ", coverage(judgment)),
     }
 }
 

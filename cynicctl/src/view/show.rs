@@ -23,7 +23,12 @@ const CONTENT_COLUMNS: usize = 2000;
 pub fn text(task: TaskId, row: &ShowRow, columns: usize, zone: &TimeZone) -> String {
     let mut lines = Vec::new();
     if let Some(judgment) = &row.judgment {
-        lines.push(paint(FAINT, &format!("judged {}", at(judgment.judged_at_us, zone))));
+        let by = match judgment.calibration {
+            0 => String::new(),
+            version => format!(", verdict by calibration {version}"),
+        };
+        let head = format!("judged {}{by}", at(judgment.judged_at_us, zone));
+        lines.push(paint(FAINT, &head));
         let note = explain::note(&explained(judgment, row.details.as_deref()), columns);
         lines.push(note.trim_end().to_owned());
         if row.details_unreadable {
@@ -105,6 +110,7 @@ pub fn json_line(task: TaskId, row: &ShowRow) -> serde_json::Result<Vec<u8>> {
     let view = View {
         task_id: task,
         time: row.judgment.as_ref().map(|row| iso(row.judged_at_us)),
+        calibration: row.judgment.as_ref().map(|row| row.calibration),
         judgment: judged.as_ref().map(|judged| JudgedView::new(label, judged, &details)),
         failures: row.failures.iter().map(FailureView::new).collect(),
         feedback: row.feedback.as_ref(),
@@ -120,6 +126,8 @@ struct View<'a> {
     task_id: TaskId,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     judgment: Option<JudgedView<'a>>,
     failures: Vec<FailureView<'a>>,

@@ -77,6 +77,22 @@ fn pool(out: &mut String, stats: &Stats, columns: usize) {
     {
         figure(out, name, &clip_to(&counted(counts), columns));
     }
+    for dimension in &pool.dimensions {
+        let name = printable(&dimension.name);
+        let retry = match dimension.retry_in_ms {
+            0 => String::new(),
+            ms => format!(", tried again in {}", micros(ms as f64 * 1000.0)),
+        };
+        let text = format!(
+            "{}{retry}: {}, {}, skipped by {}",
+            printable(&dimension.state),
+            crate::text::counted(dimension.deaths, "death"),
+            crate::text::counted(dimension.fallbacks, "fallback"),
+            crate::text::counted(dimension.skipped, "lease"),
+        );
+        let style = if dimension.state == "closed" { FAINT } else { WARN };
+        figure(out, &name, &paint(style, &clip_to(&text, columns)));
+    }
     if pool.breaker_open {
         figure(out, "breaker", &paint(BAD, "open: workers die at boot; trying again at intervals"));
     }
@@ -130,6 +146,9 @@ fn workers(out: &mut String, stats: &Stats, columns: usize) {
         Column::left("DOING"),
     ];
     section(out, "Workers", fields, &rows, columns);
+    let isolation = &stats.isolation;
+    figure(out, "sandbox", &printable(&isolation.sandbox));
+    figure(out, "cgroup", &clip_to(&printable(&isolation.cgroup), columns));
 }
 
 fn stages(out: &mut String, stats: &Stats, columns: usize) {
@@ -189,7 +208,13 @@ fn rest(out: &mut String, stats: &Stats, columns: usize) {
     let recorder = &stats.recorder;
     title(out, "Recorder");
     figure(out, "store", &clip_to(&printable(&recorder.store), columns));
-    figure(out, "buffered", &grouped(recorder.buffered));
+    let oldest = if recorder.buffered > 0 {
+        let age = micros(recorder.oldest_age_ms as f64 * 1000.0);
+        paint(FAINT, &format!(" (oldest {age})"))
+    } else {
+        String::new()
+    };
+    figure(out, "buffered", &(grouped(recorder.buffered) + &oldest));
     figure(out, "flushed", &grouped(recorder.flushed));
     figure(out, "transactions", &grouped(recorder.transactions));
     if recorder.retries + recorder.dead_letters + recorder.spilled > 0 {
@@ -201,11 +226,22 @@ fn rest(out: &mut String, stats: &Stats, columns: usize) {
     let trips = format!("{:.2}", recorder.round_trips_per_judgment);
     figure(out, "round_trips_per_judgment", &trips);
 
+    let quarantine = &stats.quarantine;
+    title(out, "Quarantine");
+    figure(out, "items", &format!("{} ({})", grouped(quarantine.items), bytes(quarantine.bytes)));
+    figure(out, "hits", &grouped(quarantine.hits));
+    if quarantine.evicted > 0 {
+        figure(out, "evicted", &grouped(quarantine.evicted));
+    }
+
     let clients = &stats.clients;
     title(out, "Clients");
     figure(out, "connected", &with_max(clients.connected, clients.connected_max));
     figure(out, "accepted", &grouped(clients.accepted));
     figure(out, "expelled", &grouped(clients.expelled));
+    if clients.refused > 0 {
+        figure(out, "refused", &grouped(clients.refused));
+    }
 }
 
 fn latency(time: &LatencyStats) -> String {

@@ -66,6 +66,12 @@ impl Cell {
     pub fn new(text: impl Into<String>, style: Style) -> Cell {
         Cell { text: text.into(), style }
     }
+
+    /// The same cell behind some text.
+    #[must_use]
+    pub fn behind(self, text: &str) -> Cell {
+        Cell { text: format!("{text}{}", self.text), ..self }
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {

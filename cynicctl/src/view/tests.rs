@@ -4,16 +4,20 @@ use cynic_proto::client::Answer;
 use cynic_proto::error::{Death, DeathCause};
 use cynic_proto::history::{FailureRow, HistoryRow, JudgmentRow, ShowRow, Truth};
 use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Details, Evidence, Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Timings};
-use cynic_proto::model::{AXIOMS, DIMENSIONS, Dimension, Domain, Verdict};
-use cynic_proto::stats::{LatencyStats, StageStats, Stats, WorkerStats};
+use cynic_proto::model::{AXIOMS, DIMENSIONS, Dimension, Domain, Stage, Verdict};
+use cynic_proto::quarantine::{ItemKey, QuarantineRecord, ReplayOutcome, Replayed};
+use cynic_proto::stats::{
+    DimensionStats, LatencyStats, QuarantineStats, StageStats, Stats, WorkerStats,
+};
 use insta::assert_snapshot;
 use jiff::tz::TimeZone;
 
 use super::history::{self, Listing};
 use super::judged::{Failure, Judgments, Outcome, Row, Tally};
-use super::{explain, json, show, stats};
+use super::{explain, json, quarantine, show, stats};
 
 const TASK: TaskId = TaskId(0x0191_23ab_4567_7abc_8def_0123_4567_89ab);
 
@@ -122,6 +126,7 @@ fn broken() -> Row {
                   tool, or give the text itself with --type text"
                 .to_owned(),
         cause: Some("invalid_json".to_owned()),
+        deaths: Vec::new(),
     };
     Row {
         label: "a/long/path/\u{1b}]0;title/broken.json".to_owned(),
@@ -338,5 +343,58 @@ fn figures_are_shown_by_name() {
         ..StageStats::default()
     }];
     figures.recorder.store = "sqlite".to_owned();
+    figures.pool.dimensions = vec![DimensionStats {
+        name: "VIGILANCE".to_owned(),
+        state: "open".to_owned(),
+        deaths: 5,
+        skipped: 40,
+        opened: 1,
+        retry_in_ms: 9000,
+        ..DimensionStats::default()
+    }];
+    figures.isolation.sandbox = "required".to_owned();
+    figures.isolation.cgroup = "none: no tree is delegated".to_owned();
+    figures.quarantine = QuarantineStats { items: 1, bytes: 1061, hits: 7, evicted: 2 };
     assert_snapshot!(strip(&stats::text(&figures, 80)));
+}
+
+fn quarantined() -> QuarantineRecord {
+    let mut death = failed().deaths.remove(0);
+    death.stage = Some(Stage::Score);
+    death.stderr_tail = "thread panicked\u{1b}[2J\nat the end".to_owned();
+    QuarantineRecord {
+        task: TASK,
+        key: ItemKey([7; 32]),
+        at_us: 1_776_157_962_000_000,
+        bytes: 70_000,
+        hint: Hint { name: Some("a\u{202e}b.json".to_owned()), ..Hint::default() },
+        attempts: 3,
+        deaths: vec![death.clone(), death],
+        client_uid: 1000,
+        judge_version: 1,
+        build: "cynic/0.1.0".to_owned(),
+        kept: false,
+        hits: 2,
+    }
+}
+
+#[test]
+fn items_in_quarantine_are_shown() {
+    let record = quarantined();
+    let died = ReplayOutcome::Died(Box::new(record.deaths[0].clone()));
+    let replayed = Replayed { task: TASK, outcome: died, running_us: 1500, stages_us: [0; 4] };
+    let list = quarantine::listing(std::slice::from_ref(&record), 80, &TimeZone::UTC);
+    assert!(list.contains(&TASK.to_string()), "{list}");
+    let parts =
+        [list, quarantine::note(&record, 80, &TimeZone::UTC), quarantine::replayed(&replayed, 80)];
+    let text = strip(&parts.join("\n"));
+    for line in text.lines() {
+        assert!(crate::text::width(line) <= 80, "{line}");
+        assert!(!line.chars().any(crate::text::acts_on_terminal), "{line:?}");
+    }
+    assert_snapshot!(text);
+    let json = quarantine::json_line(&record).expect("JSON");
+    let value: serde_json::Value = serde_json::from_str(&json).expect("JSON again");
+    assert_eq!(value["deaths"][1]["dimension"], "INTEGRITY");
+    assert_eq!(value["sha256"], "07".repeat(32));
 }

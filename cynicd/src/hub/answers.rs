@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use cynic_proto::codec;
 use cynic_proto::error::{ErrorKind, TaskError};
+use cynic_proto::event::Happening;
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
-use cynic_proto::judgment::{Details, Judgment};
+use cynic_proto::judgment::{Details, Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
 use cynic_proto::worker::{Lease, LeaseItem, Outcome, ToWorker};
 use std::time::{Duration, Instant};
 
 use super::{Hub, Waiter};
 use crate::gateway::Peer;
-use crate::pool::{Delivery, Effect, Event, Submission};
+use crate::pool::{Delivery, Effect, Event, Scored, Submission};
 
 /// Encoded details above this are no explanation: the judge quotes a bounded number of short passages.
 const DETAILS_BYTES_MAX: usize = 1024 * 1024;
@@ -28,6 +29,8 @@ pub(super) struct Held {
     pub(super) peer: Peer,
     /// Not submitted yet: the store is asked whether it has the judgment.
     pub(super) parked: Option<Submission>,
+    /// A canary is judged like any other, but neither counted nor stored.
+    pub(super) canary: bool,
 }
 
 /// A worker's answer to one item.
@@ -42,8 +45,14 @@ pub(super) struct Answer {
 }
 
 impl Hub {
-    pub(super) fn lease(&mut self, worker: WorkerId, nonce: u64, items: &[(TaskId, Duration)]) {
-        let mut lease = Lease { nonce, skip: 0, items: Vec::with_capacity(items.len()) };
+    pub(super) fn lease(
+        &mut self,
+        worker: WorkerId,
+        nonce: u64,
+        skip: u64,
+        items: &[(TaskId, Duration)],
+    ) {
+        let mut lease = Lease { nonce, skip, items: Vec::with_capacity(items.len()) };
         let mut payload = Vec::with_capacity(items.len());
         for (task, soft_budget) in items {
             let Some(held) = self.tasks.get(task) else { continue };
@@ -61,10 +70,13 @@ impl Hub {
     /// Takes a worker's answer: checks it, asks the pool what it means, and passes it on.
     pub(super) fn worker_done(&mut self, answer: Answer) {
         let worker = answer.worker;
-        if let Err(what) = check(&answer) {
-            return self.feed(Event::Violation { worker, what });
-        }
-        let event = Event::Done { worker, nonce: answer.nonce, task: answer.task };
+        let scored = match check(&answer.outcome, &answer.details) {
+            Ok(scored) => scored,
+            Err(what) => return self.feed(Event::Violation { worker, what }),
+        };
+        // Before its next lease: a worker that leaks is replaced, not given more.
+        self.look_at_worker(worker);
+        let event = Event::Done { worker, nonce: answer.nonce, task: answer.task, scored };
         let mut answer = Some(answer);
         for effect in self.pool.handle(event, Instant::now()) {
             match effect {
@@ -76,6 +88,7 @@ impl Hub {
                 other => self.perform(other),
             }
         }
+        self.look_at_pool();
     }
 
     fn deliver(&mut self, delivery: Delivery, answer: Answer) {
@@ -86,10 +99,17 @@ impl Hub {
             running_us: micros(delivery.running),
             stages_us: answer.stages_us,
         };
-        self.figures.answered(&timings);
+        if !held.canary {
+            self.figures.answered(&timings);
+        }
         match answer.outcome {
-            Outcome::Judged(judgment) => {
-                self.figures.judged(judgment.verdict, &timings);
+            Outcome::Judged(mut judgment) => {
+                let calibration = self.options.recorder.calibration();
+                // A canary shows what the worker says, whatever is made of it.
+                if !held.canary {
+                    calibration.apply(&mut judgment);
+                    self.figures.judged(judgment.verdict, &timings);
+                }
                 let judged = Judged {
                     task,
                     judgment: *judgment,
@@ -98,7 +118,8 @@ impl Hub {
                     worker: answer.worker,
                     timings,
                 };
-                self.judged(&held, judged, answer.details);
+                self.publish(completed(&judged, &held));
+                self.judged(&held, judged, calibration.version, answer.details);
             }
             Outcome::Rejected(error) => {
                 self.figures.rejected(&timings);
@@ -116,7 +137,7 @@ impl Hub {
     }
 
     /// Answers those who wait for the judgment at once, then has it recorded; the others wait for that.
-    fn judged(&mut self, held: &Held, judged: Judged, details: Bytes) {
+    fn judged(&mut self, held: &Held, judged: Judged, calibration: u32, details: Bytes) {
         let task = judged.task;
         let (later, at_once): (Vec<Waiter>, Vec<Waiter>) =
             held.waiters.iter().partition(|waiter| waiter.ack == Ack::Stored);
@@ -124,8 +145,12 @@ impl Hub {
             let reply = Reply::Judged(Box::new(judged.clone()));
             self.answer(task, waiter, reply, &details);
         }
-        let content = self.options.store_content.then(|| held.payload.to_vec());
-        self.record_judgment(judged, details, content, held.peer, later);
+        if held.canary {
+            return;
+        }
+        self.note_if_slow(&judged, held.payload.len());
+        let content = self.options.operations.config.store_content.then(|| held.payload.to_vec());
+        self.record_judgment(judged, calibration, details, content, held.peer, later);
     }
 
     /// The pool says that the task ended in an error.
@@ -140,7 +165,16 @@ impl Hub {
             let reply = Reply::Failed { task, error: Box::new(error.clone()) };
             self.answer(task, waiter, reply, &Bytes::new());
         }
-        self.record_failure(task, error, held.peer, attempts);
+        if held.canary {
+            return;
+        }
+        // Refusals at the door are neither events nor history, or an overload would load those too.
+        if says_something(error.kind) {
+            let cause = error.deaths.last().map(|death| death.cause.clone());
+            let (kind, uid) = (error.kind, held.peer.uid);
+            self.publish(Happening::JudgmentFailed { task, error: kind, cause, uid, attempts });
+            self.record_failure(task, error, held.peer, attempts);
+        }
     }
 
     /// Answers one who waits.
@@ -163,37 +197,72 @@ impl Hub {
     }
 }
 
+/// Whether a failure says something about the item or the pool.
+fn says_something(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::InvalidItem(_)
+            | ErrorKind::Quarantined
+            | ErrorKind::DeadlineExceeded
+            | ErrorKind::QueueTimeout
+            | ErrorKind::Internal
+    )
+}
+
+fn completed(judged: &Judged, held: &Held) -> Happening {
+    let (judgment, timings) = (&judged.judgment, judged.timings);
+    let stored = held.waiters.iter().any(|waiter| waiter.ack == Ack::Stored);
+    Happening::JudgmentCompleted {
+        task: judged.task,
+        q_score: judgment.q_score,
+        verdict: judgment.verdict,
+        confidence: judgment.confidence,
+        domain: judgment.domain,
+        partial: judgment.partial,
+        ack: if stored { Ack::Stored } else { Ack::Judged },
+        uid: held.peer.uid,
+        attempts: judged.attempts,
+        worker: judged.worker,
+        queued_us: timings.queued_us,
+        running_us: timings.running_us,
+    }
+}
+
 /// What the message of a lease may add to its items' bytes.
-const LEASE_HEAD_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const LEASE_HEAD_BYTES_MAX: usize = 1024 * 1024;
 
 fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
-/// A worker may have been taken over: nothing that it says is passed on unchecked.
-fn check(answer: &Answer) -> Result<(), String> {
-    match &answer.outcome {
-        Outcome::Judged(judgment) => check_judgment(judgment, &answer.details),
+/// A worker may have been taken over: nothing that it says is passed on unchecked. Returns how the dimensions were
+/// scored.
+pub(super) fn check(outcome: &Outcome, details: &Bytes) -> Result<Scored, String> {
+    match outcome {
+        Outcome::Judged(judgment) => check_judgment(judgment, details),
         Outcome::Rejected(error) if error.message.len() > DETAILS_BYTES_MAX => {
             Err("an error message without end".to_owned())
         }
-        Outcome::Rejected(_) | Outcome::Echoed if !answer.details.is_empty() => {
+        Outcome::Rejected(_) | Outcome::Echoed if !details.is_empty() => {
             Err("a payload behind an answer that has none".to_owned())
         }
-        Outcome::Rejected(_) | Outcome::Echoed => Ok(()),
+        Outcome::Rejected(_) | Outcome::Echoed => Ok(Scored::default()),
     }
 }
 
-fn check_judgment(judgment: &Judgment, details: &Bytes) -> Result<(), String> {
+fn check_judgment(judgment: &Judgment, details: &Bytes) -> Result<Scored, String> {
     judgment.validate().map_err(|e| e.to_string())?;
     if details.len() > DETAILS_BYTES_MAX {
         return Err(format!("{} bytes of details", details.len()));
     }
     let details: Details = codec::decode(details).map_err(|e| e.to_string())?;
-    let points = |e: &cynic_proto::judgment::Evidence| e.points.is_finite();
-    if details.evidence.iter().all(points) {
-        Ok(())
-    } else {
-        Err("evidence with points that are no number".to_owned())
+    if !details.evidence.iter().all(|evidence| evidence.points.is_finite()) {
+        return Err("evidence with points that are no number".to_owned());
     }
+    let broke = |fallback: &&Fallback| {
+        matches!(fallback.reason, FallbackReason::Panicked(_) | FallbackReason::Overran)
+    };
+    let failed = details.fallbacks.iter().filter(broke);
+    let failed = failed.fold(0, |bits, fallback| bits | 1 << fallback.dimension as u32);
+    Ok(Scored { failed: failed & judgment.fallbacks, succeeded: !judgment.fallbacks })
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cynic_proto::ids::TaskId;
-use cynic_proto::message::{Judge, Pong, RefusalKind, Reply, Request, ToClient, ToDaemon};
+use cynic_proto::message::{Ack, Judge, Pong, RefusalKind, Reply, Request, ToClient, ToDaemon};
 
 use super::answers::Held;
+use super::operations::Asker;
+use super::records::Said;
 use super::{Hub, Waiter};
 use crate::gateway::{ClientNews, Peer};
 use crate::outbox::Outbox;
 use crate::pool::{ClientId, Event, Submission};
-use crate::recorder::RecorderError;
 
 /// How long clients get to read their last answers when the daemon ends.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,6 +25,8 @@ pub(super) struct Client {
     pub(super) outbox: Outbox,
     /// Tasks whose answer it waits for.
     pub(super) tasks: HashSet<TaskId>,
+    /// How often it was refused what it may not.
+    pub(super) refusals: u32,
 }
 
 impl Hub {
@@ -31,7 +34,8 @@ impl Hub {
         match news {
             ClientNews::Connected(peer, outbox) => {
                 self.figures.client_connected();
-                self.clients.insert(id, Client { peer, outbox, tasks: HashSet::new() });
+                self.clients
+                    .insert(id, Client { peer, outbox, tasks: HashSet::new(), refusals: 0 });
             }
             ClientNews::Request(message, payload) => self.request(id, *message, payload),
             ClientNews::Gone { expelled } => self.client_gone(id, expelled),
@@ -42,6 +46,7 @@ impl Hub {
     fn client_gone(&mut self, id: ClientId, expelled: bool) {
         let Some(client) = self.clients.remove(&id) else { return };
         self.figures.client_gone(expelled);
+        self.bus.forget(id);
         for task in client.tasks {
             self.forget_waiter(task, id);
         }
@@ -58,8 +63,14 @@ impl Hub {
 
     fn request(&mut self, client: ClientId, message: ToDaemon, payload: Bytes) {
         let seq = message.seq;
+        let records = match self.permit(client, &message.request) {
+            Ok(records) => records,
+            Err(reply) => return self.reply(client, &ToClient { seq, reply }, &Bytes::new()),
+        };
         let reply = match message.request {
-            Request::Judge(judge) => return self.judge(client, seq, judge, payload),
+            Request::Judge(judge) => return self.judge(client, seq, judge, payload, false),
+            Request::Canary(judge) => return self.judge(client, seq, judge, payload, true),
+            Request::Doctor => return self.doctor(Asker { client, seq }),
             Request::Cancel(task) => {
                 if self.clients.get(&client).is_some_and(|c| c.tasks.contains(&task)) {
                     self.forget_waiter(task, client);
@@ -70,18 +81,21 @@ impl Hub {
             }
             Request::Ping => Reply::Pong(self.pong()),
             Request::Stats => Reply::Stats(Box::new(self.stats())),
-            Request::History(query) => {
-                return self.recording.ask(client, seq, async move |recorder| {
-                    let page = recorder.history(*query).await;
-                    page.map_or_else(|e| unanswered(&e), |page| Reply::History(Box::new(page)))
-                });
+            Request::History(query) => return self.history(client, seq, *query, records),
+            Request::Show(task) => return self.show(client, seq, task, records),
+            Request::Feedback { task, truth, note } => {
+                return self.feedback(client, seq, Said { task, truth, note }, records);
             }
-            Request::Show(task) => {
-                return self.recording.ask(client, seq, async move |recorder| {
-                    let row = recorder.show(task).await;
-                    row.map_or_else(|e| unanswered(&e), |row| Reply::Show(Box::new(row)))
-                });
+            Request::Calibrate(request) => return self.calibrate(client, seq, request),
+            Request::Backup(path) => return self.backup(client, seq, path),
+            Request::Events(query) => return self.events(client, seq, &query),
+            Request::Quarantine(request) => {
+                return self.quarantine_request(client, seq, request, &payload);
             }
+            Request::Reload => return self.reload(Some(Asker { client, seq })),
+            Request::Scale(size) => return self.scale(Asker { client, seq }, size),
+            Request::RestartWorkers => return self.restart_workers(Asker { client, seq }),
+            Request::LogLevel(filter) => self.log_level(&filter),
             Request::Drain => {
                 self.feed(Event::Drain);
                 Reply::Done
@@ -106,10 +120,12 @@ impl Hub {
         Pong { ready, degraded: !degraded.is_empty(), status }
     }
 
-    fn judge(&mut self, client: ClientId, seq: u64, judge: Judge, payload: Bytes) {
+    fn judge(&mut self, client: ClientId, seq: u64, judge: Judge, payload: Bytes, canary: bool) {
         let task = judge.task;
         let Some(entry) = self.clients.get_mut(&client) else { return };
-        let (peer, waiter) = (entry.peer, Waiter { client, seq, ack: judge.ack });
+        // What is not stored is not waited for.
+        let ack = if canary { Ack::Judged } else { judge.ack };
+        let (peer, waiter) = (entry.peer, Waiter { client, seq, ack });
         entry.tasks.insert(task);
         // A task that is known already is not judged twice; who asks again waits with the others.
         if let Some(held) = self.tasks.get_mut(&task) {
@@ -121,14 +137,20 @@ impl Hub {
         if let Some((reply, details)) = self.recording.recent(task) {
             return self.answer(task, waiter, reply, &details);
         }
+        if let Some(error) = self.known_poison(&judge.hint, &payload) {
+            let reply = Reply::Failed { task, error: Box::new(error) };
+            return self.answer(task, waiter, reply, &Bytes::new());
+        }
         let submission = Submission {
             task,
             client,
+            uid: peer.uid,
             lane: judge.lane,
             bytes: payload.len(),
             deadline: judge.deadline_ms.map(|ms| Duration::from_millis(ms.into())),
         };
-        let held = Held { payload, hint: judge.hint, waiters: vec![waiter], peer, parked: None };
+        let waiters = vec![waiter];
+        let held = Held { payload, hint: judge.hint, waiters, peer, parked: None, canary };
         self.tasks.insert(task, held);
         if judge.retry {
             // It may have been stored before this daemon started: only the store knows.
@@ -157,19 +179,6 @@ impl Hub {
         // Who does not read by then has had its chance.
         drop(tokio::time::timeout(FAREWELL_TIMEOUT, drained).await);
     }
-}
-
-/// The store could not answer.
-fn unanswered(error: &RecorderError) -> Reply {
-    let kind = match error {
-        RecorderError::Refused(_) => RefusalKind::NotFound,
-        _ => RefusalKind::Unavailable,
-    };
-    let mut message = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        message = format!("{message}: {source}");
-    }
-    Reply::Refused { kind, message }
 }
 
 pub(super) fn refused(kind: RefusalKind, message: &str) -> Reply {

@@ -10,6 +10,7 @@ use cynic_proto::stats::{ClientStats, LatencyStats, StageStats, Stats};
 use hdrhistogram::Histogram;
 
 use super::Hub;
+use crate::metrics::{self, BUCKETS_US, Buckets};
 
 /// Times above this are counted as this: longer than any deadline in use.
 const TIME_MAX_US: u64 = 3_600_000_000;
@@ -45,6 +46,22 @@ impl Times {
         if let Some(histogram) = &mut self.0 {
             histogram.saturating_record(micros.max(1));
         }
+    }
+
+    fn buckets(&self) -> Buckets {
+        let Some(histogram) = &self.0 else {
+            return Buckets { at_most: vec![0; BUCKETS_US.len()], ..Buckets::default() };
+        };
+        let mut at_most = Vec::with_capacity(BUCKETS_US.len());
+        let (mut from, mut sum) = (0, 0);
+        for bound in BUCKETS_US {
+            sum += histogram.count_between(from, bound);
+            at_most.push(sum);
+            // A value counts in the bucket whose equivalent range it is in: begin behind that.
+            from = histogram.next_non_equivalent(bound);
+        }
+        let count = histogram.len();
+        Buckets { at_most, count, sum_us: histogram.mean() * count as f64 }
     }
 
     fn stats(&self) -> LatencyStats {
@@ -98,6 +115,11 @@ impl Figures {
         self.clients.expelled += u64::from(expelled);
     }
 
+    /// A client asked for what it may not.
+    pub(super) fn refused(&mut self) {
+        self.clients.refused += 1;
+    }
+
     /// A worker answered a task.
     pub(super) fn answered(&mut self, timings: &Timings) {
         self.latency.record(u64::from(timings.queued_us) + u64::from(timings.running_us));
@@ -148,6 +170,11 @@ impl Hub {
         problems
     }
 
+    /// The figures for Prometheus.
+    pub(super) fn metrics(&self) -> String {
+        metrics::render(&self.stats(), &self.figures.latency.buckets())
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let workers = self.worker_stats();
         let mut doing = BTreeMap::new();
@@ -184,6 +211,8 @@ impl Hub {
             stages,
             clients: figures.clients.clone(),
             recorder,
+            isolation: self.options.launch.isolation(),
+            quarantine: self.quarantine.stats(),
         }
     }
 }

@@ -6,29 +6,49 @@
 
 mod answers;
 mod clients;
+mod doctor;
+mod events;
 mod figures;
+mod operations;
+mod permits;
+mod quarantine;
 mod recording;
+mod records;
+mod replay;
+mod slow;
+mod upkeep;
 mod workers;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cynic_proto::error::Death;
+use cynic_proto::error::{Death, DeathCause};
+use cynic_proto::event::Happening;
+use cynic_proto::exit_code;
 use cynic_proto::ids::{TaskId, WorkerId};
-use cynic_proto::message::{Ack, ToClient};
-use tokio::sync::mpsc;
+use cynic_proto::message::{Ack, Reply, ToClient};
+use cynic_proto::model::Dimension;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
+use crate::bus::Bus;
 use crate::gateway::ClientNews;
 use crate::link::{Launch, News};
-use crate::pool::{ClientId, Effect, Event, Pool};
+use crate::manager::Manager;
+use crate::pool::{BreakerChange, ClientId, Effect, Event, Pool};
 use crate::recorder::RecorderHandle;
+
+pub use quarantine::{Quarantine, QuarantineNews};
 
 use answers::Held;
 use clients::Client;
+use events::Told;
 use figures::Figures;
+use operations::Rolling;
+pub use operations::{Asker, Loaded, Operations};
 use recording::{Recording, Settled};
 use workers::Worker;
 
@@ -38,9 +58,9 @@ pub const INPUTS_MAX: usize = 1024;
 /// Messages taken at once, before the answers are sent: lets one write carry many.
 const BATCH: usize = 128;
 
-/// How often workers' memory is looked at: often enough to replace a leaking worker before it meets its
-/// limit at any plausible rate, and of no cost.
-const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often workers' memory and processor time are looked at, besides after their answers: keeps the figures of
+/// idle workers true, and costs nothing.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the hub is told.
 #[derive(Debug)]
@@ -49,6 +69,14 @@ pub enum Input {
     Client(ClientId, ClientNews),
     /// By a worker's link.
     Worker(WorkerId, News),
+    /// By what was begun for a client's request about the quarantine.
+    Quarantine(ClientId, u64, QuarantineNews),
+    /// By whoever read the configuration again.
+    Loaded(Box<Loaded>),
+    /// By whoever looked something up for an operator.
+    Answer(Asker, Reply),
+    /// By whoever collects metrics: the figures in the form of Prometheus.
+    Metrics(oneshot::Sender<String>),
 }
 
 /// What an operator wants of the whole daemon.
@@ -58,6 +86,8 @@ pub enum Control {
     Drain,
     /// End now.
     Stop,
+    /// Read the configuration again and work by it.
+    Reload,
 }
 
 /// What the hub works with.
@@ -67,10 +97,14 @@ pub struct Options {
     pub launch: Launch,
     /// The recorder.
     pub recorder: RecorderHandle,
-    /// Whether items are stored beside their judgments.
-    pub store_content: bool,
-    /// How long draining may take.
-    pub drain_budget: Duration,
+    /// Where operators connect.
+    pub admin_socket: PathBuf,
+    /// The service manager.
+    pub manager: Manager,
+    /// How long the store may take to close after the hub has ended.
+    pub close_budget: Duration,
+    /// What may change while the daemon runs.
+    pub operations: Operations,
 }
 
 /// The event loop's state.
@@ -87,12 +121,23 @@ pub struct Hub {
     /// Taken by [`Hub::run`].
     settlements: Option<mpsc::UnboundedReceiver<Settled>>,
     figures: Figures,
+    bus: Bus,
+    told: Told,
+    quarantine: Quarantine,
     /// Accepts clients, for as long as work is taken.
     accepting: JoinHandle<()>,
     /// Clients whose outbox got something since the last flush.
     touched: Vec<ClientId>,
+    /// The rules that the latest worker judges by; unknown until one is ready.
+    judge_version: Option<u32>,
     /// When draining must be over.
     drain_until: Option<Instant>,
+    /// Why this daemon cannot work here at all, once that is known.
+    refused: Option<String>,
+    /// The replacement of all workers, while one is under way.
+    rolling: Option<Rolling>,
+    /// Why a worker died last; cleared when the pool is ready.
+    last_death: Option<String>,
     /// No process is left.
     stopped: bool,
 }
@@ -103,12 +148,15 @@ impl Hub {
     pub fn new(
         pool: Pool,
         options: Options,
+        quarantine: Quarantine,
         inputs: mpsc::Sender<Input>,
         accepting: JoinHandle<()>,
     ) -> Hub {
         let (recording, settlements) = Recording::new(options.recorder.clone());
         Hub {
             settlements: Some(settlements),
+            bus: Bus::new(options.launch.frame_bytes_max),
+            told: Told::default(),
             pool,
             options,
             inputs,
@@ -117,26 +165,35 @@ impl Hub {
             tasks: HashMap::new(),
             recording,
             figures: Figures::default(),
+            quarantine,
             accepting,
             touched: Vec::new(),
+            judge_version: None,
             drain_until: None,
+            refused: None,
+            rolling: None,
+            last_death: None,
             stopped: false,
         }
     }
 
     /// Runs until the workers have ended after a [`Control`].
+    ///
+    /// # Errors
+    /// The sandbox is required, and this system lacks a layer of it: what the worker said.
     pub async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Input>,
         mut controls: mpsc::Receiver<Control>,
-    ) {
-        let Some(mut settlements) = self.settlements.take() else { return };
+    ) -> Result<(), String> {
+        let Some(mut settlements) = self.settlements.take() else { return Ok(()) };
         let recorder = self.recording.recorder().clone();
         let (mut batch, mut settled) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        let mut memory = tokio::time::interval(MEMORY_INTERVAL);
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        let mut store = recorder.watch();
         self.feed(Event::Tick);
         while !self.stopped {
-            let timer = self.pool.next_timer().into_iter().chain(self.drain_until).min();
+            let timer = self.next_timer();
             tokio::select! {
                 biased;
                 Some(control) = controls.recv() => self.control(control),
@@ -144,22 +201,35 @@ impl Hub {
                 _ = settlements.recv_many(&mut settled, BATCH) => {}
                 () = recorder.room(), if self.recording.is_full() => self.record_again(),
                 () = at(timer), if timer.is_some() => self.tick(),
-                _ = memory.tick() => self.look_at_memory(),
+                _ = look.tick() => self.look_at_workers(),
+                Ok(()) = store.changed() => self.look_at_store(&store.borrow_and_update()),
             }
             for input in batch.drain(..) {
                 match input {
                     Input::Client(client, news) => self.client_news(client, news),
                     Input::Worker(worker, news) => self.worker_news(worker, news),
+                    Input::Quarantine(client, seq, news) => {
+                        self.quarantine_news(client, seq, news);
+                    }
+                    Input::Loaded(loaded) => self.loaded(*loaded),
+                    Input::Answer(asker, reply) => self.answer_asker(asker, reply),
+                    // Who asked may have gone.
+                    Input::Metrics(answer) => drop(answer.send(self.metrics())),
                 }
             }
             for settlement in settled.drain(..) {
                 self.settled(settlement);
             }
+            self.condemn();
+            self.keep_up(Instant::now());
+            self.send_events();
             self.flush();
         }
         self.accepting.abort();
         self.finish_recording(&mut settlements).await;
         self.farewell().await;
+        self.quarantine.close();
+        self.refused.map_or(Ok(()), Err)
     }
 
     fn control(&mut self, control: Control) {
@@ -167,11 +237,17 @@ impl Hub {
             Control::Drain => {
                 tracing::info!(tasks = self.pool.tasks_held(), "draining");
                 self.accepting.abort();
-                self.drain_until = Some(Instant::now() + self.options.drain_budget);
+                let budget = self.options.operations.config.drain_budget;
+                self.options.manager.stopping(self.stop_budget());
+                self.drain_until = Some(Instant::now() + budget);
                 self.feed(Event::Drain);
                 self.end_if_drained();
             }
-            Control::Stop => self.feed(Event::Shutdown),
+            Control::Stop => {
+                self.options.manager.stopping(self.stop_budget());
+                self.feed(Event::Shutdown);
+            }
+            Control::Reload => self.reload(None),
         }
     }
 
@@ -187,21 +263,19 @@ impl Hub {
 
     /// Gives the pool an event and performs what it decides.
     fn feed(&mut self, event: Event) {
-        let was_ready = self.pool.is_ready();
         let effects = self.pool.handle(event, Instant::now());
         for effect in effects {
             self.perform(effect);
         }
-        let ready = self.pool.is_ready();
-        if ready != was_ready {
-            tracing::info!(ready, "readiness changed");
-        }
+        self.look_at_pool();
     }
 
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn(worker) => self.spawn(worker),
-            Effect::Lease { worker, nonce, items } => self.lease(worker, nonce, &items),
+            Effect::Lease { worker, nonce, items, skip } => {
+                self.lease(worker, nonce, skip, &items);
+            }
             Effect::Ping { worker, nonce } => self.ping(worker, nonce),
             Effect::Stop(worker) => self.stop_worker(worker),
             Effect::Kill(worker) => self.kill_worker(worker),
@@ -210,8 +284,10 @@ impl Hub {
                 debug_assert!(false, "a delivery without a result: {delivery:?}");
             }
             Effect::Fail { task, error } => self.fail(task, *error),
-            Effect::Quarantine(task) => tracing::warn!(%task, "quarantined"),
+            Effect::Quarantine(task, deaths) => self.quarantine(task, deaths),
             Effect::Report(death) => self.report(&death),
+            Effect::Dimension(dimension, change) => self.dimension_changed(dimension, change),
+            Effect::Recycled(worker) => self.publish(Happening::WorkerRecycled { worker }),
             Effect::Drained => self.drained(),
             Effect::Stopped => self.stopped = true,
         }
@@ -227,7 +303,33 @@ impl Hub {
             stderr = %death.stderr_tail,
             "a worker died"
         );
+        let attempts = death.task.and_then(|task| self.pool.attempts(task));
+        self.publish(Happening::of_death(death, attempts));
+        self.last_death = Some(death.cause.to_string());
         self.record_death(death);
+        // A kernel does not grow a missing layer: trying again would only hide it.
+        if death.cause == DeathCause::ExitCode(exit_code::SANDBOX) && self.judge_version.is_none() {
+            self.refused = Some(death.stderr_tail.trim().to_owned());
+            self.feed(Event::Shutdown);
+        }
+    }
+
+    fn dimension_changed(&mut self, dimension: Dimension, change: BreakerChange) {
+        let message = match change {
+            BreakerChange::Opened(pause) => {
+                let seconds = pause.as_secs_f64();
+                tracing::warn!(%dimension, seconds, "a dimension keeps failing and is left out");
+                let pause_ms = pause.as_millis() as u64;
+                self.publish(Happening::DimensionOpened { dimension, pause_ms });
+                format!("{dimension} keeps crashing or overrunning: left out for {seconds:.1} s")
+            }
+            BreakerChange::Closed => {
+                tracing::info!(%dimension, "a dimension is scored again");
+                self.publish(Happening::DimensionClosed { dimension });
+                format!("{dimension} is scored again")
+            }
+        };
+        self.record_notice("dimension.breaker", None, message);
     }
 
     fn drained(&mut self) {

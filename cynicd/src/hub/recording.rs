@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
+use cynic_proto::event::Happening;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Judged, Reply, ToClient};
 use tokio::sync::mpsc;
@@ -171,6 +172,7 @@ impl Hub {
     pub(super) fn record_judgment(
         &mut self,
         judged: Judged,
+        calibration: u32,
         details: Bytes,
         content: Option<Vec<u8>>,
         peer: Peer,
@@ -189,7 +191,7 @@ impl Hub {
             worker: judged.worker,
             attempts: judged.attempts,
             timings: judged.timings,
-            calibration: 0,
+            calibration,
         }));
         self.recording.remember(&judged, &details);
         let on_settled = stored.then(|| {
@@ -201,8 +203,6 @@ impl Hub {
         self.record(entry, on_settled);
     }
 
-    /// Failures that say something about the item or the pool are history; refusals at the door are not, or an
-    /// overload would also load the store.
     pub(super) fn record_failure(
         &mut self,
         task: TaskId,
@@ -210,17 +210,6 @@ impl Hub {
         peer: Peer,
         attempts: u8,
     ) {
-        let worth_it = matches!(
-            error.kind,
-            ErrorKind::InvalidItem(_)
-                | ErrorKind::Quarantined
-                | ErrorKind::DeadlineExceeded
-                | ErrorKind::QueueTimeout
-                | ErrorKind::Internal
-        );
-        if !worth_it {
-            return;
-        }
         let entry = Entry::Failure(Box::new(FailureEntry {
             key: EntryKey::new(),
             task,
@@ -236,12 +225,16 @@ impl Hub {
     }
 
     pub(super) fn record_death(&mut self, death: &Death) {
+        self.record_notice("worker.died", death.task, death.to_string());
+    }
+
+    pub(super) fn record_notice(&mut self, kind: &str, task: Option<TaskId>, message: String) {
         let entry = Entry::Notice(Box::new(NoticeEntry {
             key: EntryKey::new(),
             at_us: unix_us(),
-            kind: "worker.died".to_owned(),
-            task: death.task,
-            message: death.to_string(),
+            kind: kind.to_owned(),
+            task,
+            message,
         }));
         self.record(entry, None);
     }
@@ -250,6 +243,7 @@ impl Hub {
         let was_full = self.recording.is_full();
         if self.recording.submit(Pending { entry, on_settled }) && !was_full {
             tracing::warn!("the store does not keep up: no more work is admitted");
+            self.publish(Happening::StoreFull);
             self.feed(Event::StoreFull(true));
         }
     }
@@ -264,6 +258,7 @@ impl Hub {
             }
         }
         tracing::info!("the store keeps up again");
+        self.publish(Happening::StoreRoom);
         self.feed(Event::StoreFull(false));
     }
 
@@ -367,7 +362,7 @@ fn answer_of(stored: StoredJudgment) -> (Reply, Bytes) {
 }
 
 /// Now, in microseconds since the Unix epoch.
-fn unix_us() -> i64 {
+pub(super) fn unix_us() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,10 @@
 //! Workers: starting them, ending them, and taking in what they say.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cynic_proto::event::Happening;
 use cynic_proto::ids::WorkerId;
 use cynic_proto::sandbox::{Layer, LayerStatus, SandboxReport};
 use cynic_proto::stats::WorkerStats;
@@ -13,12 +15,18 @@ use super::answers::Answer;
 use crate::link::{self, Hold, News};
 use crate::pool::Event;
 
+/// Shortest time between two looks at one worker: a look takes some ten microseconds, and in this time no worker
+/// can touch enough memory to get from the mark above which it is replaced to its limit.
+const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(2);
+
 /// A worker as the hub knows it.
 #[derive(Debug, Default)]
 pub(super) struct Worker {
     /// Set once the process runs.
     pub(super) hold: Option<Rc<Hold>>,
     sandbox: String,
+    /// When its use of the machine was last looked at.
+    looked_at: Option<Instant>,
     /// To be killed as soon as it runs.
     doomed: bool,
 }
@@ -36,13 +44,18 @@ impl Hub {
                 if entry.doomed {
                     hold.kill();
                 }
+                let pid = hold.pid;
                 entry.hold = Some(hold);
+                self.publish(Happening::WorkerSpawned { worker, pid });
             }
-            News::Ready(report) => {
+            News::Ready(report, judge_version) => {
+                self.judge_version = Some(judge_version);
+                let sandbox = describe(*report);
                 if let Some(entry) = self.workers.get_mut(&worker) {
-                    entry.sandbox = describe(*report);
+                    entry.sandbox.clone_from(&sandbox);
                 }
                 tracing::debug!(%worker, "worker ready");
+                self.publish(Happening::WorkerReady { worker, sandbox });
                 self.feed(Event::Ready(worker));
             }
             News::Message(message, payload) => self.message(worker, *message, payload),
@@ -56,7 +69,7 @@ impl Hub {
 
     fn message(&mut self, worker: WorkerId, message: FromWorker, details: Bytes) {
         match message {
-            FromWorker::Ready => {
+            FromWorker::Ready { .. } => {
                 let what = "READY for the second time".to_owned();
                 self.feed(Event::Violation { worker, what });
             }
@@ -90,14 +103,23 @@ impl Hub {
         }
     }
 
-    pub(super) fn look_at_memory(&mut self) {
-        let look = |(worker, entry): (&WorkerId, &Worker)| {
-            Some((*worker, entry.hold.as_ref()?.memory_bytes()?))
-        };
-        let memory: Vec<(WorkerId, u64)> = self.workers.iter().filter_map(look).collect();
-        for (worker, bytes) in memory {
-            self.feed(Event::Memory { worker, bytes });
+    pub(super) fn look_at_workers(&mut self) {
+        let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
+        for worker in workers {
+            self.look_at_worker(worker);
         }
+    }
+
+    /// Looks at what a worker uses, unless that was done just now.
+    pub(super) fn look_at_worker(&mut self, worker: WorkerId) {
+        let now = Instant::now();
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        if entry.looked_at.is_some_and(|at| now.duration_since(at) < LOOK_INTERVAL_MIN) {
+            return;
+        }
+        entry.looked_at = Some(now);
+        let Some(usage) = entry.hold.as_ref().and_then(|hold| hold.usage()) else { return };
+        self.feed(Event::Usage { worker, memory_bytes: usage.resident_bytes, cpu: usage.cpu });
     }
 
     /// The pool's figures of each worker, with what only the hub knows.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use cynic_proto::error::{ErrorKind, TaskError};
 use cynic_proto::ids::TaskId;
+use cynic_proto::message::Lane;
 
 use super::task::{Place, Task};
 use super::{Effect, Intake, Pool, Submission};
@@ -13,6 +14,10 @@ const RETRY_AFTER_MIN: Duration = Duration::from_millis(5);
 /// A hint above this says nothing that the client cannot find out better by trying.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
+/// One part in so many of the queue, which bulk work leaves to interactive work: whatever a flood of files does, who
+/// asks for one thing is let in.
+const INTERACTIVE_PART: usize = 4;
+
 /// Why a submission is refused.
 enum Refusal {
     ShuttingDown,
@@ -20,6 +25,14 @@ enum Refusal {
     StoreFull,
     QueueFull,
     ShareUsed,
+    UserShareUsed,
+}
+
+/// What one user's clients have waiting or running.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    pub(super) tasks: usize,
+    pub(super) bytes: usize,
 }
 
 impl Pool {
@@ -35,6 +48,7 @@ impl Pool {
         let place = self.queue.push(submission.lane, submission.client, id);
         let task = Task {
             client: submission.client,
+            uid: submission.uid,
             lane: submission.lane,
             bytes: submission.bytes,
             accepted: now,
@@ -46,10 +60,29 @@ impl Pool {
             deaths: Vec::new(),
         };
         self.expiries.insert((task.expiry(), id));
-        self.bytes_held += task.bytes;
+        self.hold(&task);
         self.counters.accepted += 1;
         self.entered_queue(task.bytes);
         self.tasks.insert(id, task);
+    }
+
+    fn hold(&mut self, task: &Task) {
+        self.bytes_held += task.bytes;
+        let holding = self.holdings.entry(task.uid).or_default();
+        holding.tasks += 1;
+        holding.bytes += task.bytes;
+    }
+
+    /// The task is over.
+    pub(super) fn let_go(&mut self, task: &Task) {
+        self.bytes_held -= task.bytes;
+        if let Some(holding) = self.holdings.get_mut(&task.uid) {
+            holding.tasks -= 1;
+            holding.bytes -= task.bytes;
+            if holding.tasks == 0 {
+                self.holdings.remove(&task.uid);
+            }
+        }
     }
 
     pub(super) fn entered_queue(&mut self, bytes: usize) {
@@ -69,9 +102,20 @@ impl Pool {
         if self.store_full {
             return Some(Refusal::StoreFull);
         }
-        let bytes_full = self.bytes_held + submission.bytes > self.config.queue_bytes_max;
-        if self.tasks_waiting >= self.config.queue_tasks_max || bytes_full && self.bytes_held > 0 {
+        let room = |most: usize| match submission.lane {
+            Lane::Interactive => most,
+            Lane::Bulk => most - most / INTERACTIVE_PART,
+        };
+        let bytes_full = self.bytes_held + submission.bytes > room(self.config.queue_bytes_max);
+        let tasks_full = self.tasks_waiting >= room(self.config.queue_tasks_max);
+        if tasks_full || bytes_full && self.bytes_held > 0 {
             return Some(Refusal::QueueFull);
+        }
+        if let Some(holding) = self.holdings.get(&submission.uid)
+            && (holding.tasks >= self.config.tasks_per_uid_max
+                || holding.bytes + submission.bytes > self.config.bytes_per_uid_max)
+        {
+            return Some(Refusal::UserShareUsed);
         }
         // While others wait too, nobody may fill the queue: each may hold an equal part of it, with one part
         // kept free for whoever comes next.
@@ -103,6 +147,11 @@ impl Pool {
                 ErrorKind::Busy,
                 "client_share",
                 "this client's part of the queue is full; retry later or wait for answers first",
+            ),
+            Refusal::UserShareUsed => (
+                ErrorKind::Busy,
+                "user_share",
+                "this user's part of the queue is full (access.share_per_user); retry later or wait for answers first",
             ),
         };
         *self.counters.rejects.entry(reason).or_default() += 1;

@@ -14,6 +14,10 @@ pub struct Config {
     pub queue_tasks_max: usize,
     /// Bytes of the tasks that may wait or run: bounds the daemon's memory.
     pub queue_bytes_max: usize,
+    /// Tasks that one user's clients may have waiting or running.
+    pub tasks_per_uid_max: usize,
+    /// Bytes of them.
+    pub bytes_per_uid_max: usize,
     /// How long a task may wait before it is not started any more.
     pub queue_timeout: Duration,
     /// How long scoring may take before the worker answers with what it has.
@@ -39,12 +43,19 @@ pub struct Config {
     pub recycle_tasks: u64,
     /// Resident memory above which a worker is replaced between tasks.
     pub recycle_memory_bytes: u64,
+    /// Processor time after which a worker is replaced between tasks: well below its limit, which it meets once
+    /// in its life.
+    pub recycle_cpu: Duration,
     /// Most items in a chunk.
     pub chunk_items_max: usize,
     /// Most bytes in a chunk; a larger item travels alone.
     pub chunk_bytes_max: usize,
     /// How long a chunk should take: one chunk is what an interactive task may have to wait for.
     pub chunk_time: Duration,
+    /// Tasks in a row over which a dimension crashes or overruns before it is left out; 0 leaves none out.
+    pub dimension_failures_max: u32,
+    /// How long it is left out at first; doubles each time that it fails again, up to an hour.
+    pub dimension_pause: Duration,
 }
 
 impl Default for Config {
@@ -53,6 +64,8 @@ impl Default for Config {
             size: default_size(1),
             queue_tasks_max: 4096,
             queue_bytes_max: 256 << 20,
+            tasks_per_uid_max: 3072,
+            bytes_per_uid_max: 192 << 20,
             queue_timeout: Duration::from_secs(30),
             soft_budget: Duration::from_millis(200),
             hard_deadline: Duration::from_secs(2),
@@ -65,16 +78,19 @@ impl Default for Config {
             heartbeat_timeout: Duration::from_secs(2),
             recycle_tasks: 100_000,
             recycle_memory_bytes: 128 << 20,
+            recycle_cpu: Duration::from_secs(450),
             chunk_items_max: 256,
             chunk_bytes_max: 256 << 10,
             chunk_time: Duration::from_millis(1),
+            dimension_failures_max: 5,
+            dimension_pause: Duration::from_secs(10),
         }
     }
 }
 
 impl Config {
     /// What an item's length adds to its budgets.
-    pub(super) fn time_for(&self, bytes: usize) -> Duration {
+    pub fn time_for(&self, bytes: usize) -> Duration {
         self.time_per_mib.mul_f64(bytes as f64 / f64::from(1 << 20))
     }
 }

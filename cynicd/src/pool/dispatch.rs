@@ -9,7 +9,7 @@ use cynic_proto::message::Lane;
 
 use super::slot::{Heartbeat, Lease, Leased, Slot, State};
 use super::task::{Place, Task};
-use super::{Delivery, Effect, Intake, Pool};
+use super::{Delivery, Effect, Intake, Pool, Scored};
 
 /// Weight of the newest figure in the running mean of a bulk item's time: smooth over about eight items.
 const MEAN_WEIGHT: u32 = 8;
@@ -23,11 +23,8 @@ impl Pool {
         self.recycle(now);
         self.dispatch_solo(now);
         while let Some(lane) = self.queue.next_lane() {
-            let Some(worker) = self.slots.iter().find(|slot| slot.is_idle()).map(|slot| slot.id)
-            else {
-                return;
-            };
-            let items = self.take(lane);
+            let Some(worker) = self.idle_worker() else { return };
+            let items = self.take(lane, now);
             self.lease(worker, items, now);
         }
     }
@@ -54,11 +51,19 @@ impl Pool {
         }
     }
 
+    /// An idle worker, one that is not due for replacement before one that is.
+    fn idle_worker(&self) -> Option<WorkerId> {
+        let idle = || self.slots.iter().filter(|slot| slot.is_idle());
+        let sound = idle().find(|slot| !slot.recycle_due(&self.config));
+        sound.or_else(|| idle().next()).map(|slot| slot.id)
+    }
+
     /// Takes the next lease's tasks off the queue: one, or a chunk of small bulk ones.
-    fn take(&mut self, lane: Lane) -> Vec<TaskId> {
+    fn take(&mut self, lane: Lane, now: Instant) -> Vec<TaskId> {
         let items_max = match lane {
-            Lane::Interactive => 1,
-            Lane::Bulk => self.chunk_items(),
+            // What a dimension is tried with again travels alone.
+            Lane::Bulk if !self.dimensions.trial_due(now) => self.chunk_items(),
+            Lane::Interactive | Lane::Bulk => 1,
         };
         let (tasks, bytes_max) = (&self.tasks, self.config.chunk_bytes_max);
         let (mut items, mut bytes, mut closed) = (0, 0, false);
@@ -85,6 +90,8 @@ impl Pool {
     }
 
     fn lease(&mut self, worker: WorkerId, tasks: Vec<TaskId>, now: Instant) {
+        let may_try = self.may_try(&tasks);
+        let skip = self.dimensions.skip(worker, may_try, now);
         let nonce = self.random.next();
         let mut items = Vec::with_capacity(tasks.len());
         let mut leased = VecDeque::with_capacity(tasks.len());
@@ -104,19 +111,34 @@ impl Pool {
             self.left_queue(bytes);
         }
         let deadline = now + self.config.hard_deadline + self.config.time_for(bytes_leased);
-        if let Some(slot) = self.slot_mut(worker) {
-            slot.state =
-                State::Busy { lease: Lease { nonce, items: leased, since: now, deadline } };
+        let slot = self.slots.get_mut(usize::from(worker.slot));
+        if let Some(slot) = slot.filter(|slot| slot.id == worker) {
+            let worn = slot.is_worn(&self.config);
+            let lease = Lease { nonce, items: leased, since: now, deadline, worn };
+            slot.state = State::Busy { lease };
         }
         let active = self.tasks.len() - self.tasks_waiting;
         self.counters.active_max = self.counters.active_max.max(active);
-        self.effects.push(Effect::Lease { worker, nonce, items });
+        self.effects.push(Effect::Lease { worker, nonce, items, skip });
+    }
+
+    /// Whether a dimension may be tried again with this lease: with one task, and one that has not failed.
+    fn may_try(&self, tasks: &[TaskId]) -> bool {
+        matches!(tasks, [task] if self.tasks.get(task).is_some_and(|task| task.strikes == 0))
     }
 
     /// A worker answered the item that it was at.
-    pub(super) fn done(&mut self, worker: WorkerId, nonce: u64, id: TaskId, now: Instant) {
+    pub(super) fn done(
+        &mut self,
+        worker: WorkerId,
+        nonce: u64,
+        id: TaskId,
+        scored: Scored,
+        now: Instant,
+    ) {
         let hard_deadline = self.config.hard_deadline;
-        let Some(slot) = self.slot_mut(worker) else { return };
+        let slot = self.slots.get_mut(usize::from(worker.slot));
+        let Some(slot) = slot.filter(|slot| slot.id == worker) else { return };
         if matches!(slot.state, State::Killed { cause: DeathCause::ProtocolViolation(_), .. }) {
             return;
         }
@@ -131,11 +153,19 @@ impl Pool {
         }
         slot.tasks += 1;
         slot.failures = 0;
+        let worn = slot.is_worn(&self.config);
         let Some(lease) = slot.lease_mut() else { return };
         let since = std::mem::replace(&mut lease.since, now);
         lease.deadline = now + hard_deadline;
+        lease.worn = worn;
         let item = lease.items.pop_front();
-        if lease.items.is_empty() {
+        let over = lease.items.is_empty();
+        let rules = self.breaker_rules();
+        let changes = self.dimensions.answered(worker, scored, rules, now);
+        let changes = changes.into_iter().map(|(d, change)| Effect::Dimension(d, change));
+        self.effects.extend(changes);
+        if over {
+            self.dimensions.lease_over(worker, now);
             self.lease_over(worker, now);
         }
         let running = now.saturating_duration_since(since);
@@ -158,7 +188,7 @@ impl Pool {
     fn deliver(&mut self, id: TaskId, since: Instant, running: Duration) {
         let Some(task) = self.tasks.remove(&id) else { return };
         self.expiries.remove(&(task.expiry(), id));
-        self.bytes_held -= task.bytes;
+        self.let_go(&task);
         if task.lane == Lane::Bulk {
             self.bulk_item_time = (self.bulk_item_time * (MEAN_WEIGHT - 1) + running) / MEAN_WEIGHT;
         }

@@ -1,13 +1,14 @@
 //! Workers' lives: start, heartbeat, death, what a death means for the tasks in hand, and replacement.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cynic_proto::error::{Death, DeathCause, ErrorKind};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::message::Lane;
 
+use super::dimensions::Rules;
 use super::slot::{Heartbeat, Lease, Slot, State, backoff};
-use super::task::Place;
+use super::task::{Place, Task};
 use super::{ClientId, Config, Effect, Intake, Pool};
 
 const SIGKILL: i32 = 9;
@@ -38,6 +39,7 @@ impl Pool {
             slot.id.generation = slot.id.generation.wrapping_add(1);
             slot.tasks = 0;
             slot.memory_bytes = 0;
+            slot.cpu = Duration::ZERO;
             slot.recycle_wanted = false;
             slot.recycle_at = self.config.recycle_tasks.saturating_add(jitter);
             slot.state = State::Starting { deadline: now + self.config.start_timeout };
@@ -144,8 +146,7 @@ impl Pool {
         if self.slots.iter().any(Slot::is_changing) {
             return;
         }
-        let memory_max = self.config.recycle_memory_bytes;
-        let due = |slot: &&Slot| slot.is_idle() && slot.recycle_due(memory_max);
+        let due = |slot: &&Slot| slot.is_idle() && slot.recycle_due(&self.config);
         if let Some(worker) = self.slots.iter().find(due).map(|slot| slot.id) {
             self.stop(worker, now);
         }
@@ -159,10 +160,7 @@ impl Pool {
         let (lease, blame, scheduled) = match state {
             State::Busy { lease } => (Some(lease), true, false),
             State::Killed { cause, lease, blame } => {
-                // A crash that came before our kill says more than the kill.
-                if matches!(death.cause, DeathCause::Signal(SIGKILL) | DeathCause::ExitCode(_)) {
-                    death.cause = cause;
-                }
+                death.be_told_why_killed(cause);
                 (lease, blame, false)
             }
             State::Stopping { .. } => (None, false, true),
@@ -187,10 +185,36 @@ impl Pool {
             // What the worker said that it was at counts if it can be true; else it was at the first.
             let claimed = lease.items.iter().find(|item| Some(item.task) == death.task);
             death.task = claimed.or(lease.items.front()).map(|item| item.task);
+            let blame = blame && !(lease.worn && is_limit(&death.cause));
+            self.hold_dimension_to_account(&death, blame, now);
             self.take_back(lease, &death, blame, now);
         }
         if !scheduled {
             self.effects.push(Effect::Report(Box::new(death)));
+        } else if !matches!(self.intake, Intake::Stopping { .. }) {
+            self.effects.push(Effect::Recycled(death.worker));
+        }
+    }
+
+    /// What killed the worker may be the dimension that it was scoring.
+    fn hold_dimension_to_account(&mut self, death: &Death, blame: bool, now: Instant) {
+        let strikes = |task| self.tasks.get(&task).map_or(0, |task: &Task| task.strikes);
+        let first = death.task.is_none_or(|task| strikes(task) == 0);
+        // Only somebody outside sends that signal.
+        let outside = death.cause == DeathCause::Signal(SIGKILL);
+        if let Some(dimension) = death.dimension.filter(|_| blame && first && !outside) {
+            let rules = self.breaker_rules();
+            let change = self.dimensions.died(death.worker, dimension, rules, now);
+            self.effects.extend(change.map(|change| Effect::Dimension(dimension, change)));
+        }
+        self.dimensions.lease_over(death.worker, now);
+    }
+
+    pub(super) fn breaker_rules(&mut self) -> Rules {
+        Rules {
+            failures_max: self.config.dimension_failures_max,
+            pause: self.config.dimension_pause,
+            jitter: self.random.unit(),
         }
     }
 
@@ -256,9 +280,12 @@ impl Pool {
         let strikes = task.strikes;
         if strikes >= strikes_max {
             task.deaths.push(death.clone());
+            let deaths = task.deaths.clone();
             self.counters.quarantined += 1;
-            let message = format!("gave up after {strikes} workers died over it; last: {death}");
-            self.effects.push(Effect::Quarantine(id));
+            let message = format!(
+                "gave up after {strikes} workers died over it; see `cynicctl quarantine show {id}`"
+            );
+            self.effects.push(Effect::Quarantine(id, deaths));
             return self.fail(id, ErrorKind::Quarantined, message);
         }
         self.note_death(id, death);
@@ -331,4 +358,9 @@ impl Pool {
             self.slots.push(Slot::new(n as u16, now));
         }
     }
+}
+
+/// Whether a worker met a limit on what it may use in all its life, to which each of its tasks has added.
+const fn is_limit(cause: &DeathCause) -> bool {
+    matches!(cause, DeathCause::MemoryLimit | DeathCause::CpuLimit)
 }

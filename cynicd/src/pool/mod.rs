@@ -6,6 +6,7 @@
 mod admission;
 mod breaker;
 mod config;
+mod dimensions;
 mod dispatch;
 mod lifecycle;
 mod queue;
@@ -24,11 +25,15 @@ use std::time::{Duration, Instant};
 use cynic_proto::error::{Death, DeathCause, ErrorKind, TaskError};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::message::Lane;
+use cynic_proto::model::Dimension;
 
 pub use config::{Config, default_size};
+pub use dimensions::{BreakerChange, Scored};
 pub use queue::ClientId;
 
+use admission::Holding;
 use breaker::Breaker;
+use dimensions::Dimensions;
 use queue::Queue;
 use report::Counters;
 use slot::{Slot, State};
@@ -51,6 +56,8 @@ pub enum Event {
         nonce: u64,
         /// The task that it is about.
         task: TaskId,
+        /// How its dimensions were scored.
+        scored: Scored,
     },
     /// A worker answered a ping.
     Pong {
@@ -69,13 +76,17 @@ pub enum Event {
     /// The kernel says that a process has ended (or it could not be started). Comes once for each process,
     /// after all that it had sent. Its `worker` tells which.
     Died(Box<Death>),
-    /// Resident memory of a worker.
-    Memory {
-        /// Whose.
+    /// What a worker uses of the machine.
+    Usage {
+        /// Which worker.
         worker: WorkerId,
-        /// How much.
-        bytes: u64,
+        /// Its resident memory.
+        memory_bytes: u64,
+        /// Its processor time since its start.
+        cpu: Duration,
     },
+    /// The task's item is one that was just given up: it is not tried either.
+    Condemn(TaskId),
     /// A timer is due; see [`Pool::next_timer`].
     Tick,
     /// The store takes no more (or takes again): work is refused so that nothing is lost.
@@ -101,6 +112,8 @@ pub struct Submission {
     pub task: TaskId,
     /// Whose.
     pub client: ClientId,
+    /// The user id of that client.
+    pub uid: u32,
     /// In which lane.
     pub lane: Lane,
     /// Size of the item.
@@ -122,6 +135,8 @@ pub enum Effect {
         nonce: u64,
         /// What to judge, and how much time scoring may take.
         items: Vec<(TaskId, Duration)>,
+        /// Bit `d` is set where dimension `d` is to be left out.
+        skip: u64,
     },
     /// Ask a worker whether it lives.
     Ping {
@@ -144,9 +159,13 @@ pub enum Effect {
         error: Box<TaskError>,
     },
     /// The task killed every worker that tried it: keep it where it can be looked at. `Fail` follows.
-    Quarantine(TaskId),
+    Quarantine(TaskId, Vec<Death>),
     /// A worker died, not on schedule: log, count and publish it.
     Report(Box<Death>),
+    /// A worker ended on schedule: publish it.
+    Recycled(WorkerId),
+    /// A dimension is left out from now on, or scored again: log, count and publish it.
+    Dimension(Dimension, BreakerChange),
     /// Nothing that was accepted is left.
     Drained,
     /// No process is left.
@@ -195,12 +214,15 @@ pub struct Pool {
     /// When each task that is not over runs out of time, in its queue or in all.
     expiries: BTreeSet<(Instant, TaskId)>,
     breaker: Breaker,
+    dimensions: Dimensions,
     intake: Intake,
     store_full: bool,
     /// Every worker of the first set has been ready.
     was_ready: bool,
     random: Random,
     counters: Counters,
+    /// Each user's tasks that are not over.
+    holdings: HashMap<u32, Holding>,
     /// Bytes of all tasks that are not over.
     bytes_held: usize,
     bytes_waiting: usize,
@@ -223,11 +245,13 @@ impl Pool {
             solo: VecDeque::new(),
             expiries: BTreeSet::new(),
             breaker: Breaker::default(),
+            dimensions: Dimensions::default(),
             intake: Intake::Open,
             store_full: false,
             was_ready: false,
             random: Random(seed),
             counters: Counters::default(),
+            holdings: HashMap::new(),
             bytes_held: 0,
             bytes_waiting: 0,
             tasks_waiting: 0,
@@ -242,16 +266,22 @@ impl Pool {
             Event::Submit(submission) => self.submit(&submission, now),
             Event::Cancel(task) => self.cancel(task),
             Event::Ready(worker) => self.ready(worker, now),
-            Event::Done { worker, nonce, task } => self.done(worker, nonce, task, now),
+            Event::Done { worker, nonce, task, scored } => {
+                self.done(worker, nonce, task, scored, now);
+            }
             Event::Pong { worker, nonce } => self.pong(worker, nonce, now),
             Event::Violation { worker, what } => {
                 self.kill(worker, DeathCause::ProtocolViolation(what), true);
             }
             Event::Died(death) => self.died(*death, now),
-            Event::Memory { worker, bytes } => {
+            Event::Usage { worker, memory_bytes, cpu } => {
                 if let Some(slot) = self.slot_mut(worker) {
-                    slot.memory_bytes = bytes;
+                    (slot.memory_bytes, slot.cpu) = (memory_bytes, cpu);
                 }
+            }
+            Event::Condemn(task) => {
+                let message = "the same item was just given up; see `cynicctl quarantine list`";
+                self.fail(task, ErrorKind::Quarantined, message.to_owned());
             }
             Event::Tick => {}
             Event::StoreFull(full) => self.store_full = full,
@@ -321,7 +351,7 @@ impl Pool {
     fn forget(&mut self, id: TaskId) -> Option<Task> {
         let task = self.tasks.remove(&id)?;
         self.expiries.remove(&(task.expiry(), id));
-        self.bytes_held -= task.bytes;
+        self.let_go(&task);
         match task.place {
             task::Place::Queued(place) => {
                 self.queue.remove(place);

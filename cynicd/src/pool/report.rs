@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use cynic_proto::ids::TaskId;
 use cynic_proto::stats::{PoolStats, WorkerStats};
 
 use super::slot::Slot;
@@ -45,6 +46,28 @@ impl Pool {
         self.intake != Intake::Open
     }
 
+    /// How often a task that is not over has been tried.
+    pub fn attempts(&self, task: TaskId) -> Option<u8> {
+        self.tasks.get(&task).map(|task| task.attempts)
+    }
+
+    /// Whether starting workers is suspended because none comes up.
+    pub fn is_breaker_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// Whether workers are still to be replaced, or being replaced.
+    pub fn is_replacing(&self) -> bool {
+        let size = usize::from(self.config.size.get());
+        let under_way = |slot: &Slot| slot.recycle_wanted || slot.is_changing();
+        self.slots.iter().take(size).any(under_way)
+    }
+
+    /// Workers that work or wait for work.
+    pub fn workers_live(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_live()).count()
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &super::Config {
         &self.config
@@ -78,6 +101,7 @@ impl Pool {
             retries: counters.retries,
             quarantined: counters.quarantined,
             breaker_open: self.breaker.is_open(),
+            dimensions: self.dimensions.stats(now),
         }
     }
 

@@ -6,7 +6,8 @@
 //! - `forget` not marking a leased item as abandoned: the same check;
 //! - `slot_mut` not comparing generations: a late answer acts on the process's successor;
 //! - a running task expiring by its queue clock: "timed out in the queue while a worker had it";
-//! - `forget` leaving a task in `solo`: the counts of waiting tasks differ.
+//! - `forget` leaving a task in `solo`: the counts of waiting tasks differ;
+//! - `died` not ending the trial of a dimension: "a trial by nobody".
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU16;
@@ -15,10 +16,14 @@ use std::time::{Duration, Instant};
 use cynic_proto::error::{Death, DeathCause, ErrorKind};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::message::Lane;
+use cynic_proto::model::{DIMENSIONS, Dimension};
+use cynic_proto::quarantine::{ItemKey, QuarantineRecord};
 
+use super::dimensions::{PAUSE_MAX, Scored};
 use super::slot::State;
 use super::task::Place;
 use super::{ClientId, Config, Effect, Effects, Event, Pool, Random, Submission};
+use crate::quarantine::{Index, Limits};
 
 /// What a simulated process will do about the item that it is at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,11 +81,21 @@ struct World {
     next_task: u128,
     /// Tasks that have not been answered.
     open: HashSet<TaskId>,
-    /// Tasks that kill whoever tries them.
-    poison: HashSet<TaskId>,
+    /// Tasks that kill whoever tries them, by their item.
+    poison: HashMap<TaskId, u8>,
+    /// A dimension whose scorer is broken.
+    broken: Option<Dimension>,
+    /// What the hub knows of items that kill.
+    quarantine: Index,
     events: u64,
     delivered: u64,
     quarantined: u64,
+    /// Answered at once because their item is in quarantine.
+    hits: u64,
+    /// Ended because the same item was given up meanwhile.
+    condemned: u64,
+    /// Breakers that opened and closed.
+    breakers: [u64; 2],
     drained: u64,
 }
 
@@ -88,6 +103,7 @@ fn config() -> Config {
     Config {
         size: NonZeroU16::new(4).expect("four"),
         queue_tasks_max: 48,
+        tasks_per_uid_max: 24,
         queue_bytes_max: 64 << 10,
         queue_timeout: Duration::from_millis(400),
         hard_deadline: Duration::from_millis(50),
@@ -95,9 +111,21 @@ fn config() -> Config {
         recycle_tasks: 40,
         chunk_items_max: 6,
         chunk_bytes_max: 4096,
+        dimension_pause: Duration::from_millis(20),
         ..Config::default()
     }
 }
+
+/// Small enough that records have to make room.
+const QUARANTINE: Limits = Limits {
+    records_max: 12,
+    bytes_max: 1 << 20,
+    age_max: Duration::from_hours(1),
+    keep_content: false,
+};
+
+/// What the workers judge by.
+const VERSION: (u32, &str) = (1, "simulated");
 
 impl World {
     fn new(seed: u64) -> World {
@@ -113,10 +141,15 @@ impl World {
             next_event: 0,
             next_task: 1,
             open: HashSet::new(),
-            poison: HashSet::new(),
+            poison: HashMap::new(),
+            broken: None,
+            quarantine: Index::new(QUARANTINE),
             events: 0,
             delivered: 0,
             quarantined: 0,
+            hits: 0,
+            condemned: 0,
+            breakers: [0; 2],
             drained: 0,
         }
     }
@@ -157,7 +190,13 @@ impl World {
         self.events += 1;
         self.handled = Some(self.now);
         let effects = self.pool.handle(event, self.now);
-        self.perform(effects);
+        let given_up = self.perform(effects);
+        // As the hub does: what has the same item is not tried either.
+        for task in given_up {
+            self.condemned += 1;
+            let effects = self.pool.handle(Event::Condemn(task), self.now);
+            assert!(self.perform(effects).is_empty());
+        }
         self.check();
     }
 
@@ -165,7 +204,7 @@ impl World {
     fn observe(&mut self, event: &Event) -> bool {
         match event {
             Event::Died(death) => self.processes.remove(&death.worker).is_some(),
-            Event::Done { worker, nonce, task } => {
+            Event::Done { worker, nonce, task, .. } => {
                 // What a dead process had sent may still come in; the pool must not mind.
                 let Some(process) = self.processes.get_mut(worker) else { return true };
                 match &mut process.lease {
@@ -184,11 +223,15 @@ impl World {
         }
     }
 
-    fn perform(&mut self, effects: Effects) {
+    /// Does what the pool decided; returns the tasks whose item was given up with another.
+    fn perform(&mut self, effects: Effects) -> Vec<TaskId> {
+        let mut given_up = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Spawn(worker) => self.spawn(worker),
-                Effect::Lease { worker, nonce, items } => self.lease(worker, nonce, &items),
+                Effect::Lease { worker, nonce, items, skip } => {
+                    self.lease(worker, nonce, &items, skip);
+                }
                 Effect::Ping { worker, nonce } => {
                     if !self.chance(self.faults.hang) {
                         self.after(100, Event::Pong { worker, nonce });
@@ -215,11 +258,15 @@ impl World {
                     );
                     assert!(self.open.remove(&task), "answered twice: {task}");
                 }
-                Effect::Quarantine(task) => {
+                Effect::Quarantine(task, _) => {
                     self.quarantined += 1;
                     assert!(self.open.contains(&task));
+                    given_up.extend(self.give_up(task));
                 }
-                Effect::Report(_) => {}
+                Effect::Dimension(_, change) => {
+                    self.breakers[usize::from(change == super::BreakerChange::Closed)] += 1;
+                }
+                Effect::Report(_) | Effect::Recycled(_) => {}
                 Effect::Drained | Effect::Stopped => self.drained += 1,
             }
         }
@@ -236,6 +283,7 @@ impl World {
                 );
             }
         }
+        given_up
     }
 
     fn spawn(&mut self, worker: WorkerId) {
@@ -249,25 +297,58 @@ impl World {
         }
     }
 
-    fn lease(&mut self, worker: WorkerId, nonce: u64, items: &[(TaskId, Duration)]) {
+    /// Remembers the item of a task that was given up; returns the other tasks that have it.
+    fn give_up(&mut self, task: TaskId) -> Vec<TaskId> {
+        let Some(item) = self.poison.get(&task).copied() else { return Vec::new() };
+        let record = QuarantineRecord {
+            task,
+            key: ItemKey([item; 32]),
+            at_us: self.events.cast_signed(),
+            bytes: 1,
+            hint: cynic_proto::item::Hint::default(),
+            attempts: 3,
+            deaths: Vec::new(),
+            client_uid: 0,
+            judge_version: VERSION.0,
+            build: VERSION.1.to_owned(),
+            kept: false,
+            hits: 0,
+        };
+        drop(self.quarantine.insert(record));
+        let same = self.poison.iter().filter(|(other, of)| **of == item && **other != task);
+        same.map(|(other, _)| *other).filter(|other| self.open.contains(other)).collect()
+    }
+
+    fn lease(&mut self, worker: WorkerId, nonce: u64, items: &[(TaskId, Duration)], skip: u64) {
         let process =
             self.processes.get_mut(&worker).expect("leased to a process that is not there");
         assert!(process.lease.is_none(), "leased to a worker that has work");
         assert!(!process.ending, "leased to a worker that is leaving");
         assert!(!items.is_empty());
+        assert_eq!(skip >> DIMENSIONS, 0);
         let stale_nonce = std::mem::replace(&mut process.last_nonce, nonce);
         process.lease = Some((nonce, items.iter().map(|(task, _)| *task).collect()));
         let mut delay = 0;
         for (task, _) in items.iter().copied() {
             assert!(self.open.contains(&task), "leased a task that is over");
             delay += 300;
-            let done = Event::Done { worker, nonce, task };
+            let mut scored = Scored { failed: 0, succeeded: !skip };
+            if let Some(broken) = self.broken.filter(|broken| skip >> *broken as u32 & 1 == 0) {
+                if self.chance(500) {
+                    return self.at(delay, died_scoring(worker, broken));
+                }
+                scored.failed = 1 << broken as u32;
+            }
+            let done = Event::Done { worker, nonce, task, scored };
             match self.fate(task) {
                 Fate::Answer => self.at(delay, done),
                 Fate::Die => return self.at(delay, died(worker)),
                 Fate::Hang => return,
                 Fate::Babble if self.chance(500) => {
-                    return self.at(delay, Event::Done { worker, nonce: stale_nonce, task });
+                    return self.at(delay, {
+                        let scored = Scored::default();
+                        Event::Done { worker, nonce: stale_nonce, task, scored }
+                    });
                 }
                 Fate::Babble => {
                     let what = "garbage".to_owned();
@@ -288,7 +369,7 @@ impl World {
 
     fn fate(&mut self, task: TaskId) -> Fate {
         let Faults { die, hang, babble, reply_then_die, .. } = self.faults;
-        if self.poison.contains(&task) {
+        if self.poison.contains_key(&task) {
             return Fate::Die;
         }
         match self.random.next() % 1000 {
@@ -304,14 +385,28 @@ impl World {
         let task = TaskId(self.next_task);
         self.next_task += 1;
         self.open.insert(task);
-        if self.chance(20) && self.faults.die > 0 {
-            self.poison.insert(task);
+        if self.chance(40) && self.faults.die > 0 {
+            let item = (self.random.next() % 40) as u8;
+            self.poison.insert(task, item);
+            if self.quarantine.hit(ItemKey([item; 32]), VERSION).is_some() {
+                // Answered at once; the pool never hears of it.
+                self.hits += 1;
+                self.open.remove(&task);
+                return;
+            }
         }
         let lane = if self.chance(500) { Lane::Interactive } else { Lane::Bulk };
         let deadline = self.chance(100).then(|| Duration::from_millis(self.random.next() % 80));
         let client = ClientId(self.random.next() % 5);
         let bytes = (self.random.next() % 3000) as usize;
-        self.feed(Event::Submit(Submission { task, client, lane, bytes, deadline }));
+        self.feed(Event::Submit(Submission {
+            task,
+            client,
+            uid: client.0 as u32 % 3,
+            lane,
+            bytes,
+            deadline,
+        }));
         if self.chance(self.faults.cancel) {
             self.after(3000, Event::Cancel(task));
         }
@@ -330,9 +425,12 @@ impl World {
                 self.feed(Event::Configure(Box::new(Config { size, ..config() })));
             }
             12 => worker.into_iter().for_each(|w| self.feed(Event::KillWorker(w))),
-            13 => worker
-                .into_iter()
-                .for_each(|w| self.feed(Event::Memory { worker: w, bytes: 1 << 40 })),
+            13 => worker.into_iter().for_each(|worker| {
+                let cpu = Duration::from_secs(self.random.next() % 900);
+                self.feed(Event::Usage { worker, memory_bytes: 1 << 40, cpu });
+            }),
+            15 => self.broken = Some(Dimension::ALL[(self.random.next() % 3) as usize]),
+            16..=18 => self.broken = None,
             14 => {
                 let gone = WorkerId { slot: 0, generation: 0 };
                 self.feed(Event::Violation { worker: gone, what: "late".to_owned() });
@@ -352,6 +450,8 @@ impl World {
         let waiting = |task: &&super::Task| !matches!(task.place, Place::Leased(_));
         assert_eq!(pool.tasks_waiting, pool.tasks.values().filter(waiting).count());
         assert_eq!(pool.bytes_held, pool.tasks.values().map(|t| t.bytes).sum::<usize>());
+        let held = pool.holdings.values().fold((0, 0), |sum, h| (sum.0 + h.tasks, sum.1 + h.bytes));
+        assert_eq!(held, (pool.tasks.len(), pool.bytes_held));
         assert_eq!(pool.queue.iter().count() + pool.solo.len(), pool.tasks_waiting);
         assert_eq!(pool.expiries.len(), pool.tasks.len());
         assert_eq!(pool.tasks.len(), self.open.len(), "tasks held and tasks open differ");
@@ -362,6 +462,12 @@ impl World {
         for slot in &pool.slots {
             let process = self.processes.contains_key(&slot.id);
             assert_eq!(slot.has_process(), process, "slot {slot:?}");
+        }
+        for worker in pool.dimensions.trials() {
+            assert!(
+                pool.slot(worker).is_some_and(|slot| slot.lease().is_some()),
+                "a trial by nobody"
+            );
         }
         for (id, task) in &pool.tasks {
             let Place::Leased(worker) = task.place else { continue };
@@ -385,18 +491,40 @@ impl World {
             assert!(self.now < until, "never ready again: {:?}", self.pool.slots);
             self.step();
         }
+        // However often they opened, breakers close again once what they are for works.
+        self.broken = None;
+        self.now += PAUSE_MAX * 2;
+        for _ in 0..1000 {
+            if self.pool.stats(self.now).dimensions.iter().all(|d| d.state == "closed") {
+                return;
+            }
+            self.submit();
+            while !self.open.is_empty() {
+                self.step();
+            }
+        }
+        panic!("never scored again: {:?}", self.pool.stats(self.now).dimensions);
     }
 }
 
 fn died(worker: WorkerId) -> Event {
-    Event::Died(Box::new(Death {
+    Event::Died(Box::new(death(worker)))
+}
+
+fn death(worker: WorkerId) -> Death {
+    Death {
         cause: DeathCause::Signal(9),
         worker,
         task: None,
         stage: None,
         dimension: None,
         stderr_tail: String::new(),
-    }))
+    }
+}
+
+fn died_scoring(worker: WorkerId, dimension: Dimension) -> Event {
+    let (cause, dimension) = (DeathCause::Signal(11), Some(dimension));
+    Event::Died(Box::new(Death { cause, dimension, ..death(worker) }))
 }
 
 fn run(seed: u64, events: u64) -> World {
@@ -417,16 +545,24 @@ fn run(seed: u64, events: u64) -> World {
 fn a_million_events_with_faults_break_no_invariant() {
     let mut events = 0;
     let (mut delivered, mut quarantined) = (0, 0);
+    let (mut hits, mut condemned, mut breakers) = (0, 0, [0; 2]);
     for seed in 0..50 {
         let world = run(seed, 20_000);
         events += world.events;
         delivered += world.delivered;
         quarantined += world.quarantined;
+        hits += world.hits;
+        condemned += world.condemned;
+        breakers = [breakers[0] + world.breakers[0], breakers[1] + world.breakers[1]];
     }
     assert!(events >= 1_000_000);
     // The simulation must really reach the states that it is about.
     assert!(delivered > 100_000, "only {delivered} tasks were judged");
     assert!(quarantined > 500, "only {quarantined} tasks were quarantined");
+    assert!(hits > 500, "only {hits} tasks were answered by the quarantine");
+    assert!(condemned > 20, "only {condemned} tasks were ended for their item");
+    let [opened, closed] = breakers;
+    assert!(opened > 500 && closed > 200, "breakers opened {opened} times, closed {closed} times");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use cynic_proto::error::DeathCause;
 use cynic_proto::ids::{TaskId, WorkerId};
 
+use super::Config;
+
 /// Work in a worker's hands.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -18,6 +20,9 @@ pub(super) struct Lease {
     pub(super) since: Instant,
     /// When the worker is killed over the first of `items`.
     pub(super) deadline: Instant,
+    /// The worker was due for replacement before it began with the first of `items`: if it now meets a limit of
+    /// its own, that item is not to blame.
+    pub(super) worn: bool,
 }
 
 /// One item of a lease.
@@ -67,6 +72,7 @@ pub(super) struct Slot {
     /// The present process is to be replaced as soon as it may be.
     pub(super) recycle_wanted: bool,
     pub(super) memory_bytes: u64,
+    pub(super) cpu: Duration,
     /// Processes in a row that died before they had answered anything.
     pub(super) failures: u32,
 }
@@ -80,6 +86,7 @@ impl Slot {
             recycle_at: u64::MAX,
             recycle_wanted: false,
             memory_bytes: 0,
+            cpu: Duration::ZERO,
             failures: 0,
         }
     }
@@ -111,8 +118,13 @@ impl Slot {
         }
     }
 
-    pub(super) fn recycle_due(&self, memory_max: u64) -> bool {
-        self.recycle_wanted || self.tasks >= self.recycle_at || self.memory_bytes > memory_max
+    pub(super) fn recycle_due(&self, config: &Config) -> bool {
+        self.recycle_wanted || self.tasks >= self.recycle_at || self.is_worn(config)
+    }
+
+    /// Whether the process has used more of its limits than it should.
+    pub(super) fn is_worn(&self, config: &Config) -> bool {
+        self.memory_bytes > config.recycle_memory_bytes || self.cpu > config.recycle_cpu
     }
 
     pub(super) fn lease(&self) -> Option<&Lease> {

@@ -23,6 +23,8 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) client: ClientId,
+    /// The client's user.
+    pub(super) uid: u32,
     pub(super) lane: Lane,
     pub(super) bytes: usize,
     pub(super) accepted: Instant,

@@ -41,8 +41,13 @@ impl Bench {
     }
 
     fn submit_to(&mut self, task: u128, client: u64, lane: Lane) -> Effects {
+        self.submit_as(0, task, client, lane)
+    }
+
+    fn submit_as(&mut self, uid: u32, task: u128, client: u64, lane: Lane) -> Effects {
         let (task, client) = (TaskId(task), ClientId(client));
-        self.feed(Event::Submit(Submission { task, client, lane, bytes: 100, deadline: None }))
+        let submission = Submission { task, client, uid, lane, bytes: 100, deadline: None };
+        self.feed(Event::Submit(submission))
     }
 
     fn die(&mut self, worker: WorkerId) -> Effects {
@@ -63,9 +68,13 @@ impl Bench {
     }
 }
 
+fn done(worker: WorkerId, nonce: u64, task: u128) -> Event {
+    Event::Done { worker, nonce, task: TaskId(task), scored: Scored::default() }
+}
+
 fn lease(effects: &Effects) -> (WorkerId, u64, Vec<u128>) {
     let lease = effects.iter().find_map(|effect| match effect {
-        Effect::Lease { worker, nonce, items } => {
+        Effect::Lease { worker, nonce, items, .. } => {
             Some((*worker, *nonce, items.iter().map(|(task, _)| task.0).collect()))
         }
         _ => None,
@@ -95,7 +104,7 @@ fn a_task_goes_to_an_idle_worker_and_its_answer_to_the_client() {
     let (worker, nonce, tasks) = lease(&bench.submit(7));
     assert_eq!(tasks, [7]);
     assert_eq!(bench.submit(8), [], "depth one: a busy worker gets nothing");
-    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(7) });
+    let effects = bench.feed(done(worker, nonce, 7));
     let Effect::Deliver(delivery) = effects[0] else { panic!("{effects:?}") };
     assert_eq!((delivery.task, delivery.attempts), (TaskId(7), 1));
     assert_eq!(lease(&effects).2, [8]);
@@ -115,7 +124,8 @@ fn a_task_that_kills_is_retried_then_alone_in_a_fresh_worker_then_given_up() {
     let (third, ..) = lease(&bench.die(second));
     assert_eq!(third, fresh);
     let effects = bench.die(third);
-    assert!(effects.contains(&Effect::Quarantine(TaskId(7))), "{effects:?}");
+    let given_up = |effect: &Effect| matches!(effect, Effect::Quarantine(TaskId(7), deaths) if deaths.len() == 3);
+    assert!(effects.iter().any(given_up), "{effects:?}");
     assert_eq!(failure(&effects), (7, ErrorKind::Quarantined));
     let Some(Effect::Fail { error, .. }) =
         effects.iter().find(|e| matches!(e, Effect::Fail { .. }))
@@ -133,16 +143,16 @@ fn the_neighbours_of_a_culprit_in_a_chunk_go_on() {
         assert_eq!(bench.submit_to(task, 1, Lane::Bulk), []);
     }
     bench.pool.bulk_item_time = Duration::from_micros(1);
-    let effects = bench.feed(Event::Done { worker: busy, nonce, task: TaskId(1) });
+    let effects = bench.feed(done(busy, nonce, 1));
     let (worker, nonce, tasks) = lease(&effects);
     assert_eq!(tasks, [10, 11, 12]);
-    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(10) });
+    let effects = bench.feed(done(worker, nonce, 10));
     assert!(matches!(effects[..], [Effect::Deliver(_)]));
     let [fresh] = spawned(&bench.die(worker))[..] else { panic!() };
     // The culprit goes first and alone; its neighbour has no mark against it.
     let (_, nonce, tasks) = lease(&bench.feed(Event::Ready(fresh)));
     assert_eq!(tasks, [11]);
-    let effects = bench.feed(Event::Done { worker: fresh, nonce, task: TaskId(11) });
+    let effects = bench.feed(done(fresh, nonce, 11));
     assert_eq!(lease(&effects).2, [12]);
     assert_eq!(bench.pool.tasks[&TaskId(12)].strikes, 0);
 }
@@ -169,7 +179,7 @@ fn a_valid_answer_counts_even_after_the_kill() {
     let mut bench = Bench::new(1);
     let (worker, nonce, _) = lease(&bench.submit(7));
     assert_eq!(bench.wait(Duration::from_secs(3)), [Effect::Kill(worker)]);
-    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(7) });
+    let effects = bench.feed(done(worker, nonce, 7));
     assert!(matches!(effects[..], [Effect::Deliver(_)]), "{effects:?}");
     let effects = bench.die(worker);
     assert!(!effects.iter().any(|e| matches!(e, Effect::Fail { .. } | Effect::Lease { .. })));
@@ -180,12 +190,17 @@ fn a_short_deadline_of_a_client_does_not_cost_a_worker() {
     let mut bench = Bench::new(1);
     let deadline = Some(Duration::from_millis(3));
     let (task, client, lane) = (TaskId(7), ClientId(1), Lane::Interactive);
-    let effects = bench.feed(Event::Submit(Submission { task, client, lane, bytes: 1, deadline }));
+    let effects =
+        bench.feed(Event::Submit(Submission { task, client, uid: 0, lane, bytes: 1, deadline }));
     let (worker, nonce, _) = lease(&effects);
     let effects = bench.wait(Duration::from_millis(3));
     assert_eq!(failure(&effects), (7, ErrorKind::DeadlineExceeded));
     assert!(!effects.contains(&Effect::Kill(worker)));
-    assert_eq!(bench.feed(Event::Done { worker, nonce, task }), [], "nobody waits for it");
+    assert_eq!(
+        bench.feed(Event::Done { worker, nonce, task, scored: Scored::default() }),
+        [],
+        "nobody waits for it"
+    );
     assert_eq!(lease(&bench.submit(8)).0, worker);
 }
 
@@ -201,7 +216,7 @@ fn expired_work_is_not_started() {
     lease.deadline += Duration::from_secs(100);
     let effects = bench.wait(bench.pool.config().queue_timeout);
     assert_eq!(failure(&effects), (2, ErrorKind::QueueTimeout));
-    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(1) });
+    let effects = bench.feed(done(worker, nonce, 1));
     assert!(matches!(effects[..], [Effect::Deliver(_)]));
 }
 
@@ -216,6 +231,22 @@ fn the_queue_is_bounded_and_shared() {
     assert_eq!(failure(&effects), (40, ErrorKind::Busy));
     let Effect::Fail { error, .. } = &effects[0] else { panic!() };
     assert!(error.retry_after_ms.is_some_and(|ms| ms > 0));
+}
+
+#[test]
+fn one_user_has_its_share_however_many_connections_it_makes() {
+    let config = Config { tasks_per_uid_max: 6, bytes_per_uid_max: 500, ..Config::default() };
+    let mut bench = Bench::with(config);
+    let _ = lease(&bench.submit(1));
+    let refused: Vec<_> =
+        (2..9).filter(|n| !bench.submit_to(*n, *n as u64, Lane::Bulk).is_empty()).collect();
+    assert_eq!(refused, [6, 7, 8], "five tasks of 100 bytes, the one at work included");
+    assert_eq!(bench.submit_as(7, 30, 30, Lane::Bulk), [], "another user has room");
+    let effects = bench.submit_to(40, 40, Lane::Bulk);
+    assert_eq!(failure(&effects), (40, ErrorKind::Busy));
+    assert_eq!(bench.pool.stats(bench.now).rejects.get("user_share"), Some(&4));
+    let _ = bench.feed(Event::Cancel(TaskId(5)));
+    assert_eq!(bench.submit_to(41, 41, Lane::Bulk), [], "what is over counts no more");
 }
 
 #[test]
@@ -255,7 +286,7 @@ fn an_old_process_cannot_speak_for_its_successor() {
     let [new] = spawned(&bench.die(old))[..] else { panic!() };
     let (again, ..) = lease(&bench.feed(Event::Ready(new)));
     assert_eq!(again, new);
-    assert_eq!(bench.feed(Event::Done { worker: old, nonce, task: TaskId(7) }), []);
+    assert_eq!(bench.feed(done(old, nonce, 7)), []);
     assert_eq!(bench.die(old), []);
     assert_eq!(bench.pool.stats(bench.now).active_tasks, 1);
 }
@@ -264,7 +295,7 @@ fn an_old_process_cannot_speak_for_its_successor() {
 fn a_surplus_answer_kills_its_worker_but_does_not_mark_the_next_task() {
     let mut bench = Bench::new(1);
     let (worker, nonce, _) = lease(&bench.submit(7));
-    let done = Event::Done { worker, nonce, task: TaskId(7) };
+    let done = done(worker, nonce, 7);
     assert!(matches!(bench.feed(done.clone())[..], [Effect::Deliver(_)]));
     let _ = lease(&bench.submit(8));
     assert_eq!(bench.feed(done), [Effect::Kill(worker)]);
@@ -306,10 +337,166 @@ fn draining_finishes_what_was_accepted_and_takes_nothing_new() {
     assert_eq!(bench.submit(2), []);
     assert_eq!(bench.feed(Event::Drain), []);
     assert_eq!(failure(&bench.submit(3)), (3, ErrorKind::ShuttingDown));
-    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(1) });
+    let effects = bench.feed(done(worker, nonce, 1));
     let (worker, nonce, _) = lease(&effects);
-    let effects = bench.feed(Event::Done { worker, nonce, task: TaskId(2) });
+    let effects = bench.feed(done(worker, nonce, 2));
     assert_eq!(effects.last(), Some(&Effect::Drained));
     assert_eq!(bench.feed(Event::Shutdown), [Effect::Stop(worker)]);
     assert_eq!(bench.die(worker), [Effect::Stopped]);
+}
+
+/// Kills a worker while it scores VIGILANCE.
+fn die_scoring(bench: &mut Bench, worker: WorkerId, cause: DeathCause) -> Effects {
+    let dimension = Some(Dimension::Vigilance);
+    let stage = Some(cynic_proto::model::Stage::Score);
+    let stderr_tail = String::new();
+    bench.feed(Event::Died(Box::new(Death {
+        cause,
+        worker,
+        task: None,
+        stage,
+        dimension,
+        stderr_tail,
+    })))
+}
+
+/// Kills workers over fresh tasks until a dimension is left out; returns how many tasks that took, and what is
+/// still to be done.
+fn break_vigilance(
+    bench: &mut Bench,
+    cause: &DeathCause,
+    tasks_max: u128,
+) -> Option<(u128, Effects)> {
+    for task in 1..=tasks_max {
+        let mut effects = bench.submit(task);
+        // Each task is tried to its end, and counts once.
+        loop {
+            if let Some(worker) = spawned(&effects).first().copied() {
+                effects.extend(bench.feed(Event::Ready(worker)));
+            }
+            if effects.iter().any(|effect| matches!(effect, Effect::Dimension(..))) {
+                return Some((task, effects));
+            }
+            let Some(Effect::Lease { worker, skip, .. }) =
+                effects.iter().find(|effect| matches!(effect, Effect::Lease { .. }))
+            else {
+                break;
+            };
+            assert_eq!(*skip, 0);
+            effects = die_scoring(bench, *worker, cause.clone());
+        }
+    }
+    None
+}
+
+#[test]
+fn a_dimension_that_kills_task_after_task_is_left_out_and_tried_again_with_one() {
+    let mut bench = Bench::new(1);
+    let broken = break_vigilance(&mut bench, &DeathCause::Signal(11), 20);
+    let (tasks, mut effects) = broken.expect("left out");
+    assert_eq!(tasks, u128::from(bench.pool.config.dimension_failures_max));
+    let bit = 1 << Dimension::Vigilance as u32;
+    let stats = bench.pool.stats(bench.now).dimensions;
+    assert_eq!((stats.len(), stats[0].state.as_str()), (1, "open"));
+    // What is waiting is tried without it.
+    let leased = |effects: &Effects| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Lease { worker, nonce, items, skip } => {
+                Some((*worker, *nonce, items[0].0, *skip))
+            }
+            _ => None,
+        })
+    };
+    effects.extend(bench.submit(100));
+    let mut scored = Vec::new();
+    for _ in 0..10 {
+        if let Some((worker, nonce, task, skip)) = leased(&effects) {
+            scored.push(skip);
+            let all = Scored { failed: 0, succeeded: !skip };
+            effects = bench.feed(Event::Done { worker, nonce, task, scored: all });
+        } else if let Some(worker) = spawned(&effects).first().copied() {
+            effects = bench.feed(Event::Ready(worker));
+        } else if bench.pool.tasks_held() == 0 {
+            break;
+        }
+    }
+    assert!(!scored.is_empty() && scored.iter().all(|skip| *skip == bit), "{scored:?}");
+    // After the pause one task is scored whole, and closes it.
+    bench.now += bench.pool.config.dimension_pause * 2;
+    let (worker, nonce, task, skip) = leased(&bench.submit(101)).expect("a lease");
+    assert_eq!(skip, 0);
+    let effects = bench.feed(Event::Done {
+        worker,
+        nonce,
+        task,
+        scored: Scored { failed: 0, succeeded: !0 },
+    });
+    assert!(effects.contains(&Effect::Dimension(Dimension::Vigilance, BreakerChange::Closed)));
+}
+
+#[test]
+fn kills_from_outside_are_no_dimensions_fault() {
+    let mut bench = Bench::new(1);
+    assert_eq!(break_vigilance(&mut bench, &DeathCause::Signal(9), 30), None);
+}
+
+#[test]
+fn a_worn_workers_limit_is_not_the_tasks_fault() {
+    let mut bench = Bench::new(2);
+    let (worker, nonce, _) = lease(&bench.submit(7));
+    let worn = bench.pool.config.recycle_memory_bytes + 1;
+    let usage = |worker| Event::Usage { worker, memory_bytes: worn, cpu: Duration::ZERO };
+    assert_eq!(bench.feed(usage(worker)), []);
+    // Both workers are worn and one is being replaced: the other has to do.
+    let effects = bench.feed(done(worker, nonce, 7));
+    assert!(effects.contains(&Effect::Stop(worker)), "{effects:?}");
+    let other = WorkerId { slot: 1 - worker.slot, generation: worker.generation };
+    assert_eq!(bench.feed(usage(other)), []);
+    let (leased, ..) = lease(&bench.submit(8));
+    assert_eq!(leased, other);
+    let _ = die_scoring(&mut bench, other, DeathCause::MemoryLimit);
+    assert_eq!(bench.pool.tasks[&TaskId(8)].strikes, 0);
+    assert_eq!(bench.pool.tasks[&TaskId(8)].deaths.len(), 1);
+}
+
+#[test]
+fn a_worker_that_used_half_of_its_processor_time_is_replaced() {
+    let mut bench = Bench::new(2);
+    let worker = WorkerId { slot: 0, generation: 1 };
+    let cpu = bench.pool.config.recycle_cpu + Duration::from_secs(1);
+    let effects = bench.feed(Event::Usage { worker, memory_bytes: 0, cpu });
+    assert_eq!(effects, [Effect::Stop(worker)]);
+}
+
+#[test]
+fn tasks_with_an_item_that_was_given_up_are_answered_wherever_they_are() {
+    let mut bench = Bench::new(1);
+    let (worker, nonce, _) = lease(&bench.submit(7));
+    assert_eq!(bench.submit(8), []);
+    for task in [7, 8] {
+        assert_eq!(failure(&bench.feed(Event::Condemn(TaskId(task)))).1, ErrorKind::Quarantined);
+    }
+    assert_eq!(bench.feed(Event::Condemn(TaskId(9))), [], "one that is over");
+    // The worker's own answer comes to nothing.
+    assert_eq!(bench.feed(done(worker, nonce, 7)), []);
+}
+
+#[test]
+fn a_flood_of_bulk_work_leaves_room_for_interactive_work() {
+    let mut bench = Bench::with(Config {
+        size: NonZeroU16::MIN,
+        queue_tasks_max: 8,
+        chunk_items_max: 1,
+        ..Config::default()
+    });
+    let mut waiting = 0;
+    // Each by another client, so that none meets its own share.
+    for n in 1..=20 {
+        let _ = bench.submit_to(n, n as u64, Lane::Bulk);
+        waiting = bench.pool.tasks_waiting;
+    }
+    assert_eq!(waiting, 6, "three quarters of the queue");
+    let effects = bench.submit_to(21, 21, Lane::Interactive);
+    assert_eq!(effects, [], "let in");
+    assert_eq!(bench.pool.tasks_waiting, 7);
 }

@@ -58,6 +58,11 @@ impl CgroupTree {
         }
     }
 
+    /// Where the workers' groups are.
+    pub fn path(&self) -> &Path {
+        &self.workers
+    }
+
     fn at(root: &Path) -> Result<CgroupTree, CgroupError> {
         let workers = root.join(WORKERS);
         make_directory(&workers)?;

@@ -7,6 +7,7 @@ mod cause;
 mod cgroup;
 mod life;
 mod page;
+mod peer;
 mod spawner;
 mod stderr;
 mod usage;
@@ -14,6 +15,7 @@ mod worker;
 
 pub use cause::{Exit, KillReason, cause_of_death};
 pub use cgroup::{CgroupError, CgroupTree, WorkerCgroup};
+pub use peer::peer_groups;
 pub use spawner::{SpawnError, SpawnRequest, Spawner};
 pub use stderr::StderrTail;
 pub use usage::Usage;

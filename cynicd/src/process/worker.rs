@@ -64,9 +64,7 @@ impl Process {
     /// The kernel does not tell: somebody else has reaped it.
     pub async fn exited(&self) -> io::Result<Exit> {
         loop {
-            if let Some(exit) = self.life.get_ref().exit()? {
-                return Ok(exit);
-            }
+            // Asked only once there is something to tell: this is awaited beside every message of the worker.
             let mut ready = self.life.readable().await?;
             match self.life.get_ref().exit()? {
                 Some(exit) => return Ok(exit),

@@ -91,7 +91,7 @@ impl Stores {
         Ok(rows.unwrap_or(0) < CLIENT_ROWS_FEW)
     }
 
-    /// Everything stored of a task.
+    /// Everything of a task that is in the database.
     pub(super) async fn show(&self, task: TaskId) -> Result<ShowRow, RecorderError> {
         let failed = failed("read the task");
         let dialect = self.store.dialect();
@@ -112,18 +112,8 @@ impl Stores {
             show.details_unreadable = show.details.is_none();
             show.judgment = Some(Box::new(full.row));
             show.content = full.content;
-        } else if let Some(waiting) = self.spooled(task).await.map_err(&failed)? {
-            show.details = record::decode_details(&waiting.details).map(Box::new);
-            show.judgment = Some(Box::new(waiting.row));
         }
         Ok(show)
-    }
-
-    async fn spooled(&self, task: TaskId) -> Result<Option<super::StoredJudgment>, sqlx::Error> {
-        match &self.spool {
-            Some(spool) => Ok(spool.find(task).await?.and_then(|record| record.stored_judgment())),
-            None => Ok(None),
-        }
     }
 
     async fn feedback_of(&self, task: TaskId) -> Result<Option<FeedbackRow>, sqlx::Error> {

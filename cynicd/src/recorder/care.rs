@@ -14,38 +14,48 @@ use super::store::{Store, Stores};
 /// Zones made or old rows deleted in one step: a few milliseconds of the write lock.
 const STEP_ZONES: i64 = 4;
 
+/// The same when many are missing after a burst: some tens of milliseconds.
+const STEP_ZONES_MAX: i64 = 32;
+
 /// Rows deleted in one step on PostgreSQL, where a step blocks nobody.
 const STEP_ROWS: i64 = 1000;
 
-/// How often old records are looked for: retention is a matter of days.
-const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
+/// How often old records are looked for (retention is a matter of days), and a calibration that another host
+/// has put to use.
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What is done to the store beside writing.
 #[derive(Debug, Clone)]
 pub(super) struct Care {
     retention: Retention,
-    next_retention: Instant,
+    next_minute: Instant,
 }
 
 impl Care {
     pub(super) fn new(retention: Retention) -> Care {
-        Care { retention, next_retention: Instant::now() }
+        Care { retention, next_minute: Instant::now() }
     }
 
     /// What is due now; the next call starts from there.
     pub(super) fn take_due(&mut self) -> Round {
         let now = Instant::now();
-        let retention = (now >= self.next_retention).then_some(self.retention);
+        let retention = (now >= self.next_minute).then_some(self.retention);
         if retention.is_some() {
-            self.next_retention = now + RETENTION_INTERVAL;
+            self.next_minute = now + MINUTE;
         }
         Round { retention }
+    }
+
+    /// Leaves nothing for later: the store is back after it was out of reach.
+    pub(super) fn catch_up(&mut self) {
+        self.next_minute = Instant::now();
     }
 }
 
 /// One round of care.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
+    /// What is done once a minute is due too.
     retention: Option<Retention>,
 }
 
@@ -62,6 +72,7 @@ impl Round {
             }
             Store::Postgres(store) => {
                 if let Some(retention) = self.retention {
+                    stores.refresh_calibration().await?;
                     retain_postgres(store, retention).await.map_err(failed)?;
                 }
             }
@@ -76,14 +87,6 @@ fn cutoff_us(age_max: Duration) -> i64 {
 
 async fn sqlite_integer(store: &SqliteStore, sql: &str) -> Result<Option<i64>, sqlx::Error> {
     read::sqlite::integer(&store.reader, Sql::new(Dialect::Sqlite, sql.to_owned())).await
-}
-
-async fn run(store: &SqliteStore, sql: Sql) -> Result<u64, sqlx::Error> {
-    store
-        .with_writer(async |writing| {
-            Ok(read::sqlite::query(sql).execute(&mut writing.connection).await?.rows_affected())
-        })
-        .await
 }
 
 /// The first judgment without a zone is in this zone, if there is one.
@@ -101,8 +104,9 @@ async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
         if next >= complete {
             return Ok(());
         }
-        let last = (next + STEP_ZONES).min(complete) - 1;
-        run(store, query::make_zones(next, last)).await?;
+        let behind = complete - next;
+        let last = next + (behind / 4).clamp(STEP_ZONES, STEP_ZONES_MAX).min(behind) - 1;
+        store.execute(query::make_zones(next, last)).await?;
     }
 }
 
@@ -126,14 +130,14 @@ async fn retain_rows_sqlite(store: &SqliteStore, rows_max: i64) -> Result<(), sq
                 "DELETE FROM {table} WHERE seq IN \
                  (SELECT seq FROM {table} WHERE seq < {keep_from} ORDER BY seq LIMIT {ZONE_ROWS})"
             );
-            if run(store, Sql::new(Dialect::Sqlite, sql)).await? == 0 {
+            if store.execute(Sql::new(Dialect::Sqlite, sql)).await? == 0 {
                 break;
             }
         }
         if table == "judgments" {
             let gone = keep_from / ZONE_ROWS;
             let sql = format!("DELETE FROM zones WHERE zone < {gone}");
-            run(store, Sql::new(Dialect::Sqlite, sql)).await?;
+            store.execute(Sql::new(Dialect::Sqlite, sql)).await?;
         }
     }
     Ok(())
@@ -152,10 +156,11 @@ async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx:
             "DELETE FROM judgments WHERE seq >= {first} AND seq < {end} AND seq <> {newest} \
              AND judged_at_us < {cutoff}"
         );
-        run(store, Sql::new(Dialect::Sqlite, delete)).await?;
-        run(store, Sql::new(Dialect::Sqlite, format!("DELETE FROM zones WHERE zone = {zone}")))
+        store.execute(Sql::new(Dialect::Sqlite, delete)).await?;
+        store
+            .execute(Sql::new(Dialect::Sqlite, format!("DELETE FROM zones WHERE zone = {zone}")))
             .await?;
-        run(store, query::make_zones(zone, zone)).await?;
+        store.execute(query::make_zones(zone, zone)).await?;
         if zone == newest / ZONE_ROWS {
             break; // All that is left in it may be the newest record itself.
         }
@@ -164,13 +169,13 @@ async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx:
         "DELETE FROM judgments WHERE seq >= (SELECT coalesce(max(zone) + 1, 0) FROM zones) * {ZONE_ROWS} \
          AND seq <> {newest} AND judged_at_us < {cutoff}"
     );
-    run(store, Sql::new(Dialect::Sqlite, tail)).await?;
+    store.execute(Sql::new(Dialect::Sqlite, tail)).await?;
     for (table, at) in [("failures", "failed_at_us"), ("notices", "at_us")] {
         let sql = format!(
             "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE {at} < {cutoff} \
              AND seq < (SELECT max(seq) FROM {table}) ORDER BY {at} LIMIT {ZONE_ROWS})"
         );
-        while run(store, Sql::new(Dialect::Sqlite, sql.clone())).await? > 0 {}
+        while store.execute(Sql::new(Dialect::Sqlite, sql.clone())).await? > 0 {}
     }
     Ok(())
 }

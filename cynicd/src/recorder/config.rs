@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Largest spool unless configured otherwise: an hour of a busy host's judgments.
+pub const SPOOL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
 /// Where judgments are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
@@ -76,8 +79,7 @@ impl RecorderConfig {
             buffered_bytes_max: 64 * 1024 * 1024,
             lanes: 2,
             spill_after: Duration::from_secs(2),
-            // An hour of a busy host's judgments.
-            spool_bytes_max: 4 * 1024 * 1024 * 1024,
+            spool_bytes_max: SPOOL_BYTES_MAX,
             store_content: false,
             retention: Retention::default(),
         }

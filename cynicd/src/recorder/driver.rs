@@ -129,12 +129,17 @@ impl Driver {
         }
     }
 
+    /// Looks at what was left behind, so that the first status says it.
+    pub(super) fn begin(&mut self) {
+        self.turn(Event::Tick);
+        self.publish();
+    }
+
     /// Works until closed and everything is safe, or the budget for closing is spent.
     pub(super) async fn run(mut self) -> CloseReport {
         let mut commands = Vec::with_capacity(COMMANDS_MAX);
         let mut care_at = tokio::time::interval(CARE_INTERVAL);
         care_at.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.turn(Event::Tick);
         while !self.is_finished() {
             let deadline = self.closing.as_ref().map(|closing| closing.deadline);
             let wake_at = self.writer.wake_at().into_iter().chain(deadline).min();
@@ -142,7 +147,7 @@ impl Driver {
                 biased;
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.done(done),
                 taken = self.commands.recv_many(&mut commands, COMMANDS_MAX),
-                    if !self.commands.is_closed() || !self.commands.is_empty() =>
+                    if self.closing.is_none() || !self.commands.is_empty() =>
                 {
                     if taken == 0 {
                         // Every handle is gone: nobody can close us properly any more.
@@ -238,7 +243,7 @@ impl Driver {
         }
         let stores = self.stores.clone();
         self.tasks.spawn_local(async move {
-            let _ = reply.send(stores.lookup(task).await);
+            let _ = reply.send(super::within(super::LOOKUP_TIMEOUT, stores.lookup(task)).await);
             Done::Answered
         });
     }
@@ -420,10 +425,12 @@ impl Driver {
     fn health_changed(&mut self, trouble: Option<String>) {
         if let Some(trouble) = trouble {
             tracing::error!(trouble, "the store is degraded: judgments are kept and written later");
-            self.degraded_since = Some((Instant::now(), trouble));
+            let since = self.degraded_since.take().map_or_else(Instant::now, |(since, _)| since);
+            self.degraded_since = Some((since, trouble));
         } else if let Some((since, trouble)) = self.degraded_since.take() {
             let lasted = since.elapsed().as_secs_f32();
             tracing::info!(lasted, "the store is healthy again");
+            self.care.catch_up();
             if self.closing.is_some() {
                 return;
             }

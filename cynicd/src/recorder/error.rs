@@ -58,7 +58,7 @@ pub enum RecorderError {
         source: sqlx::migrate::MigrateError,
     },
     /// The file is damaged.
-    #[error("{} is damaged ({found}): restore a backup, see docs/storage.md", path.display())]
+    #[error("{} is damaged ({found}): put it aside and restore a backup, see docs/storage.md", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -74,7 +74,13 @@ pub enum RecorderError {
         #[source]
         source: sqlx::Error,
     },
-    /// What was asked for does not make sense or does not exist.
+    /// The database takes too long.
+    #[error("the database has not answered within {} s: try again later", .0.as_secs())]
+    NoAnswer(std::time::Duration),
+    /// What was asked about is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// What was asked for does not make sense.
     #[error("{0}")]
     Refused(String),
     /// The recorder has been closed.

@@ -10,6 +10,7 @@
 )]
 
 mod ask;
+mod backup;
 mod care;
 mod columns;
 mod config;
@@ -17,6 +18,7 @@ mod data_dir;
 mod driver;
 mod entry;
 mod error;
+mod feedback;
 mod gate;
 mod postgres;
 mod query;
@@ -29,17 +31,23 @@ mod status;
 mod store;
 mod writer;
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use cynic_proto::history::{DeadLetterRow, HistoryPage, HistoryQuery, ShowRow, StoreStats};
+use cynic_proto::calibration::{Calibration, CalibrationReport, CalibrationRequest};
+use cynic_proto::codec;
+use cynic_proto::history::{
+    BackupReport, DeadLetterRow, Feedback, FeedbackRow, HistoryPage, HistoryQuery, ShowRow,
+    StoreStats,
+};
 use cynic_proto::ids::TaskId;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use config::{Database, RecorderConfig, Retention};
+pub use config::{Database, RecorderConfig, Retention, SPOOL_BYTES_MAX};
 pub use data_dir::DataDir;
 pub use driver::CloseReport;
 pub use entry::{
@@ -61,6 +69,15 @@ use writer::{SpillConfig, Writer, WriterConfig};
 /// The budget for closing when every handle was dropped and nobody said.
 const CLOSE_BUDGET_DEFAULT: Duration = Duration::from_secs(5);
 
+/// How long a question to the store may take: a search through everything on a slow server.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long it may take to look whether a task has its judgment: somebody waits for being judged.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a backup may take: the largest store on the slowest disk.
+const BACKUP_TIMEOUT: Duration = Duration::from_hours(12);
+
 /// Starts recorders.
 #[derive(Debug)]
 pub struct Recorder;
@@ -71,6 +88,7 @@ pub struct RecorderHandle {
     commands: mpsc::UnboundedSender<Command>,
     gate: Arc<Gate>,
     status: watch::Receiver<RecorderStatus>,
+    calibration: watch::Receiver<Arc<Calibration>>,
 }
 
 /// The thread of a recorder; ends after [`RecorderHandle::close`].
@@ -127,6 +145,7 @@ impl Recorder {
         let gate = Arc::new(Gate::new(config.buffered_rows_max, config.buffered_bytes_max));
         let (status_sender, status) = watch::channel(RecorderStatus::default());
         let (opened_sender, opened) = sync_mpsc::channel();
+        let (in_use, calibration) = watch::channel(Arc::default());
         let thread_gate = gate.clone();
         let body = move || {
             let fail = |e| {
@@ -140,13 +159,15 @@ impl Recorder {
             };
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async {
-                let (dir, opened) = match open(&config).await {
+                let (dir, opened) = match open(&config, in_use).await {
                     Ok(opened) => opened,
                     Err(e) => return fail(e),
                 };
                 let parts = parts(&config, opened, thread_gate, receiver, status_sender);
+                let mut driver = Driver::new(parts);
+                driver.begin();
                 let _ = opened_sender.send(Ok(()));
-                let report = Driver::new(parts).run().await;
+                let report = driver.run().await;
                 if let Err(error) = dir.release() {
                     tracing::warn!(%error, "could not leave the mark of a clean stop");
                 }
@@ -158,41 +179,54 @@ impl Recorder {
             .spawn(body)
             .map_err(RecorderError::Thread)?;
         opened.recv().map_err(|_| RecorderError::Closed)??;
-        Ok((RecorderHandle { commands, gate, status }, RecorderThread { thread }))
+        Ok((RecorderHandle { commands, gate, status, calibration }, RecorderThread { thread }))
     }
 }
 
 /// The stores, and what the spool was left with.
 type Opened = (Stores, LeftBehind);
 
-async fn open(config: &RecorderConfig) -> Result<(DataDir, Opened), RecorderError> {
+async fn open(
+    config: &RecorderConfig,
+    calibration: watch::Sender<Arc<Calibration>>,
+) -> Result<(DataDir, Opened), RecorderError> {
     let dir = DataDir::hold(&config.data_dir)?;
     let mut left = LeftBehind::default();
     let stores = match &config.database {
         Database::Sqlite(path) => {
             let path = path.clone().unwrap_or_else(|| dir.file("cynic.db"));
             let store = SqliteStore::open(&path, dir.was_left_unclean()).await?;
-            Stores {
+            let stores = Stores {
                 store: Store::Sqlite(store),
                 spool: None,
                 batch_bytes_max: config.batch_bytes_max,
-            }
+                calibration,
+            };
+            stores.refresh_calibration().await?;
+            stores
         }
         Database::Postgres(url) => {
             let store = PostgresStore::new(url, config.lanes)?;
             let (spool, left_behind) =
-                Spool::open(&dir.file("spool.db"), config.spool_bytes_max).await?;
+                Spool::open(&dir.file("spool.db"), config.spool_bytes_max, dir.was_left_unclean())
+                    .await?;
             left = left_behind;
-            if !store.try_first().await? {
+            let reached = store.try_first().await?;
+            let stores = Stores {
+                store: Store::Postgres(store),
+                spool: Some(spool),
+                batch_bytes_max: config.batch_bytes_max,
+                calibration,
+            };
+            stores.recall_calibration().await;
+            if reached {
+                stores.refresh_calibration().await?;
+            } else {
                 tracing::warn!(
                     "the PostgreSQL server cannot be reached: judgments wait in the spool"
                 );
             }
-            Stores {
-                store: Store::Postgres(store),
-                spool: Some(spool),
-                batch_bytes_max: config.batch_bytes_max,
-            }
+            stores
         }
     };
     Ok((dir, (stores, left)))
@@ -231,6 +265,16 @@ fn parts(
         first_seq: left.last_seq + 1,
         care: Care::new(config.retention),
     }
+}
+
+/// Waits no longer than that for a database. Safe for single statements outside a transaction, which is all that
+/// questions are made of.
+async fn within<T>(
+    limit: Duration,
+    question: impl Future<Output = Result<T, RecorderError>>,
+) -> Result<T, RecorderError> {
+    let answer = tokio::time::timeout(limit, question).await;
+    answer.unwrap_or(Err(RecorderError::NoAnswer(limit)))
 }
 
 /// Now, in microseconds since the Unix epoch.
@@ -321,15 +365,23 @@ impl RecorderHandle {
     /// # Errors
     /// The query makes no sense, or the database does not answer.
     pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, RecorderError> {
-        self.ask(async move |stores| stores.history(query).await).await
+        self.ask(QUESTION_TIMEOUT, async move |stores| stores.history(query).await).await
     }
 
-    /// Everything stored of a task; empty when nothing is.
+    /// Everything stored of a task or about to be; empty when nothing is.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn show(&self, task: TaskId) -> Result<ShowRow, RecorderError> {
-        self.ask(async move |stores| stores.show(task).await).await
+        let mut show =
+            self.ask(QUESTION_TIMEOUT, async move |stores| stores.show(task).await).await?;
+        if show.judgment.is_none()
+            && let Some(waiting) = self.lookup(task).await?
+        {
+            show.details = codec::decode(&waiting.details).ok().map(Box::new);
+            show.judgment = Some(Box::new(waiting.row));
+        }
+        Ok(show)
     }
 
     /// What the store holds. Counts rows: for people, not for a scrape every second.
@@ -338,7 +390,7 @@ impl RecorderHandle {
     /// The database does not answer.
     pub async fn contents(&self) -> Result<StoreStats, RecorderError> {
         let spooled = self.status().stats.spilled;
-        self.ask(async move |stores| stores.contents(spooled).await).await
+        self.ask(QUESTION_TIMEOUT, async move |stores| stores.contents(spooled).await).await
     }
 
     /// The newest entries that the database refused.
@@ -346,7 +398,50 @@ impl RecorderHandle {
     /// # Errors
     /// The database does not answer.
     pub async fn dead_letters(&self) -> Result<Vec<DeadLetterRow>, RecorderError> {
-        self.ask(async move |stores| stores.dead_letters().await).await
+        self.ask(QUESTION_TIMEOUT, async move |stores| stores.dead_letters().await).await
+    }
+
+    /// Stores what turned out to be true of a judgment, wherever that has got to. Said again, it replaces what
+    /// was said before.
+    ///
+    /// # Errors
+    /// No judgment of the task is known; the note is too long; the database does not answer.
+    pub async fn feedback(&self, feedback: Feedback) -> Result<FeedbackRow, RecorderError> {
+        feedback::check(&feedback)?;
+        let task = feedback.task;
+        let Some(judged) = self.lookup(task).await? else {
+            return Err(RecorderError::NotFound(format!("no judgment of task {task} is known")));
+        };
+        self.ask(QUESTION_TIMEOUT, async move |stores| {
+            stores.give_feedback(feedback, &judged.row).await
+        })
+        .await
+    }
+
+    /// The calibration in use: what is judged from now on is to be given its verdict.
+    pub fn calibration(&self) -> Arc<Calibration> {
+        self.calibration.borrow().clone()
+    }
+
+    /// Fits a calibration to the feedback, puts one to use, or says what is in use.
+    ///
+    /// # Errors
+    /// There is no such version; the database does not answer.
+    pub async fn calibrate(
+        &self,
+        request: CalibrationRequest,
+    ) -> Result<CalibrationReport, RecorderError> {
+        self.ask(QUESTION_TIMEOUT, async move |stores| stores.calibrate(request).await).await
+    }
+
+    /// Copies the embedded store into a new file while it is written to. What was handed over before is in it.
+    ///
+    /// # Errors
+    /// The path is not absolute, the file exists or cannot be written; the store is PostgreSQL, which brings
+    /// its own tools.
+    pub async fn backup(&self, path: PathBuf) -> Result<BackupReport, RecorderError> {
+        self.flush().await?;
+        self.ask(BACKUP_TIMEOUT, async move |stores| stores.backup(&path).await).await
     }
 
     fn command(&self, command: Command) -> Result<(), RecorderError> {
@@ -356,13 +451,14 @@ impl RecorderHandle {
     /// Has something done with the stores on the recorder's thread.
     async fn ask<T: Send + 'static>(
         &self,
+        limit: Duration,
         question: impl AsyncFnOnce(Rc<Stores>) -> Result<T, RecorderError> + Send + 'static,
     ) -> Result<T, RecorderError> {
         let (sender, answer) = oneshot::channel();
         self.command(Command::Ask(Box::new(move |stores| {
             Box::pin(async move {
                 // Whoever asked may have gone.
-                let _ = sender.send(question(stores).await);
+                let _ = sender.send(within(limit, question(stores)).await);
             })
         })))?;
         answer.await.map_err(|_| RecorderError::Closed)?

@@ -59,6 +59,13 @@ impl PostgresStore {
         let reader = PgPoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(READER_TIMEOUT)
+            // Nothing here opens a transaction; should one ever be left open, what follows must not end in it.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options.clone());
         Ok(PostgresStore {
             options,

@@ -35,6 +35,8 @@ pub(super) enum Bind {
     Int(i64),
     Real(f32),
     Text(String),
+    /// NULL where a text could be.
+    NoText,
 }
 
 /// A statement and its values.

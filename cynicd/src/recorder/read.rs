@@ -114,6 +114,7 @@ macro_rules! row_readers {
                         Bind::Int(value) => query.bind(value),
                         Bind::Real(value) => query.bind(value),
                         Bind::Text(value) => query.bind(value),
+                        Bind::NoText => query.bind(None::<String>),
                     };
                 }
                 query
@@ -224,7 +225,7 @@ macro_rules! row_readers {
 row_readers!(sqlite, sqlx::Sqlite, sqlx::sqlite::SqliteRow);
 row_readers!(postgres, sqlx::Postgres, sqlx::postgres::PgRow);
 
-fn wrong(column: &str) -> sqlx::Error {
+pub(super) fn wrong(column: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: "not a value that was ever written".into(),

@@ -141,6 +141,9 @@ fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
         for evidence in details.evidence.iter_mut().filter(|evidence| evidence.span.is_some()) {
             evidence.text = None;
         }
+        for text in details.evidence.iter_mut().filter_map(|evidence| evidence.text.as_mut()) {
+            *text = unquoted(text);
+        }
     }
     details.item_id.clone_from(&derived.item_id);
     details.summary.clone_from(&derived.summary);
@@ -161,8 +164,15 @@ fn features(evidence: &[Evidence]) -> String {
     serde_json::to_string(&points).unwrap_or_else(|_| "{}".to_owned())
 }
 
+/// An explanation without the words of the item that it quotes.
+fn unquoted(text: &str) -> String {
+    let mut parts = text.split('"').step_by(2);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + "…" + part)
+}
+
 /// PostgreSQL's text holds no NUL; neither do terminals like one.
-fn clean(text: String) -> String {
+pub(super) fn clean(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
@@ -197,4 +207,17 @@ pub(super) fn unwrap_details(stored: &[u8]) -> Option<&[u8]> {
 /// Decodes stored details; `None` when the format is unknown or they are damaged.
 pub(super) fn decode_details(stored: &[u8]) -> Option<Details> {
     decode(stored).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_words_are_left_out() {
+        let text = "as a whole: refers back: \"before\"; addresses its reader: \"your\"";
+        assert_eq!(unquoted(text), "as a whole: refers back: …; addresses its reader: …");
+        assert_eq!(unquoted("has length"), "has length");
+        assert_eq!(unquoted("never closed: \"my password"), "never closed: ");
+    }
 }

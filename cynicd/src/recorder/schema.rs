@@ -7,15 +7,24 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
 use super::error::RecorderError;
+use super::sqlite::not_opened;
 
 /// Version, name and text of each migration, oldest first. A released one is never changed: its checksum is
 /// in every database.
 type Script = (i64, &'static str, &'static str);
 
-const SQLITE: &[Script] = &[(1, "first", include_str!("../../migrations/sqlite/0001_first.sql"))];
-const POSTGRES: &[Script] =
-    &[(1, "first", include_str!("../../migrations/postgres/0001_first.sql"))];
-const SPOOL: &[Script] = &[(1, "first", include_str!("../../migrations/spool/0001_first.sql"))];
+const SQLITE: &[Script] = &[
+    (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    (2, "feedback", include_str!("../../migrations/sqlite/0002_feedback.sql")),
+];
+const POSTGRES: &[Script] = &[
+    (1, "first", include_str!("../../migrations/postgres/0001_first.sql")),
+    (2, "feedback", include_str!("../../migrations/postgres/0002_feedback.sql")),
+];
+const SPOOL: &[Script] = &[
+    (1, "first", include_str!("../../migrations/spool/0001_first.sql")),
+    (2, "calibration", include_str!("../../migrations/spool/0002_calibration.sql")),
+];
 
 /// Where sqlx keeps what has been applied.
 const APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations";
@@ -39,7 +48,7 @@ async fn migrate_file(
     path: &Path,
     scripts: &'static [Script],
 ) -> Result<(), RecorderError> {
-    let failed = |source| RecorderError::Open { path: path.to_owned(), source };
+    let failed = |source| not_opened(path, source);
     let tracked: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
             .fetch_one(&mut *connection)

@@ -62,16 +62,20 @@ async fn put_aside(
 }
 
 impl Spool {
-    /// Opens or creates the spool; it will not grow beyond `bytes_max`.
+    /// Opens or creates the spool, and checks it where asked to; it will not grow beyond `bytes_max`.
     pub(super) async fn open(
         path: &Path,
         bytes_max: u64,
+        check: bool,
     ) -> Result<(Spool, LeftBehind), RecorderError> {
         sqlite::create(path, FILE_MODE)?;
         let pages_max = (bytes_max / PAGE_BYTES).max(16).to_string();
         let options = sqlite::options(path).pragma("max_page_count", pages_max);
-        let failed = |source| RecorderError::Open { path: path.to_owned(), source };
+        let failed = |source| sqlite::not_opened(path, source);
         let mut connection = options.clone().connect().await.map_err(failed)?;
+        if check {
+            sqlite::quick_check(&mut connection, path).await?;
+        }
         schema::migrate_spool(&mut connection, path).await?;
         let row = sqlx::query("SELECT count(*), coalesce(max(seq), 0) FROM spool")
             .fetch_one(&mut connection)
@@ -177,6 +181,36 @@ impl Spool {
             .fetch_optional(connection)
             .await?;
             Ok(entry.and_then(|entry| Record::decode(&entry).ok()))
+        })
+        .await
+    }
+
+    /// Keeps which calibration is in use.
+    pub(super) async fn keep_calibration(
+        &self,
+        version: u32,
+        thresholds: &str,
+    ) -> Result<(), sqlx::Error> {
+        self.with(async |connection| {
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+            sqlx::query("DELETE FROM calibration").execute(&mut *connection).await?;
+            sqlx::query("INSERT INTO calibration (version, thresholds) VALUES (?, ?)")
+                .bind(i64::from(version))
+                .bind(thresholds)
+                .execute(&mut *connection)
+                .await?;
+            sqlx::query("COMMIT").execute(&mut *connection).await.map(drop)
+        })
+        .await
+    }
+
+    /// The calibration that was kept last.
+    pub(super) async fn calibration(&self) -> Result<Option<(u32, String)>, sqlx::Error> {
+        self.with(async |connection| {
+            let row = sqlx::query("SELECT version, thresholds FROM calibration")
+                .fetch_optional(connection)
+                .await?;
+            row.map(|row| Ok((row.try_get::<i64, _>(0)? as u32, row.try_get(1)?))).transpose()
         })
         .await
     }

@@ -20,6 +20,8 @@ use uuid::Uuid;
 use super::columns::{self, exact};
 use super::entry::Entry;
 use super::error::RecorderError;
+use super::query::Sql;
+use super::read;
 use super::record::Record;
 use super::schema;
 use super::store::{ByTable, Written, classify, describe};
@@ -50,9 +52,11 @@ const FILE_MODE: u32 = 0o640;
 
 #[derive(Debug)]
 pub(super) struct SqliteStore {
-    options: SqliteConnectOptions,
+    pub(super) options: SqliteConnectOptions,
     writer: Mutex<Option<Writing>>,
     pub(super) reader: SqlitePool,
+    /// Held while a backup is made.
+    pub(super) backing_up: Mutex<()>,
 }
 
 /// The connection that writes, and the texts of its statements.
@@ -67,8 +71,7 @@ impl SqliteStore {
     pub(super) async fn open(path: &Path, check: bool) -> Result<SqliteStore, RecorderError> {
         create(path, FILE_MODE)?;
         let options = options(path);
-        let failed = |source| RecorderError::Open { path: path.to_owned(), source };
-        let mut connection = options.clone().connect().await.map_err(failed)?;
+        let mut connection = options.clone().connect().await.map_err(|e| not_opened(path, e))?;
         if check {
             quick_check(&mut connection, path).await?;
         }
@@ -77,7 +80,12 @@ impl SqliteStore {
             .max_connections(READERS)
             .connect_lazy_with(options.clone().pragma("query_only", "ON"));
         let writing = Writing { connection, sql: HashMap::new() };
-        Ok(SqliteStore { options, writer: Mutex::new(Some(writing)), reader })
+        Ok(SqliteStore {
+            options,
+            writer: Mutex::new(Some(writing)),
+            reader,
+            backing_up: Mutex::new(()),
+        })
     }
 
     /// Writes a batch in one transaction.
@@ -123,6 +131,15 @@ impl SqliteStore {
             let _ = sqlx::Connection::close(writing.connection).await;
         }
         result
+    }
+
+    /// Runs one statement that writes beside the batches. Says how many rows it changed.
+    pub(super) async fn execute(&self, sql: Sql) -> Result<u64, sqlx::Error> {
+        self.with_writer(async |writing| {
+            let query = read::sqlite::query(sql);
+            Ok(query.execute(&mut writing.connection).await?.rows_affected())
+        })
+        .await
     }
 
     /// Closes all connections, which folds the WAL into the database.
@@ -300,12 +317,27 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .log_statements(tracing::log::LevelFilter::Off)
 }
 
+/// Tells a damaged file, where no trying again helps, from one that cannot be opened now.
+pub(super) fn not_opened(path: &Path, source: sqlx::Error) -> RecorderError {
+    /// `SQLITE_CORRUPT` and `SQLITE_NOTADB`; detail is in the upper bytes.
+    const DAMAGED: [u32; 2] = [11, 26];
+    let code = source.as_database_error().and_then(|e| e.code()?.parse::<u32>().ok());
+    if code.is_some_and(|code| DAMAGED.contains(&(code & 0xff))) {
+        RecorderError::Damaged { path: path.to_owned(), found: describe(&source) }
+    } else {
+        RecorderError::Open { path: path.to_owned(), source }
+    }
+}
+
 /// Looks for damage after a stop that was not clean.
-async fn quick_check(connection: &mut SqliteConnection, path: &Path) -> Result<(), RecorderError> {
+pub(super) async fn quick_check(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), RecorderError> {
     let found: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)")
         .fetch_all(connection)
         .await
-        .map_err(|source| RecorderError::Open { path: path.to_owned(), source })?;
+        .map_err(|source| not_opened(path, source))?;
     match &found[..] {
         [ok] if ok == "ok" => Ok(()),
         _ => Err(RecorderError::Damaged { path: path.to_owned(), found: found.join("; ") }),

@@ -12,6 +12,9 @@ use super::writer::Counts;
 /// Figures are published at most so often while nothing else changes.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Batches that took longer are counted as this.
+const TOOK_MAX_US: u64 = 3_600_000_000;
+
 /// What the recorder says of itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecorderStatus {
@@ -46,7 +49,8 @@ impl Meter {
             store,
             transactions: 0,
             round_trips: 0,
-            took: Histogram::new(2).expect("two significant digits are within 0 to 5"),
+            took: Histogram::new_with_bounds(1, TOOK_MAX_US, 2)
+                .expect("bounds and digits in range"),
             sum_us: 0,
             published_at: None,
             published: Counts::default(),

@@ -7,8 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cynic_proto::calibration::Calibration;
 use cynic_proto::history::{FailureRow, JudgmentRow};
 use cynic_proto::ids::TaskId;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::entry::{Entry, StoredJudgment};
@@ -194,6 +196,16 @@ impl Store {
         }
     }
 
+    /// Runs one statement that writes beside the batches; it commits by itself. Says how many rows it changed.
+    pub(super) async fn execute(&self, sql: Sql) -> Result<u64, sqlx::Error> {
+        match self {
+            Store::Sqlite(store) => store.execute(sql).await,
+            Store::Postgres(store) => {
+                Ok(read::postgres::query(sql).execute(&store.reader).await?.rows_affected())
+            }
+        }
+    }
+
     /// The one integer that a statement selects.
     pub(super) async fn integer(&self, sql: Sql) -> Result<Option<i64>, sqlx::Error> {
         match self {
@@ -217,6 +229,8 @@ pub(super) struct Stores {
     pub spool: Option<Spool>,
     /// Most bytes read from the spool in one go.
     pub batch_bytes_max: usize,
+    /// The calibration in use, told to whoever judges.
+    pub calibration: watch::Sender<Arc<Calibration>>,
 }
 
 /// Judgments that were there before those just written for the same tasks.

@@ -70,6 +70,16 @@ pub(crate) fn judgment(n: u32) -> JudgmentEntry {
     }
 }
 
+/// An entry whose task is the same in every process.
+pub(crate) fn numbered(n: u32) -> Entry {
+    Entry::Judgment(Box::new(JudgmentEntry { task: task(n), ..judgment(n) }))
+}
+
+/// The task of the entry of that number.
+pub(crate) fn task(n: u32) -> TaskId {
+    TaskId(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(n))
+}
+
 pub(crate) fn entry(n: u32) -> Entry {
     Entry::Judgment(Box::new(judgment(n)))
 }

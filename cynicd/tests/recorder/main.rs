@@ -1,11 +1,22 @@
 //! The recorder on real stores: a SQLite file and a private PostgreSQL server.
-#![expect(dead_code, reason = "parts of the rig wait for their tests")]
 
 #[cfg(test)]
 mod basics;
 #[cfg(test)]
+mod disks;
+#[cfg(test)]
 mod entries;
 #[cfg(test)]
+mod feedback;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod postgres;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod rig;

@@ -11,8 +11,13 @@ use std::time::{Duration, Instant};
 /// A loaded machine takes its time; only a server that never starts meets this.
 const START_DEADLINE: Duration = Duration::from_mins(1);
 
+/// How often it is looked whether it takes connections.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
 pub(crate) struct Server {
     dir: PathBuf,
+    /// Whether it waits for the disk: tests that kill it with its machine have none.
+    fsync: bool,
     user: User,
     /// Runs the server; its standard input closed, it stops the server and removes the directory.
     guard: Option<Child>,
@@ -25,13 +30,13 @@ struct User {
 }
 
 impl Server {
-    /// A new server with an empty database `cynic`.
-    pub(crate) fn start() -> Server {
+    /// A new server with an empty database `cynic`. Without `fsync` it never waits for the disk.
+    pub(crate) fn start(fsync: bool) -> Server {
         let user = User::unprivileged();
         let template = template(user);
         let dir = std::env::temp_dir().join(format!("cynic-pg-{}", uuid::Uuid::now_v7().simple()));
         run(user.command("cp").arg("-r").arg(&template).arg(&dir));
-        let mut server = Server { dir, user, guard: None };
+        let mut server = Server { dir, fsync, user, guard: None };
         server.resume();
         server
     }
@@ -39,7 +44,7 @@ impl Server {
     /// Starts it (again).
     pub(crate) fn resume(&mut self) {
         assert!(self.guard.is_none(), "it runs already");
-        let script = r#""$0" -D "$1" -k "$1" -c listen_addresses= -c fsync=off -c max_connections=30 \
+        let script = r#""$0" -D "$1" -k "$1" -c listen_addresses= -c fsync="$2" -c max_connections=30 \
             -c shared_buffers=16MB -c autovacuum=off >"$1/log" 2>&1 & pid=$!
             read -r how
             case "$how" in
@@ -53,6 +58,7 @@ impl Server {
             .args(["-c", script])
             .arg(programs().join("postgres"))
             .arg(&self.dir)
+            .arg(if self.fsync { "on" } else { "off" })
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -72,7 +78,7 @@ impl Server {
                 "no server: {:?}",
                 fs::read_to_string(self.dir.join("log"))
             );
-            std::thread::yield_now();
+            std::thread::sleep(LOOK_INTERVAL);
         }
     }
 
@@ -108,6 +114,12 @@ impl Server {
                 .stderr(Stdio::null())
                 .status();
         }
+    }
+
+    /// A directory that the server may write to.
+    pub(crate) fn make_dir(&self, dir: &Path) {
+        fs::create_dir(dir).unwrap();
+        chown(dir, Some(self.user.uid), Some(self.user.gid)).unwrap();
     }
 
     pub(crate) fn url(&self) -> String {

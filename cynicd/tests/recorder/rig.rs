@@ -16,6 +16,9 @@ use super::postgres::Server;
 /// Only what never happens meets this.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
+/// How often a condition is looked at.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
 pub(crate) struct Rig {
     pub dir: TempDir,
     pub server: Option<Server>,
@@ -26,12 +29,14 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn sqlite() -> Rig {
         let dir = tempfile::tempdir().unwrap();
-        let config = RecorderConfig::new(dir.path().join("data"));
+        let mut config = RecorderConfig::new(dir.path().join("data"));
+        // The entries of the tests are of a fixed time, that of the tests is not.
+        config.retention.age_max = None;
         Rig { dir, server: None, config, running: None }
     }
 
     pub(crate) fn postgres() -> Rig {
-        let server = Server::start();
+        let server = Server::start(false);
         let mut rig = Rig::sqlite();
         rig.config.database = Database::Postgres(server.url());
         rig.server = Some(server);
@@ -78,7 +83,8 @@ impl Rig {
     }
 
     /// Runs statements past the recorder.
-    pub(crate) async fn execute(&self, sql: &'static str) {
+    pub(crate) async fn execute(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match &self.config.database {
             Database::Sqlite(_) => {
                 let url = format!("sqlite://{}", self.database().display());
@@ -118,7 +124,7 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds().await {
         assert!(Instant::now() < deadline, "still not: {what}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use bytes::BytesMut;
-use cynic_judge::{Judge, Options};
+use cynic_judge::{JUDGE_VERSION, Judge, Options};
 use cynic_proto::codec;
 use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
 use cynic_proto::ids::TaskId;
@@ -34,7 +34,7 @@ fn main() {
     liar.hear().expect("a greeting");
     liar.frame(&hello, &[]);
     let report = codec::encode(&liar.report).expect("encodes");
-    liar.frame(&FromWorker::Ready, &report);
+    liar.frame(&FromWorker::Ready { judge_version: JUDGE_VERSION }, &report);
     while let Some(frame) = liar.hear() {
         match frame.message().expect("a message") {
             ToWorker::Lease(lease) => liar.work(&lease, &frame.payload),

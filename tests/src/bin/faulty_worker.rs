@@ -21,8 +21,32 @@ fn main() -> ExitCode {
         Some("boot_crash") => std::process::abort(),
         Some("boot_exit") => ExitCode::from(3),
         Some("boot_hang") => faults::hang(),
+        Some("boot_unsandboxed") => {
+            eprintln!("this kernel has no landlock");
+            ExitCode::from(77)
+        }
+        Some("dying_dimension") => {
+            cynic_worker::run(|judge| broken(judge, || std::process::abort()))
+        }
+        Some("panicking_dimension") => {
+            cynic_worker::run(|judge| broken(judge, || panic!("broken")))
+        }
+        Some("slow_dimension") => cynic_worker::run(|judge| {
+            broken(judge, || std::thread::sleep(std::time::Duration::from_millis(1500)))
+        }),
         _ => cynic_worker::run(faulty_panel),
     }
+}
+
+/// The judge's panel with a VIGILANCE that fails over every item.
+fn broken(judge: &Judge, fail: fn()) -> Panel {
+    let scorer = move |_: &Analysis| {
+        fail();
+        Scored { score: NEUTRAL_SCORE, evidence: Vec::new() }
+    };
+    let mut panel = judge.panel();
+    panel.replace(Dimension::Vigilance, Scorer::Computed(Arc::new(scorer)));
+    panel
 }
 
 /// The judge's panel with a traitor in the place of VIGILANCE.

@@ -8,9 +8,10 @@ use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane};
 use cynic_tests::daemon::{Home, PATIENCE, binary};
 use cynic_tests::{faults, procfs, raw};
+use tokio::sync::watch;
 
 use crate::items;
-use crate::random::{self, Random};
+use crate::random::Random;
 use crate::store::stored;
 
 #[tokio::test]
@@ -49,16 +50,26 @@ async fn what_was_acknowledged_survives_the_daemons_death() {
     let mut random = Random::seeded("the daemon's death");
     let home = Home::new(&items::config(&binary("cynic-worker")));
     let mut daemon = home.start().await;
-    let end = Instant::now() + random::duration();
-    let clients: Vec<_> =
-        (0..CLIENTS).map(|_| tokio::spawn(insist(daemon.socket().to_owned(), end))).collect();
-    let mut crashes = 0;
-    while Instant::now() < end {
-        tokio::time::sleep(Duration::from_millis(200 + random.below(600))).await;
+    let (over, is_over) = watch::channel(false);
+    let (answered, mut answers) = watch::channel(0_u64);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            tokio::spawn(insist(daemon.socket().to_owned(), is_over.clone(), answered.clone()))
+        })
+        .collect();
+    let crashes = crashes();
+    for _ in 0..crashes {
+        // Under load: somebody has got an answer from this daemon, then at any moment.
+        let before = *answers.borrow_and_update();
+        // Looked at and let go: the value is locked for as long as it is held.
+        let answer = tokio::time::timeout(PATIENCE, answers.wait_for(|now| *now > before)).await;
+        let stored = answer.is_ok_and(|answer| answer.is_ok());
+        assert!(stored, "nothing is stored:\n{}", daemon.log());
+        tokio::time::sleep(Duration::from_micros(random.below(300_000))).await;
         daemon.crash();
         daemon = home.start().await;
-        crashes += 1;
     }
+    over.send_replace(true);
     let mut acknowledged = BTreeSet::new();
     let mut asked_again = 0;
     for client in clients {
@@ -78,11 +89,21 @@ async fn what_was_acknowledged_survives_the_daemons_death() {
     );
 }
 
+/// How often the daemon is killed.
+fn crashes() -> u32 {
+    const FEW: u32 = 15;
+    std::env::var("CHAOS_CRASHES").ok().and_then(|times| times.parse().ok()).unwrap_or(FEW)
+}
+
 /// Has item after item judged and stored; returns the tasks and how often one had to be asked for again.
-async fn insist(socket: std::path::PathBuf, end: Instant) -> (Vec<TaskId>, u64) {
+async fn insist(
+    socket: std::path::PathBuf,
+    is_over: watch::Receiver<bool>,
+    answered: watch::Sender<u64>,
+) -> (Vec<TaskId>, u64) {
     let (mut tasks, mut again) = (Vec::new(), 0);
     let mut client = connect(&socket).await;
-    while Instant::now() < end {
+    while !*is_over.borrow() {
         let task = TaskId::new();
         let mut request = raw::judge(task, Lane::Interactive, Ack::Stored);
         let deadline = Instant::now() + PATIENCE;
@@ -103,6 +124,7 @@ async fn insist(socket: std::path::PathBuf, end: Instant) -> (Vec<TaskId>, u64) 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tasks.push(task);
+        answered.send_modify(|answers| *answers += 1);
     }
     (tasks, again)
 }

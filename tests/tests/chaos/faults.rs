@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -44,15 +43,11 @@ const OF_A_WORKER: &[(&str, Must)] = &[
     ("scorer_panic", BeJudged),
     ("thousand_panics", BeJudged),
     ("heap_bomb", KillBy(&["memory limit"])),
-    ("busy_loop", DEADLINE),
-    ("sleep", DEADLINE),
     ("noise", BeJudged),
     ("garbage", VIOLATION),
     ("huge_length", VIOLATION),
     ("short_length", VIOLATION),
     ("truncated_then_exit", VIOLATION),
-    ("truncated_then_hang", DEADLINE),
-    ("slow_drip", DEADLINE),
     ("flood", VIOLATION),
     ("closed_then_spin", VIOLATION),
     ("attempt fork", BeJudged),
@@ -80,6 +75,14 @@ const OF_A_WORKER: &[(&str, Must)] = &[
     ("attempt make_a_32_bit_call", FORBIDDEN),
 ];
 
+/// The same, where nothing but the clock tells.
+const OF_A_HANGING_WORKER: &[(&str, Must)] = &[
+    ("busy_loop", DEADLINE),
+    ("sleep", DEADLINE),
+    ("truncated_then_hang", DEADLINE),
+    ("slow_drip", DEADLINE),
+];
+
 /// Of a worker that was taken over, wears no sandbox and lies.
 const OF_A_LIAR: &[(&str, Must)] = &[
     ("wrong_nonce", VIOLATION),
@@ -104,18 +107,32 @@ const LEAKS: usize = 40;
 
 #[tokio::test]
 async fn every_fault_of_a_worker_ends_as_it_must() {
-    let mut table = Table::of(env!("CARGO_BIN_EXE_faulty_worker").into()).await;
+    let worker = env!("CARGO_BIN_EXE_faulty_worker").as_ref();
+    let mut table = Table::of(&items::config(worker)).await;
     for (command, must) in OF_A_WORKER {
         table.try_fault(command, *must).await;
     }
     table.leak().await;
+    table.close().await;
+}
+
+#[tokio::test]
+async fn every_hang_of_a_worker_ends_at_the_deadline() {
+    let worker = env!("CARGO_BIN_EXE_faulty_worker").as_ref();
+    let mut table = Table::of(&items::impatient_config(worker)).await;
+    for (command, must) in OF_A_HANGING_WORKER {
+        table.try_fault(command, *must).await;
+    }
     table.stop_a_worker_at_work().await;
     table.close().await;
 }
 
 #[tokio::test]
 async fn every_lie_of_a_worker_is_found_out_or_harmless() {
-    let mut table = Table::of(env!("CARGO_BIN_EXE_false_worker").into()).await;
+    let worker = env!("CARGO_BIN_EXE_false_worker").as_ref();
+    // Some lies are a hang, and one of the items is large.
+    let config = items::config_with(worker, 2000, 5000, "dimension_failures_max = 0");
+    let mut table = Table::of(&config).await;
     for (command, must) in OF_A_LIAR {
         table.try_fault(command, *must).await;
         // What the lie left behind meets work that is not to blame.
@@ -136,19 +153,29 @@ impl Came {
     }
 }
 
+/// A line of the table.
+struct Row {
+    fault: String,
+    /// Attempts at the task that carried it, or tasks.
+    tried: usize,
+    outcome: String,
+    /// From the answer until every worker was there again.
+    whole_in: Duration,
+}
+
 /// A daemon, a neighbour at work on it, and what was found so far.
 struct Table {
     daemon: Daemon,
     client: Client,
     neighbour: Neighbour,
     descriptors: usize,
-    rows: Vec<(String, String, Duration)>,
+    rows: Vec<Row>,
     _home: Home,
 }
 
 impl Table {
-    async fn of(worker: PathBuf) -> Table {
-        let home = Home::new(&items::config(&worker));
+    async fn of(config: &str) -> Table {
+        let home = Home::new(config);
         let daemon = home.start().await;
         daemon.settled().await;
         let client = daemon.client().await;
@@ -171,7 +198,8 @@ impl Table {
         let answered = Instant::now();
         let found = match (&outcome, must) {
             (Outcome::Judged(answer), BeJudged) => {
-                format!("judged at attempt {}", answer.judged.attempts)
+                assert!(answer.judged.attempts >= 1);
+                "judged".to_owned()
             }
             (Outcome::Failed { error, .. }, KillBy(causes))
                 if error.kind == ErrorKind::Quarantined =>
@@ -192,7 +220,16 @@ impl Table {
             _ => panic!("{command} must {must:?}, but: {outcome:?}\n{}", self.daemon.log()),
         };
         self.whole_again().await;
-        self.rows.push((command.to_owned(), found, answered.elapsed()));
+        let tried = match &outcome {
+            Outcome::Judged(answer) => usize::from(answer.judged.attempts),
+            Outcome::Failed { error, .. } => error.deaths.len(),
+            Outcome::Echoed(_) => 0,
+        };
+        self.row(command, tried, found, answered.elapsed());
+    }
+
+    fn row(&mut self, fault: &str, tried: usize, outcome: String, whole_in: Duration) {
+        self.rows.push(Row { fault: fault.to_owned(), tried, outcome, whole_in });
     }
 
     /// Waits until every worker is there again; the neighbour may have one in use.
@@ -223,9 +260,8 @@ impl Table {
         let recycled = after.recycled - before.recycled;
         assert_eq!(died, of_memory, "{before:?} {after:?}\n{}", self.daemon.log());
         assert!(recycled + of_memory > 0, "nothing limits it: {after:?}");
-        let found =
-            format!("{LEAKS} judged, {recycled} workers recycled, {of_memory} died of memory");
-        self.rows.push(("leak".to_owned(), found, answered.elapsed()));
+        let found = format!("judged, {recycled} workers recycled, {of_memory} died of memory");
+        self.row("leak of 20 MiB a task", LEAKS, found, answered.elapsed());
     }
 
     /// A stop signal from outside: found by the deadline, killed, and the task judged by another worker.
@@ -243,7 +279,7 @@ impl Table {
         let gone = victims.iter().all(|pid| !procfs::exists(*pid));
         assert!(gone, "a stopped worker is still there");
         let found = "judged by another worker".to_owned();
-        self.rows.push(("stopped from outside".to_owned(), found, answered.elapsed()));
+        self.row("stopped from outside", 2, found, answered.elapsed());
     }
 
     /// Prints what was found and checks that nothing is left behind.
@@ -251,9 +287,10 @@ impl Table {
         let (judged, slowest) = self.neighbour.end().await;
         drop(self.client);
         self.daemon.settled().await;
-        let mut text = format!("{:<44} {:>10}  {}\n", "fault", "whole in", "outcome");
-        for (fault, found, whole) in &self.rows {
-            let _ = writeln!(text, "{fault:<44} {:>8}ms  {found}", whole.as_millis());
+        let mut text = format!("{:<44} {:>5} {:>10}  outcome\n", "fault", "tried", "whole in");
+        for Row { fault, tried, outcome, whole_in } in &self.rows {
+            let whole_in = whole_in.as_secs_f64() * 1000.0;
+            let _ = writeln!(text, "{fault:<44} {tried:>5} {whole_in:>8.1}ms  {outcome}");
         }
         eprintln!(
             "{text}{judged} items of a neighbour judged meanwhile, the slowest in {slowest:?}"

@@ -7,8 +7,11 @@
 
 mod boot;
 mod crash;
+mod dimension;
 mod faults;
 mod items;
+mod load;
+mod quarantine;
 mod random;
 mod store;
 mod storm;

@@ -51,7 +51,7 @@ struct Tally {
 #[tokio::test]
 async fn every_task_is_answered_and_stored_once_in_a_storm() {
     let mut random = Random::seeded("the storm");
-    let home = Home::new(&items::config(env!("CARGO_BIN_EXE_faulty_worker").as_ref()));
+    let home = Home::new(&items::impatient_config(env!("CARGO_BIN_EXE_faulty_worker").as_ref()));
     let daemon = home.start().await;
     let settled = daemon.settled().await;
     let (descriptors, memory) = (daemon.descriptors(), daemon.memory_bytes());

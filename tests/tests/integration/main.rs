@@ -1,11 +1,27 @@
 //! The daemon as a whole: the real programs, a real socket, a real database.
 
+mod access;
+mod events;
+mod examples;
+mod figures;
+mod inputs;
 mod judging;
+mod operations;
+mod peers;
+mod proofs;
+mod reconnecting;
+mod records;
+mod service_manager;
 mod shutdown;
+mod starting;
+mod storage;
 
+use bytes::Bytes;
+use cynic_proto::client::Outcome;
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::{Form, Hint};
 use cynic_proto::message::{Ack, Judge, Lane};
+use cynic_tests::daemon::Daemon;
 
 /// A request to judge a JSON item, answered as soon as it is judged.
 fn request() -> Judge {
@@ -22,4 +38,20 @@ fn request() -> Judge {
 /// The same for a plain text.
 fn plain_request() -> Judge {
     Judge { hint: Hint { form: Form::Plain, ..Hint::default() }, ..request() }
+}
+
+/// A text that nothing is wrong with.
+fn text() -> Bytes {
+    Bytes::from_static(
+        b"Please send the minutes of yesterday's meeting to everybody who was there.",
+    )
+}
+
+/// Whatever happened: others are served, and no worker has died of it.
+async fn is_unharmed(daemon: &Daemon) {
+    let client = daemon.client().await;
+    let outcome = client.judge(plain_request(), text()).await.expect("an answer");
+    assert!(matches!(outcome, Outcome::Judged(_)), "{outcome:?}");
+    let stats = client.stats().await.expect("the figures");
+    assert!(stats.ready && stats.pool.deaths.is_empty(), "{stats:#?}");
 }

@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use cynic_proto::client::Outcome;
+use cynic_proto::error::ErrorKind;
 use cynic_tests::daemon::Home;
+use cynic_tests::procfs;
+use rustix::process::Signal;
 
-use crate::plain_request;
+use crate::{is_unharmed, plain_request};
 
 #[tokio::test]
 async fn what_was_accepted_is_answered_before_the_end() {
@@ -26,4 +29,39 @@ async fn what_was_accepted_is_answered_before_the_end() {
         let outcome = answer.await.expect("no panic").expect("an answer");
         assert!(matches!(outcome, Outcome::Judged(_)), "{outcome:?}");
     }
+}
+
+/// The first signal waits for the worker that does not answer; the second does not.
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let config = "[pool]\nsize = 1\nheartbeat_interval_ms = 600000\n\
+                  [deadlines]\nhard_ms = 600000\ntotal_ms = 900000\ndrain_ms = 600000\n";
+    let home = Home::new(config);
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    for worker in daemon.workers() {
+        procfs::signal(worker, Signal::STOP);
+    }
+    let text = Bytes::from_static(b"The meeting is moved to Friday.");
+    let asking = client.clone();
+    let asked = tokio::spawn(async move { asking.judge(plain_request(), text).await });
+    daemon.until("it is in the worker's hands", |stats| stats.pool.active_tasks == 1).await;
+    procfs::signal(daemon.pid(), Signal::TERM);
+    // On the connection that there is: a draining daemon takes no other.
+    while !client.stats().await.expect("the figures").draining {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(daemon.stop().await, Some(0));
+    let outcome = asked.await.expect("no panic").expect("an answer");
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, ErrorKind::ShuttingDown, "{error}");
+}
+
+#[tokio::test]
+async fn a_hangup_is_not_the_end() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    procfs::signal(daemon.pid(), Signal::HUP);
+    is_unharmed(&daemon).await;
+    assert_eq!(daemon.stop().await, Some(0));
 }

@@ -163,6 +163,7 @@ impl Writer {
         match result {
             Ok(()) => {
                 self.spool_retry = Retry::default();
+                self.spool_trouble = None;
                 self.counts.spilled += batch.len() as u64;
                 self.counts.spooled += batch.len() as u64;
                 let seqs = batch.iter().map(|item| item.seq).collect();
@@ -170,7 +171,7 @@ impl Writer {
             }
             Err(error) => {
                 self.requeue(batch);
-                self.trouble = Some(error);
+                self.spool_trouble = Some(error);
                 self.spool_retry = self.spool_retry.next(&mut self.rng, now);
             }
         }
@@ -184,7 +185,14 @@ impl Writer {
     ) {
         self.lanes[0] = Lane::Idle;
         match result {
-            Ok(items) if items.is_empty() => self.counts.spooled = 0,
+            Ok(items) if items.is_empty() => {
+                // What was sent meanwhile may have come too late to be read.
+                if self.spool_writes_read == self.spool_writes && self.spooling.is_none() {
+                    self.counts.spooled = 0;
+                } else {
+                    self.drain_retry = Retry { failures: 0, at: Some(now + BACKOFF_MIN) };
+                }
+            }
             Ok(items) => self.start(0, Job::new(Source::Spool, items), now, effects),
             Err(error) => self.spool_unreadable(error, now),
         }
@@ -195,6 +203,7 @@ impl Writer {
             Lane::Spool { trimming } if result.is_ok() => {
                 self.counts.spooled = self.counts.spooled.saturating_sub(trimming);
                 self.drain_retry = Retry::default();
+                self.spool_trouble = None;
             }
             _ => {}
         }
@@ -204,7 +213,7 @@ impl Writer {
     }
 
     fn spool_unreadable(&mut self, error: String, now: Instant) {
-        self.trouble = Some(error);
+        self.spool_trouble = Some(error);
         self.drain_retry = self.drain_retry.next(&mut self.rng, now);
     }
 
@@ -213,16 +222,21 @@ impl Writer {
         let degraded = self.mode == Mode::Spooling || self.lanes.iter().any(failing);
         if !degraded {
             self.trouble = None;
+            self.spool_trouble = None;
         }
-        if self.reported != degraded {
-            self.reported = degraded;
-            effects.push(Effect::Degraded(degraded.then(|| self.trouble_text())));
+        let text = degraded.then(|| self.trouble_text());
+        if self.reported != text {
+            self.reported.clone_from(&text);
+            effects.push(Effect::Degraded(text));
         }
     }
 
     fn trouble_text(&self) -> String {
-        let text = self.trouble.as_deref();
-        text.unwrap_or("bringing back what was left in the spool").to_owned()
+        match (&self.trouble, &self.spool_trouble) {
+            (Some(database), Some(spool)) => format!("{database}; {spool}"),
+            (Some(only), None) | (None, Some(only)) => only.clone(),
+            (None, None) => "bringing back what was left in the spool".to_owned(),
+        }
     }
 }
 

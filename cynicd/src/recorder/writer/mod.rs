@@ -17,6 +17,10 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// Longest wait between attempts: an operator who has repaired the database sees it used within seconds.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// Full batches follow each other no faster than this unless somebody waits for one: at a thousand judgments a
+/// second and more a batch is then larger than the least, and a commit costs each of them less.
+const BATCH_PACE: Duration = Duration::from_millis(20);
+
 /// The bounds of a [`Writer`].
 #[derive(Debug, Clone)]
 pub(super) struct WriterConfig {
@@ -108,7 +112,7 @@ pub(super) enum Effect {
     TrimSpool { seqs: Vec<u64> },
     /// These are safe there; tell whoever waits and free their memory.
     Settled { seqs: Vec<u64>, place: Place },
-    /// The store has just become degraded (why), or healthy again.
+    /// The store has just become degraded (why), is so for another reason, or is healthy again.
     Degraded(Option<String>),
 }
 
@@ -195,13 +199,20 @@ pub(super) struct Writer {
     closing: Option<Instant>,
     lanes: Vec<Lane>,
     attempts: u64,
+    /// When the last batch was taken.
+    taken_at: Option<Instant>,
     /// On its way to the spool.
     spooling: Option<Vec<Item>>,
     spool_retry: Retry,
+    /// How often something was sent to the spool, and how often when it was last read.
+    spool_writes: u64,
+    spool_writes_read: u64,
     drain_retry: Retry,
-    /// The last thing that went wrong, until all is well again.
+    /// What went wrong last with the database, until all is well again.
     trouble: Option<String>,
-    reported: bool,
+    /// What went wrong last with the spool, until it works again.
+    spool_trouble: Option<String>,
+    reported: Option<String>,
     counts: Counts,
     rng: u64,
 }
@@ -226,11 +237,15 @@ impl Writer {
             closing: None,
             lanes: (0..config.lanes.max(1)).map(|_| Lane::Idle).collect(),
             attempts: 0,
+            taken_at: None,
             spooling: None,
             spool_retry: Retry::default(),
+            spool_writes: 0,
+            spool_writes_read: 0,
             drain_retry: Retry::default(),
             trouble: None,
-            reported: false,
+            spool_trouble: None,
+            reported: None,
             counts: Counts { spooled, ..Counts::default() },
             rng: config.seed,
             config,
@@ -274,10 +289,18 @@ impl Writer {
             Mode::Spooling => self.spooling.is_none(),
         };
         let head = self.queue.front().filter(|_| can_take).map(|item| {
-            let age = item.submitted + self.config.flush_interval;
+            let mut age = item.submitted + self.config.flush_interval;
+            if let Some(taken_at) = self.taken_at
+                && self.queue.len() >= self.config.flush_rows
+            {
+                age = age.min(taken_at + BATCH_PACE);
+            }
             if self.mode == Mode::Spooling { self.spool_retry.at.unwrap_or(age) } else { age }
         });
-        let may_drain = self.mode == Mode::Spooling && matches!(self.lanes[0], Lane::Idle);
+        // With an empty spool there is nothing to drain until the write to it has come back.
+        let may_drain = self.mode == Mode::Spooling
+            && matches!(self.lanes[0], Lane::Idle)
+            && (self.counts.spooled > 0 || self.spooling.is_none());
         let drain = self.drain_retry.at.filter(|_| may_drain && self.closing.is_none());
         let spill_after = self.config.spill.as_ref().map(|spill| spill.after);
         let lanes = self.lanes.iter().filter_map(|lane| {
@@ -310,7 +333,8 @@ impl Writer {
         self.queue = items.into();
     }
 
-    fn take_batch(&mut self) -> Vec<Item> {
+    fn take_batch(&mut self, now: Instant) -> Vec<Item> {
+        self.taken_at = Some(now);
         let mut batch = Vec::with_capacity(self.queue.len().min(self.config.batch_rows_max));
         let mut bytes = 0;
         while batch.len() < self.config.batch_rows_max {
@@ -329,12 +353,19 @@ impl Writer {
     /// Whether the queue's head need not wait for more to come.
     fn is_due(&self, now: Instant) -> bool {
         let Some(head) = self.queue.front() else { return false };
-        self.queue.len() >= self.config.flush_rows
+        self.is_full_enough(now)
             || self.queue_bytes >= self.config.batch_bytes_max
             || self.urgent > 0
             || self.closing.is_some()
             || self.flush_through.is_some_and(|seq| head.seq <= seq)
             || now >= head.submitted + self.config.flush_interval
+    }
+
+    /// Whether so many wait that it is not worth waiting for more.
+    fn is_full_enough(&self, now: Instant) -> bool {
+        self.queue.len() >= self.config.batch_rows_max
+            || self.queue.len() >= self.config.flush_rows
+                && self.taken_at.is_none_or(|at| now >= at + BATCH_PACE)
     }
 
     fn dispatch(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -357,7 +388,7 @@ impl Writer {
     fn dispatch_to_database(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         for lane in 0..self.lanes.len() {
             if matches!(self.lanes[lane], Lane::Idle) && self.is_due(now) {
-                let job = Job::new(Source::Memory, self.take_batch());
+                let job = Job::new(Source::Memory, self.take_batch(now));
                 self.start(lane, job, now, effects);
             }
         }
@@ -365,9 +396,10 @@ impl Writer {
 
     fn dispatch_to_spool(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.spooling.is_none() && self.spool_retry.is_due(now) && self.is_due(now) {
-            let batch = self.take_batch();
+            let batch = self.take_batch(now);
             effects.push(Effect::Spool { seqs: batch.iter().map(|item| item.seq).collect() });
             self.spooling = Some(batch);
+            self.spool_writes += 1;
         }
     }
 
@@ -379,6 +411,7 @@ impl Writer {
         }
         if self.counts.spooled > 0 {
             self.lanes[0] = Lane::Spool { trimming: 0 };
+            self.spool_writes_read = self.spool_writes;
             effects.push(Effect::ReadSpool { rows_max: self.config.batch_rows_max });
         } else if self.spooling.is_none() {
             self.mode = Mode::Direct;

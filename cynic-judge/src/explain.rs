@@ -1,0 +1,58 @@
+//! What a judgment says beside its evidence: what was not checked, and a description that may be stored. Words
+//! only; nothing of the body is in them.
+
+use cynic_proto::model::Domain;
+
+use crate::analysis::Analysis;
+use crate::checks::Proof;
+use crate::confidence::KNOWN_ENOUGH;
+use crate::family::Family;
+use crate::text::lexicon::Class;
+use crate::text::scan::{GRAM_TOKENS_MAX, Hit};
+
+/// What was not or could not be checked, the weightiest first.
+pub(crate) fn unchecked(analysis: &Analysis) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut say = |what: &str| out.push(what.to_owned());
+    if analysis.checks.signature == Proof::Unchecked {
+        say("the signature: no trusted key is configured");
+    }
+    if analysis.checks.claims > 0 {
+        say("what the item says of itself: it comes without proof and hardly counts");
+    }
+    if analysis.checks.lossy {
+        say("the bytes that are not valid UTF-8");
+    }
+    if analysis.family == Family::Text {
+        let linked = analysis.spans[Class::COUNT + Hit::Link as usize].is_some();
+        if linked {
+            say("where its links lead: nothing is looked up");
+        }
+        if analysis.known < KNOWN_ENOUGH && analysis.words > 0 {
+            say("its wording: few of its words are in the languages that the judge knows");
+        }
+        if analysis.item.context.text.is_none() && analysis.domain != Domain::General {
+            say("whether it fits its context: none was given");
+        }
+    }
+    if analysis.words > GRAM_TOKENS_MAX {
+        out.push(format!(
+            "the wording after about {GRAM_TOKENS_MAX} words: the rules read all of it, the learned evidence a part"
+        ));
+    }
+    out
+}
+
+/// What the item is and how long, without a word of it.
+pub(crate) fn summary(analysis: &Analysis) -> String {
+    let what = match analysis.domain {
+        Domain::Social => "message",
+        Domain::Prompt => "prompt",
+        Domain::Shell => "command",
+        Domain::Code => "code",
+        Domain::Prose => "prose",
+        Domain::General => "item",
+    };
+    let words = if analysis.words == 1 { "word" } else { "words" };
+    format!("{what} of {} bytes, {} {words}", analysis.item.body.len(), analysis.words)
+}

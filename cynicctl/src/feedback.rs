@@ -1,0 +1,73 @@
+//! `cynicctl feedback` and `calibrate`: what turned out to be true, and what is learnt from it.
+//!
+//! Owns the asking; tables are [`crate::view::calibration`]'s.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use cynic_proto::calibration::{CalibrationReport, CalibrationRequest};
+use cynic_proto::client::unexpected;
+use cynic_proto::history::NOTE_BYTES_MAX;
+use cynic_proto::message::{Reply, Request};
+
+use crate::args::{CalibrateArgs, FeedbackArgs};
+use crate::daemon::{connect_for, print};
+use crate::exit::{Exit, UsageError};
+use crate::view::calibration as view;
+use crate::view::json;
+use crate::view::style::columns;
+
+/// Says what turned out to be true of a judgment.
+pub(crate) async fn give(socket: PathBuf, args: FeedbackArgs) -> Result<Exit> {
+    if args.note.as_ref().is_some_and(|note| note.len() > NOTE_BYTES_MAX) {
+        let message = format!("the note is longer than {NOTE_BYTES_MAX} bytes");
+        return Err(UsageError(message).into());
+    }
+    let truth = args.truth.into();
+    let request = Request::Feedback { task: args.task, truth, note: args.note };
+    let client = connect_for(&request, socket).await?;
+    match client.request(request, Bytes::new()).await? {
+        (Reply::Feedback(_), _) => print(&format!("noted: {} was {}\n", args.task, truth.name())),
+        (other, _) => Err(unexpected(other).into()),
+    }
+}
+
+/// Shows, fits or changes the calibration.
+pub(crate) async fn calibrate(socket: PathBuf, args: &CalibrateArgs) -> Result<Exit> {
+    let request = match args.revert {
+        Some(Some(version)) => CalibrationRequest::Use(version),
+        Some(None) => CalibrationRequest::Use(earlier(&socket).await?),
+        None if args.apply => CalibrationRequest::Fit,
+        None if args.dry_run => CalibrationRequest::DryRun,
+        None => CalibrationRequest::Show,
+    };
+    let report = ask(socket, request).await?;
+    if args.json {
+        let line = json::encode(&report).context("could not write JSON")?;
+        return print(&(String::from_utf8(line)? + "\n"));
+    }
+    print(&view::text(request, &report, columns()))
+}
+
+async fn ask(socket: PathBuf, request: CalibrationRequest) -> Result<CalibrationReport> {
+    let request = Request::Calibrate(request);
+    let client = connect_for(&request, socket).await?;
+    match client.request(request, Bytes::new()).await? {
+        (Reply::Calibration(report), _) => Ok(*report),
+        (other, _) => Err(unexpected(other).into()),
+    }
+}
+
+/// The version before the one in use.
+async fn earlier(socket: &std::path::Path) -> Result<u32> {
+    let report = ask(socket.to_owned(), CalibrationRequest::Show).await?;
+    let in_use = report.before.version;
+    let earlier = report.versions.iter().map(|v| v.version).filter(|v| *v < in_use).max();
+    earlier.ok_or_else(|| {
+        UsageError(
+            "the model's own thresholds are in use: there is nothing to revert to".to_owned(),
+        )
+        .into()
+    })
+}

@@ -1,0 +1,2 @@
+-- Scores of another judge say nothing about the thresholds of this one.
+ALTER TABLE feedback ADD COLUMN judge_version BIGINT NOT NULL DEFAULT 0;

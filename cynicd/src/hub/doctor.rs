@@ -1,0 +1,187 @@
+//! What the daemon finds when it looks itself over for `cynicctl doctor`: its configuration, workers, sandbox,
+//! store, disk and limits, with what to do about each.
+
+use std::path::Path;
+
+use cynic_proto::finding::Finding;
+use cynic_proto::handshake::BUILD;
+use cynic_proto::message::Reply;
+use cynic_proto::sandbox::SandboxMode;
+
+use super::operations::{Asker, chain};
+use super::{Hub, Input};
+use crate::config::{Config, Source};
+
+/// Free space below this fills up within a day of busy judging: a million judgments take about 1 GiB.
+const DISK_BYTES_WARN: u64 = 1 << 30;
+
+/// Free space below this is not enough for a checkpoint of the database.
+const DISK_BYTES_BAD: u64 = 64 << 20;
+
+/// Descriptors that a worker takes: its socket, page, process and standard error.
+const DESCRIPTORS_PER_WORKER: u64 = 4;
+
+/// Descriptors for all else: the store, the log, the runtime, the sockets.
+const DESCRIPTORS_OTHER: u64 = 64;
+
+impl Hub {
+    /// Looks at what the hub knows, then, on another thread, at the host.
+    pub(super) fn doctor(&self, asker: Asker) {
+        let mut findings = vec![
+            Finding::good("version", format!("{BUILD}, pid {}", std::process::id())),
+            self.workers_finding(),
+            self.sandbox_finding(),
+            self.store_finding(),
+        ];
+        let operations = &self.options.operations;
+        let (source, config) = (operations.source.clone(), operations.config.clone());
+        let hub = self.inputs.clone();
+        tokio::task::spawn_local(async move {
+            let looked = tokio::task::spawn_blocking(move || host_findings(&source, &config));
+            findings.extend(looked.await.unwrap_or_default());
+            // The hub is gone only when the daemon ends.
+            drop(hub.send(Input::Answer(asker, Reply::Findings(findings))).await);
+        });
+    }
+
+    fn workers_finding(&self) -> Finding {
+        let (live, size) = (self.pool.workers_live(), self.pool.config().size);
+        let what = format!("{live} of {size} live; {}", self.status());
+        let advice = "look for `a worker died` in the daemon's log (`journalctl -u cynicd`)";
+        if self.pool.is_draining() {
+            Finding::warn("workers", what, "`cynicctl resume` takes work again")
+        } else if !self.pool.is_ready() {
+            Finding::bad("workers", what, advice)
+        } else if live < usize::from(size.get()) {
+            Finding::warn("workers", what, advice)
+        } else {
+            Finding::good("workers", what)
+        }
+    }
+
+    fn sandbox_finding(&self) -> Finding {
+        let mode = self.options.launch.plan.mode;
+        let workers = self.worker_stats();
+        let lacking: Vec<&str> = workers
+            .iter()
+            .map(|worker| worker.sandbox.as_str())
+            .filter(|sandbox| !sandbox.is_empty() && *sandbox != "enforced")
+            .collect();
+        match (mode, lacking.first()) {
+            (SandboxMode::Off, _) => Finding::bad(
+                "sandbox",
+                "pool.sandbox is \"off\": workers are not confined",
+                "set it to \"required\" and reload; off is for debugging only",
+            ),
+            (_, Some(what)) => Finding::warn(
+                "sandbox",
+                format!("{}: {what}", mode.name()),
+                "needs Linux 6.12 or later with Landlock and seccomp, and a container that permits both",
+            ),
+            (_, None) => {
+                Finding::good("sandbox", format!("{}: every layer is in force", mode.name()))
+            }
+        }
+    }
+
+    fn store_finding(&self) -> Finding {
+        let recorder = self.recording.recorder().status();
+        let stats = &recorder.stats;
+        let what = format!(
+            "{}: {} stored, {} buffered, {} in the spool, {} set aside",
+            stats.store, stats.flushed, stats.buffered, stats.spilled, stats.dead_letters
+        );
+        match recorder.degraded {
+            Some(why) => Finding::bad(
+                "database",
+                format!("{why}; {what}"),
+                "judging goes on and judgments are kept in the spool; mend the database, nothing else is needed",
+            ),
+            None if stats.dead_letters > 0 => Finding::warn(
+                "database",
+                what,
+                "the database refuses some entries; the daemon's log says why",
+            ),
+            None => Finding::good("database", what),
+        }
+    }
+}
+
+fn host_findings(source: &Source, config: &Config) -> Vec<Finding> {
+    vec![
+        configuration(source, config),
+        disk(&config.data_dir),
+        descriptors(config),
+        service_manager(),
+    ]
+}
+
+fn configuration(source: &Source, config: &Config) -> Finding {
+    let check = "configuration";
+    let file = source.file.as_ref().map_or_else(
+        || "built-in defaults and the environment".to_owned(),
+        |path| path.display().to_string(),
+    );
+    match source.load() {
+        Err(error) => Finding::bad(
+            check,
+            chain(&error),
+            "the daemon still works by what it read before, but would not start again: mend it",
+        ),
+        Ok(now) if now != *config => Finding::warn(
+            check,
+            format!("{file} has changed since it was read"),
+            "`cynicctl reload` puts it in force",
+        ),
+        Ok(_) => Finding::good(check, file),
+    }
+}
+
+fn disk(data_dir: &Path) -> Finding {
+    let advice = "free some space, or move data_dir; when it is full judgments wait in memory, then work is refused";
+    match rustix::fs::statvfs(data_dir) {
+        Err(error) => Finding::bad(
+            "disk",
+            format!("could not look at {}: {error}", data_dir.display()),
+            "is the data directory still there?",
+        ),
+        Ok(space) => {
+            let free = space.f_bavail * space.f_frsize;
+            let what = format!("{} MiB free for {}", free >> 20, data_dir.display());
+            match free {
+                DISK_BYTES_WARN.. => Finding::good("disk", what),
+                DISK_BYTES_BAD.. => Finding::warn("disk", what, advice),
+                _ => Finding::bad("disk", what, advice),
+            }
+        }
+    }
+}
+
+fn descriptors(config: &Config) -> Finding {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.unwrap_or(u64::MAX);
+    let workers = u64::from(config.pool.size.get()) * DESCRIPTORS_PER_WORKER;
+    let needed = config.clients_max as u64 + workers + DESCRIPTORS_OTHER;
+    let what = format!("{limit} open files allowed, at most {needed} needed");
+    if limit < needed {
+        let advice = "raise LimitNOFILE= of the unit (or `ulimit -n`), or lower clients.max";
+        Finding::warn("limits", what, advice)
+    } else {
+        Finding::good("limits", what)
+    }
+}
+
+fn service_manager() -> Finding {
+    let notified = std::env::var_os("NOTIFY_SOCKET").is_some();
+    let watched = std::env::var_os("WATCHDOG_USEC").is_some();
+    let what = match (notified, watched) {
+        (true, true) => "notified, with a watchdog",
+        (true, false) => "notified, without a watchdog",
+        (false, _) => "none: nobody restarts this daemon if it fails",
+    };
+    if notified && !watched {
+        Finding::warn("service manager", what, "set WatchdogSec= in the unit")
+    } else {
+        Finding::good("service manager", what)
+    }
+}

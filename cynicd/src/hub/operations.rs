@@ -1,0 +1,228 @@
+//! What an operator changes while the daemon runs: the configuration, the pool's size, the workers, the log.
+//!
+//! Nothing here drops a task: the pool replaces workers between tasks, one after another.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cynic_proto::message::{RefusalKind, Reply, ToClient};
+
+use super::{Hub, Input};
+use crate::config::{Config, ConfigError, POOL_SIZE_MAX, Source, auto_size};
+use crate::journal::LogControl;
+use crate::pool::{ClientId, Event};
+
+/// How long replacing the workers may take before those who asked are told how far it got: each worker may
+/// have to finish a task first.
+const ROLLING_TIME: Duration = Duration::from_secs(30);
+
+/// What may change while the daemon runs, and where it comes from.
+#[derive(Debug)]
+pub struct Operations {
+    /// Where the configuration is read from.
+    pub source: Source,
+    /// The configuration in force.
+    pub config: Config,
+    /// The log.
+    pub log: LogControl,
+}
+
+/// A request whose answer comes later.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    pub(super) client: ClientId,
+    pub(super) seq: u64,
+}
+
+/// The configuration as it was read again, and who wants to know; the service manager, where it is nobody.
+#[derive(Debug)]
+pub struct Loaded {
+    config: Result<Config, ConfigError>,
+    asker: Option<Asker>,
+}
+
+/// The replacement of all workers.
+#[derive(Debug)]
+pub(super) struct Rolling {
+    pub(super) until: Instant,
+    askers: Vec<(Asker, String)>,
+    reload: bool,
+}
+
+impl Hub {
+    /// Reads the configuration on another thread, since the file may be anywhere; [`Hub::loaded`] goes on.
+    pub(super) fn reload(&mut self, asker: Option<Asker>) {
+        tracing::info!("reading the configuration again");
+        self.options.manager.reloading();
+        let (source, hub) = (self.options.operations.source.clone(), self.inputs.clone());
+        tokio::task::spawn_local(async move {
+            let Ok(config) = tokio::task::spawn_blocking(move || source.load()).await else {
+                return;
+            };
+            // The hub is gone only when the daemon ends.
+            drop(hub.send(Input::Loaded(Box::new(Loaded { config, asker }))).await);
+        });
+    }
+
+    pub(super) fn loaded(&mut self, loaded: Loaded) {
+        match loaded.config {
+            Ok(config) => {
+                let report = self.apply(config);
+                tracing::info!("{report}");
+                self.roll(loaded.asker, report, true);
+            }
+            Err(error) => {
+                let message = format!("{}; nothing has changed", chain(&error));
+                tracing::error!("the configuration was not taken: {message}");
+                if let Some(asker) = loaded.asker {
+                    let kind = RefusalKind::Malformed;
+                    self.answer_asker(asker, Reply::Refused { kind, message });
+                }
+                if self.rolling.is_none() {
+                    let status = format!("{} (configuration refused, see the log)", self.status());
+                    self.options.manager.ready(status);
+                }
+            }
+        }
+    }
+
+    /// Works by another configuration from now on. Says what of it has to wait for a restart.
+    fn apply(&mut self, config: Config) -> String {
+        let operations = &mut self.options.operations;
+        let old = std::mem::replace(&mut operations.config, config);
+        let config = &operations.config;
+        let mut report = if old == *config {
+            "the configuration is as it was".to_owned()
+        } else {
+            "the configuration is in force".to_owned()
+        };
+        let waiting = waiting_for_restart(&old, config);
+        if !waiting.is_empty() {
+            report.push_str("; a restart is needed for ");
+            report.push_str(&waiting.join(", "));
+        }
+        if old.log_level != config.log_level
+            && let Err(error) = operations.log.set(&config.log_level)
+        {
+            let _ = write!(report, "; {error}");
+        }
+        self.options.launch.program.clone_from(&config.worker);
+        self.options.launch.plan.mode = config.sandbox;
+        self.options.launch.plan.limits = config.limits;
+        let pool = Box::new(config.pool.clone());
+        self.feed(Event::Configure(pool));
+        report
+    }
+
+    /// Sets the number of workers until the configuration is read again.
+    pub(super) fn scale(&mut self, asker: Asker, size: Option<u16>) {
+        let before = self.pool.config().size;
+        let sound = |size: &NonZeroU16| size.get() <= POOL_SIZE_MAX;
+        let wanted = match size {
+            None => Some(auto_size()),
+            Some(size) => NonZeroU16::new(size).filter(sound),
+        };
+        let Some(size) = wanted else {
+            let message = format!("there can be 1 to {POOL_SIZE_MAX} workers");
+            let refused = Reply::Refused { kind: RefusalKind::Malformed, message };
+            return self.answer_asker(asker, refused);
+        };
+        let config = crate::pool::Config { size, ..self.pool.config().clone() };
+        self.feed(Event::Configure(Box::new(config)));
+        let report = format!("{before} → {size} workers, until the next reload or restart");
+        tracing::info!("{report}");
+        self.answer_asker(asker, Reply::Report(report));
+    }
+
+    /// Replaces all workers, one after another; answers when that is over.
+    pub(super) fn restart_workers(&mut self, asker: Asker) {
+        let report = format!("{} workers", self.pool.config().size);
+        self.roll(Some(asker), report, false);
+    }
+
+    /// Logs by another filter until the configuration is read again.
+    pub(super) fn log_level(&mut self, filter: &str) -> Reply {
+        match self.options.operations.log.set(filter) {
+            Ok(()) => {
+                tracing::info!(filter, "the log's level was changed");
+                Reply::Report(format!("logging at `{filter}`, until the next reload or restart"))
+            }
+            Err(error) => {
+                Reply::Refused { kind: RefusalKind::Malformed, message: error.to_string() }
+            }
+        }
+    }
+
+    fn roll(&mut self, asker: Option<Asker>, report: String, reload: bool) {
+        self.feed(Event::Restart);
+        let rolling = self.rolling.get_or_insert_with(|| Rolling {
+            until: Instant::now(),
+            askers: Vec::new(),
+            reload: false,
+        });
+        rolling.until = Instant::now() + ROLLING_TIME;
+        rolling.reload |= reload;
+        rolling.askers.extend(asker.map(|asker| (asker, report)));
+    }
+
+    /// Answers those who wait for the workers to be replaced, once they are or no longer will be soon.
+    pub(super) fn end_rolling(&mut self, now: Instant) {
+        let replacing = self.pool.is_replacing();
+        let Some(rolling) = self.rolling.take_if(|r| !replacing || r.until <= now) else { return };
+        let end = if replacing {
+            let why = self.last_death.as_deref().unwrap_or("a worker is at work still");
+            tracing::warn!(why, "not all workers are replaced yet");
+            format!("not all workers are replaced yet ({why}); it goes on: see `cynicctl stats`")
+        } else {
+            "all workers were replaced".to_owned()
+        };
+        for (asker, report) in rolling.askers {
+            self.answer_asker(asker, Reply::Report(format!("{report}; {end}")));
+        }
+        if rolling.reload {
+            tracing::info!("reloaded: {end}");
+            let status = self.status();
+            self.options.manager.ready(status);
+        }
+    }
+
+    pub(super) fn answer_asker(&mut self, asker: Asker, reply: Reply) {
+        self.reply(asker.client, &ToClient { seq: asker.seq, reply }, &Bytes::new());
+    }
+}
+
+/// What differs and is read only when the daemon starts.
+fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        ("socket", old.socket != new.socket),
+        ("admin_socket", old.admin_socket != new.admin_socket),
+        ("access", old.access != new.access),
+        ("data_dir", old.data_dir != new.data_dir),
+        ("database", old.database != new.database),
+        ("clients.max", old.clients_max != new.clients_max),
+        ("access.share_per_user", old.clients_per_uid_max != new.clients_per_uid_max),
+        ("clients.frame_bytes_max", old.frame_bytes_max != new.frame_bytes_max),
+        ("recorder.retention", old.retention != new.retention),
+        ("recorder.spool_mib_max", old.spool_bytes_max != new.spool_bytes_max),
+        ("pool.cgroup", old.cgroup != new.cgroup),
+        ("quarantine", old.quarantine != new.quarantine),
+        ("log.format", old.log_format != new.log_format),
+        ("metrics.listen", old.metrics != new.metrics),
+    ]
+    .into_iter()
+    .filter_map(|(key, differs)| differs.then_some(key))
+    .collect()
+}
+
+/// The error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}

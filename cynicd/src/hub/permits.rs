@@ -1,0 +1,56 @@
+//! What a client may ask, by its roles. Refusals are answered, counted, logged and published.
+
+use cynic_proto::access::{Role, Takes};
+use cynic_proto::event::Happening;
+use cynic_proto::message::{RefusalKind, Reply, Request};
+
+use super::Hub;
+use super::clients::refused;
+use super::records::Records;
+use crate::gateway::Peer;
+use crate::pool::ClientId;
+
+/// Refusals of one connection that are logged and published; a client that goes on asking floods neither.
+const REFUSALS_TOLD_MAX: u32 = 8;
+
+impl Hub {
+    /// Whether a client may ask that, and about whose records.
+    pub(super) fn permit(&mut self, client: ClientId, request: &Request) -> Result<Records, Reply> {
+        let Some(entry) = self.clients.get_mut(&client) else { return Ok(Records::All) };
+        let peer = entry.peer;
+        let lacking = match request.takes() {
+            Takes::Any => return Ok(Records::All),
+            Takes::Role(role) | Takes::OwnOr(role) if peer.roles.has(role) => {
+                return Ok(Records::All);
+            }
+            Takes::OwnOr(_) if peer.roles.has(Role::Judge) => return Ok(Records::Of(peer.uid)),
+            Takes::Role(role) | Takes::OwnOr(role) => role,
+        };
+        entry.refusals = entry.refusals.saturating_add(1);
+        let told = entry.refusals <= REFUSALS_TOLD_MAX;
+        self.figures.refused();
+        let Peer { uid, pid, .. } = peer;
+        if told {
+            let (request, role) = (request.name(), lacking.name());
+            tracing::warn!(uid, pid, request, role, "refused: the client lacks the role");
+            self.publish(Happening::AccessRefused { uid, pid, request: request.to_owned() });
+        }
+        Err(refused(RefusalKind::NotPermitted, &self.explain(request, lacking, uid)))
+    }
+
+    /// Which role is lacking, and who gives it.
+    fn explain(&self, request: &Request, role: Role, uid: u32) -> String {
+        let name = request.name();
+        match role {
+            Role::Admin => format!(
+                "`{name}` takes role `admin`, which is given at {} only: to root, to the daemon's own user, and \
+                 to those under `access.admin` in its configuration",
+                self.options.admin_socket.display()
+            ),
+            Role::Judge | Role::Read => format!(
+                "`{name}` takes role `{role}`, which user {uid} has not: an administrator can add it, or a \
+                 group of it, to `access.{role}` in the daemon's configuration"
+            ),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Questions about the store, and whose records the answers may be about.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use cynic_proto::calibration::CalibrationRequest;
+use cynic_proto::history::{Feedback, HistoryQuery, ShowRow, Truth};
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{RefusalKind, Reply, ToClient};
+
+use super::Hub;
+use super::clients::refused;
+use crate::pool::ClientId;
+use crate::recorder::RecorderError;
+
+/// Whose records a client may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Records {
+    /// Everybody's.
+    All,
+    /// Those of this user's own tasks.
+    Of(u32),
+}
+
+impl Records {
+    fn include(self, uid: u32) -> bool {
+        self == Records::All || self == Records::Of(uid)
+    }
+
+    /// Whether there is something of a task, and it may be seen.
+    fn show(self, row: &ShowRow) -> bool {
+        let judged = row.judgment.iter().map(|judgment| judgment.client_uid);
+        let mut owners =
+            judged.chain(row.failures.iter().map(|failure| failure.client_uid)).peekable();
+        owners.peek().is_some() && owners.all(|uid| self.include(uid))
+    }
+}
+
+impl Hub {
+    pub(super) fn history(
+        &mut self,
+        client: ClientId,
+        seq: u64,
+        mut query: HistoryQuery,
+        records: Records,
+    ) {
+        if let Records::Of(uid) = records {
+            if query.client_uid.is_some_and(|other| other != uid) {
+                let reply = refused(
+                    RefusalKind::NotPermitted,
+                    "records of another user take role `read`; leave --uid away to list your own",
+                );
+                return self.reply(client, &ToClient { seq, reply }, &Bytes::new());
+            }
+            query.client_uid = Some(uid);
+        }
+        self.recording.ask(client, seq, async move |recorder| {
+            let page = recorder.history(query).await;
+            page.map_or_else(|e| unanswered(&e), |page| Reply::History(Box::new(page)))
+        });
+    }
+
+    pub(super) fn show(&self, client: ClientId, seq: u64, task: TaskId, records: Records) {
+        self.recording.ask(client, seq, async move |recorder| match recorder.show(task).await {
+            Ok(row) if records.show(&row) => Reply::Show(Box::new(row)),
+            Ok(_) => not_found(task, records),
+            Err(error) => unanswered(&error),
+        });
+    }
+}
+
+/// What a client says of a judgment.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) task: TaskId,
+    pub(super) truth: Truth,
+    pub(super) note: Option<String>,
+}
+
+impl Hub {
+    pub(super) fn feedback(&self, client: ClientId, seq: u64, said: Said, records: Records) {
+        let Some(client_uid) = self.clients.get(&client).map(|client| client.peer.uid) else {
+            return;
+        };
+        let Said { task, truth, note } = said;
+        self.recording.ask(client, seq, async move |recorder| {
+            if records != Records::All {
+                match recorder.show(task).await {
+                    Ok(row) if records.show(&row) => {}
+                    Ok(_) => return not_found(task, records),
+                    Err(error) => return unanswered(&error),
+                }
+            }
+            let feedback = Feedback { task, truth, note, client_uid };
+            let given = recorder.feedback(feedback).await;
+            given.map_or_else(|e| unanswered(&e), |row| Reply::Feedback(Box::new(row)))
+        });
+    }
+
+    pub(super) fn calibrate(&self, client: ClientId, seq: u64, request: CalibrationRequest) {
+        self.recording.ask(client, seq, async move |recorder| {
+            let report = recorder.calibrate(request).await;
+            report.map_or_else(|e| unanswered(&e), |report| Reply::Calibration(Box::new(report)))
+        });
+    }
+
+    pub(super) fn backup(&self, client: ClientId, seq: u64, path: String) {
+        self.recording.ask(client, seq, async move |recorder| {
+            let report = recorder.backup(PathBuf::from(path)).await;
+            report.map_or_else(|e| unanswered(&e), |report| Reply::Backup(Box::new(report)))
+        });
+    }
+}
+
+/// The same whether there is no such task or it is another user's: who may not see it learns nothing.
+pub(super) fn not_found(task: TaskId, records: Records) -> Reply {
+    let message = match records {
+        Records::All => format!("nothing is stored of {task}; `cynicctl history` lists what is"),
+        Records::Of(uid) => format!(
+            "nothing is stored of {task} that user {uid} asked for; others' records take role `read`"
+        ),
+    };
+    refused(RefusalKind::NotFound, &message)
+}
+
+/// The store could not answer.
+pub(super) fn unanswered(error: &RecorderError) -> Reply {
+    let kind = match error {
+        RecorderError::NotFound(_) => RefusalKind::NotFound,
+        // The path of a backup is the only one that a client names.
+        RecorderError::Refused(_) | RecorderError::DataDir { .. } => RefusalKind::Malformed,
+        _ => RefusalKind::Unavailable,
+    };
+    let mut message = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        message = format!("{message}: {source}");
+    }
+    Reply::Refused { kind, message }
+}

@@ -1,0 +1,67 @@
+//! What the hub does beside its work: feeds the service manager's watchdog, tells it how the daemon is, and
+//! ends what takes time.
+
+use std::time::{Duration, Instant};
+
+use super::Hub;
+
+/// What ending takes beyond draining and closing the store: workers that are killed, clients' last answers.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+impl Hub {
+    /// When there is something to do if nothing happens before.
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        let rolling = self.rolling.as_ref().map(|rolling| rolling.until);
+        let beat = self.options.manager.next_beat();
+        [self.pool.next_timer(), self.drain_until, beat, rolling].into_iter().flatten().min()
+    }
+
+    /// Called once in each turn of the loop, so that the watchdog sees the dispatcher's own progress.
+    pub(super) fn keep_up(&mut self, now: Instant) {
+        self.end_rolling(now);
+        if self.pool.is_ready() {
+            self.last_death = None;
+            if !self.options.manager.is_ready() {
+                let status = self.status();
+                self.options.manager.ready(status);
+            }
+        }
+        if self.options.manager.next_beat().is_some_and(|at| at <= now) {
+            let status = self.status();
+            self.options.manager.beat(now, status);
+        }
+    }
+
+    /// How long the daemon may take to end.
+    pub(super) fn stop_budget(&self) -> Duration {
+        self.options.operations.config.drain_budget + self.options.close_budget + STOP_MARGIN
+    }
+
+    /// The daemon in one line for people.
+    pub(super) fn status(&self) -> String {
+        let pool = self.pool.stats(Instant::now());
+        if self.pool.is_draining() {
+            return format!("draining: {} tasks left", self.pool.tasks_held());
+        }
+        if !self.pool.is_ready() {
+            return match &self.last_death {
+                Some(cause) => format!("not ready: workers do not start, last: {cause}"),
+                None => "not ready: starting workers".to_owned(),
+            };
+        }
+        let problems = self.degraded();
+        let state = if problems.is_empty() { "ready" } else { "ready, degraded" };
+        let mut status = format!(
+            "{state}: {} of {} workers live, {} tasks done, {} waiting",
+            self.pool.workers_live(),
+            pool.pool_size,
+            pool.tasks_processed,
+            pool.queue_length
+        );
+        for problem in problems {
+            status.push_str("; ");
+            status.push_str(&problem);
+        }
+        status
+    }
+}

@@ -1,0 +1,77 @@
+//! A worker that is killed, as a client of the daemon sees it.
+
+use std::time::{Duration, Instant};
+
+use cynic_proto::client::{Client, Outcome};
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{Ack, Lane};
+use cynic_proto::stats::WorkerStats;
+use cynic_tests::daemon::{Daemon, Home, binary};
+use cynic_tests::{load, procfs, raw};
+use rustix::process::Signal;
+
+use crate::figure::{Figure, headings};
+
+const RUNS: usize = 200;
+
+pub(crate) async fn measure() {
+    let home = Home::new(&config("cynic-worker", ""));
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    let (mut replaced, mut answered) = (Vec::new(), Vec::new());
+    for n in 0..RUNS {
+        replaced.push(replace(&daemon, &client).await);
+        answered.push(answer(&daemon, &client, n as u64).await);
+    }
+    headings("a killed worker, as a client sees it");
+    Figure::of(replaced).print("SIGKILL to replaced and ready");
+    Figure::of(answered).print("SIGKILL to the task answered by another worker");
+}
+
+/// A daemon with that worker and more configuration behind it.
+pub(crate) fn config(worker: &str, more: &str) -> String {
+    format!("[pool]\nsize = 2\nworker = \"{}\"\n{more}", binary(worker).display())
+}
+
+async fn first(client: &Client) -> WorkerStats {
+    let stats = client.stats().await.expect("the figures");
+    stats.workers.into_iter().next().expect("a worker")
+}
+
+fn kill(pid: u32) -> Instant {
+    let start = Instant::now();
+    procfs::signal(pid, Signal::KILL);
+    start
+}
+
+async fn replace(daemon: &Daemon, client: &Client) -> Duration {
+    daemon.settled().await;
+    let victim = first(client).await;
+    let start = kill(victim.pid);
+    loop {
+        let worker = first(client).await;
+        if worker.generation > victim.generation && worker.state == "idle" {
+            return start.elapsed();
+        }
+    }
+}
+
+/// A stopped worker gets a task, which it cannot even begin; then it is killed.
+async fn answer(daemon: &Daemon, client: &Client, n: u64) -> Duration {
+    daemon.settled().await;
+    let victim = first(client).await;
+    procfs::signal(victim.pid, Signal::STOP);
+    let request = raw::judge(TaskId::new(), Lane::Interactive, Ack::Judged);
+    let asked = {
+        let client = client.clone();
+        tokio::spawn(async move {
+            (client.judge(request, load::ordinary(n).into()).await, Instant::now())
+        })
+    };
+    while first(client).await.state != "busy" {}
+    let start = kill(victim.pid);
+    let (outcome, end) = asked.await.expect("asked");
+    let Ok(Outcome::Judged(judged)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(judged.judged.attempts, 2);
+    end.duration_since(start)
+}

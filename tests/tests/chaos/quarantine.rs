@@ -1,0 +1,167 @@
+//! Items that kill each worker that tries them: remembered, answered at once, shown, replayed, tried again.
+
+use bytes::Bytes;
+use cynic_proto::client::{Client, Outcome};
+use cynic_proto::error::{DeathCause, ErrorKind, TaskError};
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{Ack, Lane, RefusalKind, Reply, Request};
+use cynic_proto::model::{Dimension, Stage};
+use cynic_proto::quarantine::{QuarantineRecord, QuarantineRequest, ReplayOutcome, Replayed};
+use cynic_proto::stats::Stats;
+use cynic_tests::daemon::{Daemon, Home};
+use cynic_tests::{faults, raw};
+
+use crate::items;
+
+fn home(keep_content: bool) -> Home {
+    let config = items::config(env!("CARGO_BIN_EXE_faulty_worker").as_ref());
+    Home::new(&format!("{config}[quarantine]\nkeep_content = {keep_content}\n"))
+}
+
+async fn judge(client: &Client, task: TaskId, item: Vec<u8>) -> Outcome {
+    let request = raw::judge(task, Lane::Interactive, Ack::Judged);
+    client.judge(request, item.into()).await.expect("an answer")
+}
+
+/// Judges poison, which must be given up.
+async fn poison(client: &Client, task: TaskId) -> Box<TaskError> {
+    let outcome = judge(client, task, faults::item("segfault")).await;
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, ErrorKind::Quarantined, "{error}");
+    error
+}
+
+async fn ask(client: &Client, request: QuarantineRequest, item: Vec<u8>) -> Reply {
+    client.request(Request::Quarantine(request), item.into()).await.expect("a reply").0
+}
+
+async fn records(client: &Client, request: QuarantineRequest) -> Vec<QuarantineRecord> {
+    match client.request(Request::Quarantine(request), Bytes::new()).await {
+        Ok((Reply::Quarantine(records), _)) => records,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn replayed(reply: Reply) -> Replayed {
+    let Reply::Replayed(replayed) = reply else { panic!("{reply:?}") };
+    *replayed
+}
+
+fn assert_died_of_it(replayed: &Replayed) {
+    let ReplayOutcome::Died(death) = &replayed.outcome else { panic!("{replayed:?}") };
+    assert_eq!(death.cause, DeathCause::Signal(11));
+    assert_eq!(death.stage, Some(Stage::Score));
+    assert_eq!(death.dimension, Some(Dimension::Vigilance));
+}
+
+fn deaths(stats: &Stats) -> u64 {
+    stats.pool.deaths.values().sum()
+}
+
+#[tokio::test]
+async fn a_known_poison_item_is_answered_at_once_also_after_a_restart() {
+    let home = home(true);
+    let mut daemon = home.start().await;
+    let task = TaskId::new();
+    {
+        let client = daemon.client().await;
+        assert_eq!(poison(&client, task).await.deaths.len(), 3);
+        let before = daemon.settled().await;
+        let error = poison(&client, TaskId::new()).await;
+        assert!(error.message.contains(&task.to_string()), "{error}");
+        assert_eq!(error.deaths.len(), 3, "it tells of the deaths that are known");
+        let after = daemon.stats().await;
+        assert_eq!(deaths(&after), deaths(&before), "no worker died of it again");
+        assert_eq!((after.quarantine.items, after.quarantine.hits), (1, 1));
+        let other = judge(&client, TaskId::new(), items::ordinary(1)).await;
+        assert!(matches!(other, Outcome::Judged(_)), "{other:?}");
+    }
+    assert_eq!(daemon.stop().await, Some(0));
+    daemon = home.start().await;
+    let client = daemon.client().await;
+    poison(&client, TaskId::new()).await;
+    assert_eq!(deaths(&daemon.stats().await), 0);
+    let [record] = &records(&client, QuarantineRequest::Show(task)).await[..] else { panic!() };
+    assert_eq!((record.task, record.kept, record.attempts), (task, true, 3));
+    assert_eq!(record.deaths.len(), 3);
+    assert_eq!(records(&client, QuarantineRequest::List).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_record_can_be_replayed_tried_again_and_dropped() {
+    let home = home(true);
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let task = TaskId::new();
+    poison(&client, task).await;
+    let before = daemon.settled().await;
+    assert_died_of_it(&replayed(ask(&client, QuarantineRequest::Replay(task), Vec::new()).await));
+    let after = daemon.settled().await;
+    assert_eq!(deaths(&after), deaths(&before), "a replay is no business of the pool's");
+
+    let retried = ask(&client, QuarantineRequest::Retry(task), Vec::new()).await;
+    let Reply::Failed { task: failed, error } = retried else { panic!("{retried:?}") };
+    assert_eq!((failed, error.kind, error.deaths.len()), (task, ErrorKind::Quarantined, 3));
+    assert_eq!(daemon.stats().await.quarantine.items, 1, "back in it");
+
+    assert_eq!(ask(&client, QuarantineRequest::Drop(task), Vec::new()).await, Reply::Done);
+    let again = ask(&client, QuarantineRequest::Drop(task), Vec::new()).await;
+    assert!(matches!(again, Reply::Refused { kind: RefusalKind::NotFound, .. }), "{again:?}");
+    let before = deaths(&daemon.stats().await);
+    poison(&client, TaskId::new()).await;
+    assert_eq!(deaths(&daemon.stats().await), before + 3, "it is tried again");
+    assert_eq!(ask(&client, QuarantineRequest::Clear, Vec::new()).await, Reply::Done);
+    assert_eq!(records(&client, QuarantineRequest::List).await, []);
+    daemon.no_zombies().await;
+}
+
+#[tokio::test]
+async fn where_only_the_hash_is_kept_the_item_must_be_given() {
+    let home = home(false);
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let task = TaskId::new();
+    poison(&client, task).await;
+    let bare = ask(&client, QuarantineRequest::Replay(task), Vec::new()).await;
+    assert!(matches!(bare, Reply::Refused { kind: RefusalKind::Unavailable, .. }), "{bare:?}");
+    let other = ask(&client, QuarantineRequest::Replay(task), items::ordinary(1)).await;
+    assert!(matches!(other, Reply::Refused { kind: RefusalKind::Malformed, .. }), "{other:?}");
+    let item = faults::item("segfault");
+    assert_died_of_it(&replayed(ask(&client, QuarantineRequest::Replay(task), item).await));
+    let on_disk = std::fs::read_dir(home.path("data").join("quarantine")).expect("a directory");
+    let names: Vec<_> = on_disk.map(|entry| entry.expect("readable").file_name()).collect();
+    assert_eq!(names, [std::ffi::OsString::from(format!("{task}.json"))]);
+}
+
+/// The same poison many times at once: once it is known, what waits with the same item is answered too.
+#[tokio::test]
+async fn a_burst_of_one_poison_costs_a_few_workers_only() {
+    const BURST: usize = 200;
+    let home = home(false);
+    let daemon = home.start().await;
+    let mut answers = tokio::task::JoinSet::new();
+    let client = daemon.client().await;
+    for _ in 0..BURST {
+        let client = client.clone();
+        answers.spawn(async move { poison(&client, TaskId::new()).await });
+    }
+    while let Some(answer) = answers.join_next().await {
+        answer.expect("answered");
+    }
+    let stats = daemon.settled().await;
+    // Two workers hold one each at any time, and strikes go round among those that wait.
+    assert!(deaths(&stats) < BURST as u64 / 2, "{:?}", stats.pool);
+    assert_eq!(stats.quarantine.items, 1);
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_have_its_sandbox_refuses_to_start() {
+    let home = Home::new("");
+    let link = home.path("boot_unsandboxed");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_faulty_worker"), &link).expect("linked");
+    home.configure(&items::config(&link));
+    let daemon: Daemon = home.launch();
+    assert_eq!(daemon.ended().await, Some(1));
+    let log = std::fs::read_to_string(home.path("log")).expect("a log");
+    assert!(log.contains("this kernel has no landlock") && log.contains("best-effort"), "{log}");
+}

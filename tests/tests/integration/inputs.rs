@@ -1,0 +1,155 @@
+//! Inputs that are no items: each gets a clear error, with the file or the place in it, and harms nothing.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use cynic_tests::cli::Ended;
+use cynic_tests::daemon::{Daemon, Home};
+
+use crate::is_unharmed;
+
+/// A file with this content, judged; the one row that comes of it.
+struct Case<'a> {
+    home: &'a Home,
+    daemon: &'a Daemon,
+}
+
+impl Case<'_> {
+    fn judge(&self, name: &str, content: &[u8]) -> Ended {
+        let path = self.home.path(name);
+        fs::write(&path, content).expect("written");
+        self.judge_file(path)
+    }
+
+    fn judge_file(&self, path: PathBuf) -> Ended {
+        self.daemon.cynicctl([PathBuf::from("judge"), "--json".into(), path])
+    }
+}
+
+/// The item fails with this kind and cause, and the message has all of these words.
+fn fails(ended: &Ended, kind: &str, cause: Option<&str>, words: &[&str]) {
+    let rows = ended.json();
+    assert_eq!((ended.code, rows.len()), (Some(1), 1), "{ended:?}");
+    let error = &rows[0]["error"];
+    assert_eq!(error["kind"], kind, "{ended:?}");
+    assert_eq!(error["cause"].as_str(), cause, "{ended:?}");
+    let message = error["message"].as_str().expect("a message");
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_no_text() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let case = Case { home: &home, daemon: &daemon };
+    let ended = case.judge_file(home.path("missing.txt"));
+    fails(&ended, "unreadable", None, &["no such file"]);
+    let ended = case.judge("empty.txt", b"");
+    fails(&ended, "invalid_item", Some("empty"), &["nothing in it"]);
+    let ended = case.judge("blank.txt", b" \n\t\n");
+    fails(&ended, "invalid_item", Some("empty"), &[]);
+    let ended = case.judge("program.bin", b"\x7fELF\x02\x01\x01\0\0\0\0\0");
+    fails(&ended, "invalid_item", Some("binary"), &["NUL byte at offset 7"]);
+    let ended = case.judge("wide.txt", b"\xff\xfeh\0i\0");
+    fails(&ended, "invalid_item", Some("binary"), &["UTF-16", "iconv"]);
+    // Bytes that are not UTF-8 are judged all the same, and that is said.
+    let ended = case.judge("latin1.txt", b"Caf\xe9 Central, open from nine to five on weekdays.");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("latin1.txt: not UTF-8 at byte 3"), "{ended:?}");
+    assert!(ended.json()[0]["verdict"].is_string(), "{ended:?}");
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
+async fn json_that_is_no_item() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let case = Case { home: &home, daemon: &daemon };
+    let invalid = Some("invalid_json");
+    let ended = case.judge("broken.json", b"{\n  \"type\": \"text\",\n  \"content\" \"x\"\n}");
+    fails(&ended, "invalid_item", invalid, &["line 3", "column"]);
+    let ended = case.judge("cut.json", b"{\"type\": \"text\", \"content\": \"x");
+    fails(&ended, "invalid_item", invalid, &["line 1", "column"]);
+    let ended = case.judge("twice.json", b"{\"content\": \"x\"} trailing");
+    fails(&ended, "invalid_item", invalid, &["line 1", "column"]);
+    let ended = case.judge("list.json", b"[1, 2]");
+    fails(&ended, "invalid_item", Some("wrong_type"), &["object"]);
+    let ended = case.judge("number.json", b"{\"type\": \"text\", \"content\": 7}");
+    fails(&ended, "invalid_item", Some("wrong_type"), &["content"]);
+    let ended = case.judge("none.json", b"{\"type\": \"text\"}");
+    fails(&ended, "invalid_item", Some("empty"), &["content"]);
+    for depth in [100, 1_000_000] {
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        let deep = format!(r#"{{"type": "event", "event": {open}{close}}}"#);
+        let ended = case.judge("deep.json", deep.as_bytes());
+        let words = ["nested deeper than 64 levels", "line 1 column"];
+        fails(&ended, "invalid_item", Some("wrong_type"), &words);
+        // In a field that nobody reads it does not matter.
+        let deep = format!(r#"{{"content": "The bridge opens in May.", "x": {open}{close}}}"#);
+        let ended = case.judge("deep.json", deep.as_bytes());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+    }
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
+async fn what_is_odd_and_judged_all_the_same() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let case = Case { home: &home, daemon: &daemon };
+    let odd: [(&str, &[u8]); 3] = [
+        (
+            "unknown.json",
+            b"{\"type\": \"text\", \"content\": \"The bridge opens in May.\", \"x\": {\"y\": [1]}}",
+        ),
+        ("nul.json", b"{\"type\": \"text\", \"content\": \"The bridge \\u0000 opens in May.\"}"),
+        (
+            "bom.json",
+            b"\xef\xbb\xbf{\"type\": \"text\", \"content\": \"The bridge opens in May.\"}",
+        ),
+    ];
+    for (name, content) in odd {
+        let ended = case.judge(name, content);
+        assert_eq!(ended.code, Some(0), "{name}: {ended:?}");
+        assert!(ended.json()[0]["verdict"].is_string(), "{name}: {ended:?}");
+    }
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
+async fn a_gigabyte_costs_nothing() {
+    const GIBIBYTE: u64 = 1 << 30;
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let case = Case { home: &home, daemon: &daemon };
+    for name in ["huge.txt", "huge.json", "huge.jsonl", "huge"] {
+        let path = home.path(name);
+        File::create(&path).and_then(|file| file.set_len(GIBIBYTE)).expect("a sparse file");
+        let ended = case.judge_file(path);
+        fails(&ended, "invalid_item", Some("too_large"), &["limit", "split"]);
+    }
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
+async fn a_bad_line_is_named_and_the_others_go_on() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let case = Case { home: &home, daemon: &daemon };
+    let good = r#"{"type": "text", "content": "The bridge opens in May."}"#;
+    let lines = format!("{good}\n{{\"content\": \n\n{good}\nnonsense\n{good}\n");
+    let ended = case.judge("lines.jsonl", lines.as_bytes());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let rows = ended.json();
+    let failed: Vec<&str> = rows
+        .iter()
+        .filter(|row| !row["error"].is_null())
+        .filter_map(|row| row["id"].as_str())
+        .collect();
+    let path = home.path("lines.jsonl").display().to_string();
+    assert_eq!(failed, [format!("{path}:2"), format!("{path}:5")]);
+    assert_eq!(rows.len(), 5);
+    is_unharmed(&daemon).await;
+}

@@ -1,0 +1,154 @@
+//! What an operator does to a daemon at work: nothing of it may cost a task.
+
+use bytes::Bytes;
+use cynic_proto::client::{Client, Outcome};
+use cynic_proto::finding::FindingState;
+use cynic_proto::message::{RefusalKind, Reply, Request};
+use cynic_tests::daemon::{Daemon, Home};
+
+use crate::plain_request;
+
+async fn ask(client: &Client, request: Request) -> Reply {
+    client.request(request, Bytes::new()).await.expect("an answer").0
+}
+
+/// Judges until told that it is over; returns how many. Each must be a judgment.
+fn judge_meanwhile(
+    client: &Client,
+    over: &tokio::sync::watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<usize> {
+    let (client, over) = (client.clone(), over.clone());
+    tokio::spawn(async move {
+        let mut judged = 0;
+        while !*over.borrow() {
+            let item = Bytes::from(format!("Message number {judged}: the offer stands."));
+            let outcome = client.judge(plain_request(), item).await.expect("an answer");
+            assert!(matches!(outcome, Outcome::Judged(_)), "{outcome:?}");
+            judged += 1;
+        }
+        judged
+    })
+}
+
+async fn generations(daemon: &Daemon) -> Vec<u32> {
+    daemon.settled().await.workers.iter().map(|worker| worker.generation).collect()
+}
+
+#[tokio::test]
+async fn workers_are_replaced_while_tasks_are_judged() {
+    let home = Home::new("[pool]\nsize = 2");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let before = generations(&daemon).await;
+    let (end, over) = tokio::sync::watch::channel(false);
+    let streams: Vec<_> = (0..4).map(|_| judge_meanwhile(&client, &over)).collect();
+    for request in [Request::RestartWorkers, Request::Reload, Request::RestartWorkers] {
+        let reply = ask(&client, request).await;
+        let Reply::Report(report) = reply else { panic!("{reply:?}") };
+        assert!(report.ends_with("all workers were replaced"), "{report}");
+    }
+    end.send(true).expect("they listen");
+    for stream in streams {
+        assert!(stream.await.expect("no failure") > 0);
+    }
+    let after = generations(&daemon).await;
+    assert!(before.iter().zip(&after).all(|(old, new)| *new >= old + 3), "{before:?} {after:?}");
+    assert!(daemon.stats().await.pool.deaths.is_empty());
+}
+
+#[tokio::test]
+async fn a_reload_takes_a_good_file_and_leaves_a_bad_one() {
+    let home = Home::new("[pool]\nsize = 1");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    home.configure("[pool]\nsize = 3\n[clients]\nmax = 5");
+    let reply = ask(&client, Request::Reload).await;
+    let Reply::Report(report) = reply else { panic!("{reply:?}") };
+    assert!(report.contains("a restart is needed for clients.max"), "{report}");
+    assert_eq!(daemon.settled().await.pool.pool_size, 3);
+    for (text, line) in [("[pool]\nsise = 2", "line 2"), ("\n[pool]\nsize = 0", "line 3")] {
+        home.configure(text);
+        let reply = ask(&client, Request::Reload).await;
+        let Reply::Refused { kind: RefusalKind::Malformed, message } = reply else {
+            panic!("{reply:?}")
+        };
+        assert!(message.contains(line) && message.ends_with("nothing has changed"), "{message}");
+        assert_eq!(daemon.stats().await.pool.pool_size, 3);
+    }
+}
+
+#[tokio::test]
+async fn the_pool_is_scaled_until_the_next_reload() {
+    let home = Home::new("[pool]\nsize = 1");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    assert!(matches!(ask(&client, Request::Scale(Some(4))).await, Reply::Report(_)));
+    for wrong in [0, u16::MAX] {
+        assert!(matches!(ask(&client, Request::Scale(Some(wrong))).await, Reply::Refused { .. }));
+    }
+    daemon.until("four workers are idle", |stats| stats.pool.workers_idle == 4).await;
+    assert!(matches!(ask(&client, Request::Reload).await, Reply::Report(_)));
+    daemon.until("one worker is left", |stats| stats.workers.len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_canary_is_judged_but_neither_counted_nor_stored() {
+    let home = Home::new("[pool]\nsize = 1");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let item = Bytes::from_static(b"rm -rf --no-preserve-root /");
+    let reply = client.request(Request::Canary(plain_request()), item).await.expect("an answer").0;
+    assert!(matches!(reply, Reply::Judged(_)), "{reply:?}");
+    let stats = daemon.settled().await;
+    assert_eq!((stats.verdicts.values().sum::<u64>(), stats.latency.count), (0, 0));
+    assert_eq!((stats.recorder.flushed, stats.recorder.buffered), (0, 0));
+}
+
+#[tokio::test]
+async fn the_doctor_finds_what_is_wrong() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let reply = ask(&client, Request::Doctor).await;
+    let Reply::Findings(findings) = reply else { panic!("{reply:?}") };
+    let bad: Vec<_> = findings.iter().filter(|f| f.state == FindingState::Bad).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    home.configure("[pool]\nsize = \"many\"");
+    let reply = ask(&client, Request::Doctor).await;
+    let Reply::Findings(findings) = reply else { panic!("{reply:?}") };
+    let finding = findings.iter().find(|f| f.check == "configuration").expect("looked at");
+    assert_eq!(finding.state, FindingState::Bad);
+    assert!(finding.what.contains("line 2") && !finding.advice.is_empty(), "{finding:?}");
+}
+
+#[tokio::test]
+async fn a_level_that_is_none_is_refused() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let level = |text: &str| Request::LogLevel(text.to_owned());
+    assert!(matches!(ask(&client, level("debug")).await, Reply::Report(_)));
+    assert!(matches!(ask(&client, level("loud")).await, Reply::Refused { .. }));
+}
+
+#[tokio::test]
+async fn metrics_are_handed_out_at_a_socket() {
+    use std::io::{Read as _, Write as _};
+    let home = Home::new("");
+    let socket = home.path("metrics.sock");
+    home.configure(&format!("[metrics]\nlisten = \"unix:{}\"", socket.display()));
+    let daemon = home.start().await;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("a socket");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("asked");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        text
+    });
+    let text = read.await.expect("no panic");
+    assert!(
+        text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("\ncynic_ready 1\n"),
+        "{text}"
+    );
+    assert_eq!(daemon.stop().await, Some(0));
+}

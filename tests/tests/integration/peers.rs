@@ -1,0 +1,174 @@
+//! Peers that are no clients: each is sent away with a reason, and nobody else notices.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cynic_proto::client::{Client, ClientError, Outcome};
+use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
+use cynic_proto::limits::FRAME_BYTES_MAX;
+use cynic_proto::message::{RefusalKind, Reply, Request};
+use cynic_proto::worker::PROFILE_NULL;
+use cynic_tests::daemon::{Daemon, Home, PATIENCE};
+use cynic_tests::raw::RawClient;
+use tokio::time::timeout;
+
+use crate::{is_unharmed, plain_request, text};
+
+/// The last word of the daemon to a peer, behind which it closes.
+async fn farewell(mut peer: RawClient) -> (RefusalKind, String) {
+    let heard = async {
+        let (seq, reply) = peer.reply().await.expect("a farewell");
+        assert_eq!((seq, peer.reply().await), (0, None), "nothing comes behind it");
+        let Reply::Refused { kind, message } = reply else { panic!("{reply:?}") };
+        (kind, message)
+    };
+    timeout(PATIENCE, heard).await.expect("in time")
+}
+
+async fn expelled(daemon: &Daemon, count: u64) {
+    daemon.until("the peer is counted", |stats| stats.clients.expelled >= count).await;
+    is_unharmed(daemon).await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_greeting() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let mut http = RawClient::stranger(daemon.socket()).await;
+    http.say(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let (kind, message) = farewell(http).await;
+    assert_eq!(kind, RefusalKind::TooLarge, "{message}");
+    let mut other = RawClient::stranger(daemon.socket()).await;
+    other.say(&[4, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4]).await;
+    let (kind, message) = farewell(other).await;
+    assert_eq!(kind, RefusalKind::Handshake);
+    assert!(message.contains("not a greeting"), "{message}");
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
+async fn another_version_is_told_which_one_this_is() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let mut old = RawClient::stranger(daemon.socket()).await;
+    old.greet(&Hello::new(Role::Client).with_version(PROTOCOL_VERSION + 1)).await;
+    let (kind, message) = farewell(old).await;
+    assert_eq!(kind, RefusalKind::Handshake);
+    let versions = format!("speaks version {}, this program", PROTOCOL_VERSION + 1);
+    assert!(message.contains(&versions), "{message}");
+    let mut worker = RawClient::stranger(daemon.socket()).await;
+    worker.greet(&Hello::new(Role::Worker)).await;
+    let (kind, message) = farewell(worker).await;
+    assert_eq!(kind, RefusalKind::Handshake);
+    assert!(message.contains("expected a Client"), "{message}");
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
+async fn who_never_greets_is_sent_away() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let silent = RawClient::stranger(daemon.socket()).await;
+    let (kind, message) = farewell(silent).await;
+    assert_eq!(kind, RefusalKind::Handshake);
+    assert!(message.contains("no greeting"), "{message}");
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
+async fn garbage_behind_a_greeting() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let mut peer = RawClient::connect(daemon.socket()).await.expect("greeted");
+    peer.say(&[6, 0, 0, 0, 6, 0, 0, 0, 250, 250, 250, 250, 250, 250]).await;
+    assert_eq!(farewell(peer).await.0, RefusalKind::Malformed);
+    let mut peer = RawClient::connect(daemon.socket()).await.expect("greeted");
+    peer.say(&[2, 0, 0, 0, 200, 0, 0, 0, 1, 2]).await;
+    assert_eq!(farewell(peer).await.0, RefusalKind::Malformed);
+    let mut peer = RawClient::connect(daemon.socket()).await.expect("greeted");
+    peer.send(1, Request::Ping, b"a payload that a ping does not have").await;
+    assert_eq!(farewell(peer).await.0, RefusalKind::Malformed);
+    expelled(&daemon, 3).await;
+}
+
+#[tokio::test]
+async fn an_oversize_frame_is_refused_before_it_comes() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let before = daemon.memory_bytes();
+    let mut peer = RawClient::connect(daemon.socket()).await.expect("greeted");
+    peer.say(&[0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0]).await;
+    let (kind, message) = farewell(peer).await;
+    assert_eq!(kind, RefusalKind::TooLarge);
+    assert!(message.contains("4294967295") && message.contains("16777216"), "{message}");
+    expelled(&daemon, 1).await;
+    assert!(daemon.memory_bytes() < before + (16 << 20));
+    // The client library notices by itself, and its connection stays of use.
+    let client = daemon.client().await;
+    let huge = Bytes::from(vec![b'x'; FRAME_BYTES_MAX]);
+    let error = client.judge(plain_request(), huge).await.expect_err("too large");
+    assert!(matches!(error, ClientError::Frame(_)), "{error}");
+    assert!(client.ping().await.is_ok());
+}
+
+#[tokio::test]
+async fn half_a_frame_and_then_silence_holds_nobody_up() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let mut peers = Vec::new();
+    for _ in 0..50 {
+        let mut peer = RawClient::connect(daemon.socket()).await.expect("greeted");
+        peer.say(&[100, 0, 0, 0, 50, 0, 0, 0, 1]).await.expect("taken");
+        peers.push(peer);
+    }
+    is_unharmed(&daemon).await;
+    // One stays for as long as it may.
+    let patient = peers.pop().expect("fifty");
+    drop(peers);
+    let (kind, message) = farewell(patient).await;
+    assert_eq!(kind, RefusalKind::Malformed);
+    assert!(message.contains("part of a frame"), "{message}");
+    daemon.until("they are gone", |stats| stats.clients.connected <= 1).await;
+    is_unharmed(&daemon).await;
+}
+
+/// It asks and asks and takes no answer: it is not read from any more, and everybody else is served.
+#[tokio::test]
+async fn who_never_reads_holds_nobody_up() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let before = daemon.memory_bytes();
+    let mut deaf = Vec::new();
+    for _ in 0..4 {
+        let mut peer = RawClient::connect(daemon.socket()).await.expect("greeted");
+        deaf.push(tokio::spawn(async move {
+            // Until the daemon takes no more; a pause of a second is not the end of a healthy one's patience.
+            let mut seq = 0;
+            loop {
+                seq += 1;
+                let sent = timeout(Duration::from_secs(1), peer.send(seq, Request::Stats, &[]));
+                if sent.await.is_err() {
+                    return peer;
+                }
+            }
+        }));
+    }
+    let client = daemon.client().await;
+    while deaf.iter().any(|peer| !peer.is_finished()) {
+        echoed(&client).await;
+    }
+    for _ in 0..100 {
+        echoed(&client).await;
+    }
+    is_unharmed(&daemon).await;
+    // Their unread answers are bounded, each by a megabyte and a socket's buffer.
+    let grown = daemon.memory_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes more");
+}
+
+async fn echoed(client: &Client) {
+    let mut request = plain_request();
+    request.hint.profile = Some(PROFILE_NULL.to_owned());
+    let outcome = client.judge(request, text()).await.expect("an answer");
+    assert!(matches!(outcome, Outcome::Echoed(_)), "{outcome:?}");
+}

@@ -1,0 +1,167 @@
+//! Data directories that are not as they should be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cynic_proto::client::Outcome;
+use cynic_proto::message::{Ack, Judge};
+use cynic_tests::cli::{Ended, program};
+use cynic_tests::daemon::Home;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::{is_unharmed, plain_request, text};
+
+fn cynicd(home: &Home) -> Ended {
+    let mut command = program("cynicd");
+    command.arg("--socket").arg(home.path("cynicd.sock"));
+    Ended::of(command.arg("--data-dir").arg(home.path("data")))
+}
+
+#[tokio::test]
+async fn a_database_from_a_newer_version() {
+    let home = Home::new("");
+    assert_eq!(home.start().await.stop().await, Some(0));
+    let path = home.path("data/cynic.db");
+    let mut store =
+        SqliteConnectOptions::new().filename(&path).connect().await.expect("the database");
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (999, 'of tomorrow', TRUE, X'00', 0)",
+    )
+    .execute(&mut store)
+    .await
+    .expect("written");
+    store.close().await.expect("closed");
+    let before = fs::read(&path).expect("the database");
+    let ended = cynicd(&home);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for word in ["cynic.db", "schema version 999", "newer cynicd"] {
+        assert!(ended.err.contains(word), "{word:?} is not in {ended:?}");
+    }
+    assert_eq!(fs::read(&path).expect("the database"), before, "it is left as it was");
+}
+
+#[test]
+fn a_database_that_is_none() {
+    let home = Home::new("");
+    fs::create_dir(home.path("data")).expect("created");
+    fs::write(home.path("data/cynic.db"), "somebody's notes, long enough for a header".repeat(100))
+        .expect("written");
+    let ended = cynicd(&home);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("cynic.db"), "{ended:?}");
+    assert!(!home.path("cynicd.sock").exists());
+}
+
+/// A small file system of its own, unmounted in the end.
+struct Disk {
+    place: PathBuf,
+}
+
+impl Disk {
+    /// `None`, with the reason printed, where file systems may not be mounted.
+    fn mount(place: PathBuf, bytes: u64) -> Option<Disk> {
+        fs::create_dir(&place).expect("created");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(&place)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Disk { place }),
+            Ok(output) => skip(&String::from_utf8_lossy(&output.stderr)),
+            Err(error) => skip(&error.to_string()),
+        }
+    }
+
+    fn make_read_only(&self) {
+        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.place).status();
+        assert!(status.expect("mount").success());
+    }
+
+    /// Writes until there is no room; returns the file that takes it.
+    fn fill(&self) -> PathBuf {
+        let filler = self.place.join("filler");
+        let mut file = fs::File::create(&filler).expect("created");
+        let page = [1; 4096];
+        while std::io::Write::write_all(&mut file, &page).is_ok() {}
+        filler
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: the daemon that works on it may be on its way out.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.place).status();
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+fn skip(why: &str) -> Option<Disk> {
+    eprintln!("skipped: no file system can be mounted here: {why}");
+    None
+}
+
+#[test]
+fn a_read_only_data_directory() {
+    let home = Home::new("");
+    let Some(disk) = Disk::mount(home.path("data"), 1 << 20) else { return };
+    disk.make_read_only();
+    let ended = cynicd(&home);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let place = home.path("data").display().to_string();
+    assert!(ended.err.contains(&place) && ended.err.contains("writable"), "{ended:?}");
+    assert!(ended.err.contains("Read-only file system"), "{ended:?}");
+}
+
+#[test]
+fn a_data_directory_without_room_to_start() {
+    let home = Home::new("");
+    let Some(disk) = Disk::mount(home.path("data"), 1 << 20) else { return };
+    disk.fill();
+    let ended = cynicd(&home);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let place = home.path("data").display().to_string();
+    assert!(ended.err.contains(&place), "{ended:?}");
+    let full = ["No space left", "disk is full"].iter().any(|word| ended.err.contains(word));
+    assert!(full, "{ended:?}");
+}
+
+/// Judging goes on, what is judged is kept, and is stored when there is room again.
+#[tokio::test]
+async fn a_data_directory_that_fills_up() {
+    const TASKS: i64 = 50;
+    let home = Home::new("");
+    let Some(disk) = Disk::mount(home.path("data"), 8 << 20) else { return };
+    let daemon = home.start().await;
+    let filler = disk.fill();
+    let client = daemon.client().await;
+    for _ in 0..TASKS {
+        let outcome = client.judge(plain_request(), text()).await.expect("an answer");
+        assert!(matches!(outcome, Outcome::Judged(_)), "{outcome:?}");
+    }
+    let stats = daemon.until("the store is degraded", |stats| !stats.degraded.is_empty()).await;
+    assert!(stats.ready, "it judges all the same");
+    let ping = daemon.cynicctl(["ping"]);
+    assert_eq!(ping.code, Some(0), "{ping:?}");
+    assert!(ping.out.contains("full") || ping.err.contains("full"), "{ping:?}");
+    let request = Judge { ack: Ack::Stored, ..plain_request() };
+    let waiting = tokio::spawn(async move { client.judge(request, text()).await });
+    fs::remove_file(filler).expect("removed");
+    let outcome = waiting.await.expect("no panic").expect("an answer");
+    let Outcome::Judged(answer) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(answer.judged.reached, Ack::Stored);
+    daemon.until("nothing is left to store", |stats| stats.recorder.buffered == 0).await;
+    is_unharmed(&daemon).await;
+    assert_eq!(daemon.stop().await, Some(0));
+    // And the one that `is_unharmed` asked for.
+    assert_eq!(judgments(&home.path("data/cynic.db")).await, TASKS + 2);
+}
+
+async fn judgments(path: &Path) -> i64 {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut store = options.connect().await.expect("the database");
+    let count = sqlx::query_scalar("SELECT count(*) FROM judgments").fetch_one(&mut store).await;
+    count.expect("a number")
+}

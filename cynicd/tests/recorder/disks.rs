@@ -165,8 +165,11 @@ async fn a_database_locked_by_another_process_is_waited_for() {
     let lock = rig.hold_lock();
     let fate = submit(&handle, entry(2));
     // SQLite waits a while, then the batch is tried again, for as long as it takes.
-    status(&handle, |status| status.stats.retries >= 1).await;
-    assert!(handle.status().degraded.is_some_and(|why| why.contains("locked")));
+    let locked = |why: &String| why.contains("locked");
+    status(&handle, |status| {
+        status.stats.retries >= 1 && status.degraded.as_ref().is_some_and(locked)
+    })
+    .await;
     assert_eq!(rig.judgments().await, 1);
     drop(lock);
     assert_eq!(fate.await.unwrap(), Fate::Stored { place: SafePlace::Database, earlier: None });

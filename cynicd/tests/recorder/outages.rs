@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cynicd::recorder::{Database, Fate, RecorderError, RejectReason, SafePlace};
+use cynicd::recorder::{Database, Fate, RecorderError, RecorderStatus, RejectReason, SafePlace};
 
 use sqlx::Connection;
 
@@ -43,8 +43,8 @@ async fn down_at_the_start() {
         let fate = submit(&handle, numbered(n)).await.unwrap();
         assert_eq!(fate, Fate::Stored { place: SafePlace::Spool, earlier: None });
     }
-    let seen = handle.status();
-    assert!(seen.degraded.is_some() && seen.stats.spilled == u64::from(ENTRIES), "{seen:?}");
+    let spilled = |status: &RecorderStatus| status.stats.spilled == u64::from(ENTRIES);
+    status(&handle, |status| status.degraded.is_some() && spilled(status)).await;
     // What waits in the spool is found there.
     assert_eq!(handle.lookup(task(3)).await.unwrap().unwrap().row.task, task(3));
     rig.server.as_mut().unwrap().resume();
@@ -93,7 +93,7 @@ async fn hangs_and_goes_on() {
         let fate = submit(&handle, numbered(n)).await.unwrap();
         assert_eq!(fate, Fate::Stored { place: SafePlace::Spool, earlier: None });
     }
-    assert!(handle.status().degraded.is_some());
+    status(&handle, |status| status.degraded.is_some()).await;
     // Who asks is told so, in time; what is in the spool is found even now.
     let unknown = handle.lookup(task(ENTRIES)).await.unwrap_err();
     assert!(
@@ -123,7 +123,7 @@ async fn refuses_connections_for_a_while() {
     for n in 1..ENTRIES {
         assert!(is_safe(&submit(&handle, numbered(n)).await.unwrap()));
     }
-    assert!(handle.status().degraded.is_some());
+    status(&handle, |status| status.degraded.is_some()).await;
     at_server("ALTER DATABASE cynic ALLOW_CONNECTIONS true").await;
     status(&handle, |status| status.degraded.is_none() && status.stats.spilled == 0).await;
     all_there(&rig, ENTRIES).await;
@@ -152,7 +152,7 @@ async fn a_serialization_failure_or_a_deadlock_is_tried_again_and_nobody_is_set_
         let fate = fate.await.unwrap();
         assert_eq!(fate, Fate::Stored { place: SafePlace::Database, earlier: None });
     }
-    assert!(handle.status().stats.retries >= 3, "{:?}", handle.status());
+    status(&handle, |status| status.stats.retries >= 3).await;
     assert_eq!(rig.judgments().await, i64::from(ENTRIES));
     assert_eq!(rig.integer("SELECT count(*) FROM dead_letters").await, 0);
     rig.close().await;

@@ -103,11 +103,12 @@ impl Server {
 
     /// Sends a signal to the server and all of its processes.
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = fs::read_to_string(self.dir.join("postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap().to_owned();
+        // None is there where none runs.
+        let Ok(pid) = fs::read_to_string(self.dir.join("postmaster.pid")) else { return };
+        let Some(pid) = pid.lines().next() else { return };
         let children =
             fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        for pid in std::iter::once(pid.as_str()).chain(children.split_whitespace()) {
+        for pid in std::iter::once(pid).chain(children.split_whitespace()) {
             let _ = Command::new("kill")
                 .arg(format!("-{signal}"))
                 .arg(pid)

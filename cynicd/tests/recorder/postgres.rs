@@ -106,15 +106,14 @@ impl Server {
         // None is there where none runs.
         let Ok(pid) = fs::read_to_string(self.dir.join("postmaster.pid")) else { return };
         let Some(pid) = pid.lines().next() else { return };
-        let children =
-            fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        for pid in std::iter::once(pid).chain(children.split_whitespace()) {
-            let _ = Command::new("kill")
-                .arg(format!("-{signal}"))
-                .arg(pid)
-                .stderr(Stdio::null())
-                .status();
-        }
+        let send = |pid: &str| {
+            let mut kill = Command::new("kill");
+            let _ = kill.arg(format!("-{signal}")).arg(pid).stderr(Stdio::null()).status();
+        };
+        // The server first: once it is stopped it starts no process that would be missed.
+        send(pid);
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        children.unwrap_or_default().split_whitespace().for_each(send);
     }
 
     /// A directory that the server may write to.

@@ -151,6 +151,12 @@ pub struct JudgeArgs {
     /// Where to queue [default: bulk for directories and JSON lines, else interactive]
     #[arg(long, value_enum)]
     pub lane: Option<LaneArg>,
+    /// Name each task by its place and content: the same command, run again, judges only what is not stored yet
+    #[arg(long)]
+    pub resume: bool,
+    /// Stop at the first item that cannot be judged, instead of reporting it and going on
+    #[arg(long)]
+    pub strict: bool,
 }
 
 const JUDGE_HELP: &str = "\
@@ -164,6 +170,7 @@ Examples:
   cynicctl judge mail.eml --explain
   cynicctl judge src/ --fail-on bark
   tail -f events.jsonl | cynicctl judge --jsonl --json
+  cynicctl judge --json --resume big.jsonl > out    # interrupted? run it again
   echo 'rm -rf \"$DIR\"/' | cynicctl judge --type shell --profile protection";
 
 /// When to answer.

@@ -6,6 +6,7 @@ pub(crate) mod failure;
 mod plan;
 mod printer;
 mod progress;
+mod resume;
 mod retry;
 
 use std::path::PathBuf;
@@ -42,7 +43,9 @@ pub async fn run(socket: PathBuf, plan: Plan) -> anyhow::Result<Exit> {
             hand_over(event, bytes)
         });
     })?;
-    Run { client, printer: Printer::new(&plan), plan, window: Window::new() }.drive(events).await
+    Run { client, printer: Printer::new(&plan), plan, window: Window::new(), stopped: false }
+        .drive(events)
+        .await
 }
 
 /// What stands at one place of the output.
@@ -61,6 +64,8 @@ struct Run {
     plan: Plan,
     printer: Printer,
     window: Window<(Shown, Room)>,
+    /// The first failure was shown, and the plan is strict.
+    stopped: bool,
 }
 
 impl Run {
@@ -71,6 +76,9 @@ impl Run {
         loop {
             while let Some(answer) = self.window.take() {
                 self.show(answer?.0)?;
+                if self.stopped {
+                    return self.stop();
+                }
             }
             self.printer.flush()?;
             if !reading && self.window.is_empty() {
@@ -121,8 +129,9 @@ impl Run {
     fn request(&self, item: &Item) -> Judge {
         let usual = if item.bulk { Lane::Bulk } else { Lane::Interactive };
         Judge {
-            task: TaskId::new(),
-            retry: false,
+            task: if self.plan.resume { resume::task(item, &self.plan) } else { TaskId::new() },
+            // Only the store knows what a run before this one has done.
+            retry: self.plan.resume,
             lane: self.plan.lane.unwrap_or(usual),
             ack: self.plan.ack,
             deadline_ms: self.plan.deadline.map(plan::millis),
@@ -150,12 +159,22 @@ impl Run {
                 self.printer.finish()?;
                 Err(UsageError(failure.message).into())
             }
-            Shown::Row { row, bytes } => self.printer.row(&row, bytes),
+            Shown::Row { row, bytes } => {
+                self.stopped = self.plan.strict && matches!(row.outcome, Outcome::Failed(_));
+                self.printer.row(&row, bytes)
+            }
         }
     }
 
+    /// Ends the run at the row that was shown last.
+    fn stop(mut self) -> anyhow::Result<Exit> {
+        self.printer.finish()?;
+        anstream::eprintln!("stopped at the first failure (--strict)");
+        Ok(Exit::Failed)
+    }
+
     fn interrupted(mut self) -> anyhow::Result<Exit> {
-        self.printer.interrupted(self.window.len())?;
+        self.printer.interrupted(self.window.len(), self.plan.resume)?;
         Ok(Exit::Interrupted)
     }
 

@@ -38,6 +38,10 @@ pub struct Plan {
     pub fail_on: Option<Verdict>,
     /// Where to queue; `None` goes by the kind of input.
     pub lane: Option<Lane>,
+    /// Whether a run before this one may have judged some of it.
+    pub resume: bool,
+    /// Whether the first failure ends the run.
+    pub strict: bool,
     /// How to show it.
     pub show: Show,
 }
@@ -89,6 +93,8 @@ impl Plan {
                 LaneArg::Interactive => Lane::Interactive,
                 LaneArg::Bulk => Lane::Bulk,
             }),
+            resume: args.resume,
+            strict: args.strict,
             show: match (args.json, args.explain) {
                 (true, _) => Show::Json,
                 (false, true) => Show::Explain,

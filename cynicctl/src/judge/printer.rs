@@ -109,11 +109,14 @@ impl Printer {
     }
 
     /// Ends the output before its time.
-    pub(super) fn interrupted(&mut self, unanswered: usize) -> Result<()> {
+    pub(super) fn interrupted(&mut self, unanswered: usize, resume: bool) -> Result<()> {
         self.flush()?;
         self.progress.end();
         let items = counted(unanswered as u64, "item");
         eprintln!("\ninterrupted after {}; {items} asked for and not answered", self.tally.line());
+        if resume {
+            eprintln!("run the same command again to go on: what is stored is not judged again");
+        }
         Ok(())
     }
 

@@ -15,6 +15,7 @@ mod service_manager;
 mod shutdown;
 mod starting;
 mod storage;
+mod streams;
 
 use bytes::Bytes;
 use cynic_proto::client::Outcome;

@@ -120,6 +120,7 @@ pub enum Command {
 /// What to judge and how to show it.
 #[derive(Debug, Args)]
 #[command(after_help = JUDGE_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct JudgeArgs {
     /// Files, directories (with all that is in them), or `-` for standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]

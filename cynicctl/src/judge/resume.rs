@@ -12,15 +12,16 @@ use crate::input::Item;
 ///
 /// The label has the path as it was typed and the line, so that equal items at two places are two tasks.
 pub(super) fn task(item: &Item, plan: &Plan) -> TaskId {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let named = [item.label.clone(), text(&item.name), text(&plan.item_type), text(&plan.profile)];
+    let named = [item.name.as_deref(), plan.item_type.as_deref(), plan.profile.as_deref()];
+    let named = named.map(Option::unwrap_or_default);
     let mut hash = Sha256::new();
-    for part in named.iter().map(String::as_bytes).chain([&item.bytes[..]]) {
+    let parts = [&item.label[..]].into_iter().chain(named).map(str::as_bytes);
+    for part in parts.chain([&item.bytes[..]]) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     let digest: [u8; 32] = hash.finalize().into();
-    let high = digest.iter().take(16).fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
+    let high = digest.iter().take(16).fold(0u128, |bits, byte| (bits << 8) | u128::from(*byte));
     // RFC 9562: version 8 in bits 76 to 79, variant 10 in bits 62 and 63.
-    TaskId(high & !(0xf << 76) & !(0b11 << 62) | 8 << 76 | 0b10 << 62)
+    TaskId((high & !(0xf << 76) & !(0b11 << 62)) | (8 << 76) | (0b10 << 62))
 }

@@ -110,10 +110,12 @@ impl Server {
             let mut kill = Command::new("kill");
             let _ = kill.arg(format!("-{signal}")).arg(pid).stderr(Stdio::null()).status();
         };
-        // The server first: once it is stopped it starts no process that would be missed.
+        // The server first, and its processes twice: one that it was just starting is seen the second time.
         send(pid);
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        children.unwrap_or_default().split_whitespace().for_each(send);
+        for _ in 0..2 {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            children.unwrap_or_default().split_whitespace().for_each(send);
+        }
     }
 
     /// A directory that the server may write to.

@@ -40,7 +40,8 @@ impl Writer {
     fn finish(&mut self, lane: usize, job: Job, effects: &mut Vec<Effect>) {
         self.lanes[lane] = Lane::Idle;
         if job.source == Source::Spool {
-            self.lanes[lane] = Lane::Spool { trimming: job.written.len() as u64 };
+            let flushed = job.written.len() as u64 - job.dead_letters;
+            self.lanes[lane] = Lane::Spool { flushed, dead_letters: job.dead_letters };
             effects.push(Effect::TrimSpool { seqs: job.written });
         }
     }
@@ -87,18 +88,20 @@ impl Writer {
 
     fn settle(&mut self, job: &mut Job, part: Part, effects: &mut Vec<Effect>) {
         let (seqs, place) = match part {
-            Part::Batch(items) => {
-                self.counts.flushed += items.len() as u64;
-                (items.iter().map(|item| item.seq).collect::<Vec<_>>(), Place::Database)
-            }
-            Part::Refused(item, error) => {
-                self.counts.dead_letters += 1;
-                (vec![item.seq], Place::DeadLetters(error))
-            }
+            Part::Batch(items) => (items.iter().map(|item| item.seq).collect(), Place::Database),
+            Part::Refused(item, error) => (vec![item.seq], Place::DeadLetters(error)),
         };
+        let (rows, is_dead) = (seqs.len() as u64, place != Place::Database);
         match job.source {
-            Source::Memory => effects.push(Effect::Settled { seqs, place }),
-            Source::Spool => job.written.extend(seqs),
+            Source::Memory => {
+                *if is_dead { &mut self.counts.dead_letters } else { &mut self.counts.flushed } +=
+                    rows;
+                effects.push(Effect::Settled { seqs, place });
+            }
+            Source::Spool => {
+                job.written.extend(seqs);
+                job.dead_letters += if is_dead { rows } else { 0 };
+            }
         }
     }
 
@@ -200,8 +203,10 @@ impl Writer {
 
     pub(super) fn spool_trimmed(&mut self, result: Result<(), String>, now: Instant) {
         match std::mem::replace(&mut self.lanes[0], Lane::Idle) {
-            Lane::Spool { trimming } if result.is_ok() => {
-                self.counts.spooled = self.counts.spooled.saturating_sub(trimming);
+            Lane::Spool { flushed, dead_letters } if result.is_ok() => {
+                self.counts.flushed += flushed;
+                self.counts.dead_letters += dead_letters;
+                self.counts.spooled = self.counts.spooled.saturating_sub(flushed + dead_letters);
                 self.drain_retry = Retry::default();
                 self.spool_trouble = None;
             }
@@ -257,7 +262,14 @@ impl Lane {
 impl Job {
     pub(super) fn new(source: Source, items: Vec<Item>) -> Job {
         let parts = vec![Part::Batch(items)];
-        Job { source, parts, written: Vec::new(), trouble_since: None, failures: 0 }
+        Job {
+            source,
+            parts,
+            written: Vec::new(),
+            dead_letters: 0,
+            trouble_since: None,
+            failures: 0,
+        }
     }
 
     /// Halves a refused batch, the earlier half first, until the one that breaks it is alone.

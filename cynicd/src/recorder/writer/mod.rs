@@ -154,8 +154,9 @@ enum Part {
 struct Job {
     source: Source,
     parts: Vec<Part>,
-    /// Of a spool job: what has been written and may be trimmed.
+    /// Of a spool job: what has been written and may be trimmed, and how many of it were set aside.
     written: Vec<u64>,
+    dead_letters: u64,
     /// When the write that has not succeeded yet was first started.
     trouble_since: Option<Instant>,
     failures: u32,
@@ -172,9 +173,11 @@ enum Lane {
         until: Instant,
         job: Job,
     },
-    /// Lane 0 only: waits for the spool to be read, or for so many entries of it to be removed.
+    /// Lane 0 only: waits for the spool to be read, or for so many entries of it to be removed, which are
+    /// counted then: those that cannot be removed are read and written again.
     Spool {
-        trimming: u64,
+        flushed: u64,
+        dead_letters: u64,
     },
 }
 
@@ -410,7 +413,7 @@ impl Writer {
             return;
         }
         if self.counts.spooled > 0 {
-            self.lanes[0] = Lane::Spool { trimming: 0 };
+            self.lanes[0] = Lane::Spool { flushed: 0, dead_letters: 0 };
             self.spool_writes_read = self.spool_writes;
             effects.push(Effect::ReadSpool { rows_max: self.config.batch_rows_max });
         } else if self.spooling.is_none() {

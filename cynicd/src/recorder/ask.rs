@@ -210,3 +210,68 @@ impl Stores {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cynic_proto::history::{Cursor, DimensionBound, Side};
+    use cynic_proto::model::{Dimension, Domain, Verdict};
+
+    use super::super::sqlite::SqliteStore;
+    use super::*;
+
+    /// One query for each condition, and some that have several.
+    fn queries() -> Vec<HistoryQuery> {
+        let any = HistoryQuery::default;
+        let candor =
+            DimensionBound { dimension: Dimension::Candor, side: Side::Below, score: 20.0 };
+        let impact =
+            DimensionBound { dimension: Dimension::Impact, side: Side::Above, score: 80.0 };
+        let cursor = Some(Cursor { judgment_seq: Some(700), failure_seq: Some(7) });
+        let (howl, few) = (vec![Verdict::Howl], vec![candor, impact]);
+        vec![
+            any(),
+            HistoryQuery { since_us: Some(1), ..any() },
+            HistoryQuery { until_us: Some(9), ..any() },
+            HistoryQuery { verdicts: howl.clone(), ..any() },
+            HistoryQuery { verdicts: vec![Verdict::Howl, Verdict::Bark], ..any() },
+            HistoryQuery { q_min: Some(80.0), ..any() },
+            HistoryQuery { q_max: Some(8.0), ..any() },
+            HistoryQuery { domain: Some(Domain::Shell), ..any() },
+            HistoryQuery { client_uid: Some(1000), ..any() },
+            HistoryQuery { item_id: Some("m-17".to_owned()), ..any() },
+            HistoryQuery { dimensions: few.clone(), ..any() },
+            HistoryQuery { error_text: Some("crashed".to_owned()), ..any() },
+            HistoryQuery { cursor, ..any() },
+            HistoryQuery { verdicts: howl.clone(), client_uid: Some(1000), cursor, ..any() },
+            HistoryQuery { verdicts: howl, domain: Some(Domain::Shell), dimensions: few, ..any() },
+        ]
+    }
+
+    /// Over a million rows an index made on the spot, or a sort of all that matches, takes seconds.
+    #[tokio::test]
+    async fn sqlite_never_indexes_or_sorts_a_table_to_find_a_page() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = SqliteStore::open(&dir.path().join("cynic.db"), false).await.expect("a store");
+        let mut plans = 0;
+        for query in queries()
+            .into_iter()
+            .flat_map(|query| [HistoryQuery { oldest_first: true, ..query.clone() }, query])
+        {
+            let paths = [Path::Direct, Path::Tail { zones: 3 }, Path::Zones { zones: 3 }];
+            let judgments = paths.map(|path| query::judgments(&query, Dialect::Sqlite, path, 51));
+            let failures = query::failures(&query, Dialect::Sqlite, 51);
+            for mut sql in judgments.into_iter().chain([failures]) {
+                sql.text.insert_str(0, "EXPLAIN QUERY PLAN ");
+                let text = sql.text.clone();
+                let steps =
+                    read::sqlite::query(sql).fetch_all(&store.reader).await.expect("a plan");
+                let plan: Vec<String> = steps.iter().map(|step| step.get(3)).collect();
+                let is_slow =
+                    |step: &String| step.contains("AUTOMATIC") || step.contains("TEMP B-TREE");
+                assert!(!plan.iter().any(is_slow), "{text}\n{plan:#?}");
+                plans += 1;
+            }
+        }
+        assert_eq!(plans, queries().len() * 2 * 4);
+    }
+}

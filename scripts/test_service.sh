@@ -2,12 +2,13 @@
 # test_service.sh [if-possible]: installs the Debian package in a Debian tree that is booted with systemd-nspawn and
 # runs tests/service/checks.sh in it, from programs that `cargo build --workspace` has built.
 #
-# Ends with 0 when all checks pass, 1 when one fails. Where the test cannot be run it says why and ends with 2, or with
-# 0 if it was asked for `if-possible`.
+# Installs what it needs and does not find. Ends with 0 when all checks pass, 1 when one fails. Where the test cannot be
+# run it says why and ends with 2, or with 0 if it was asked for `if-possible`.
 set -eu
 cd "$(dirname "$0")/.."
 if_possible=${1:-}
-# The checks take about three minutes on two idle cores.
+CARGO_DEB=3.8.0
+# The checks take about two minutes on two cores.
 CHECKS_SECONDS_MAX=900
 suite=${SUITE:-bookworm}
 # The tree is made once (about a minute) and never written to: each run works on a layer in memory.
@@ -20,24 +21,37 @@ skip() {
     exit 2
 }
 
+# quietly COMMAND...: its output goes to a log, of which the end is shown when it fails.
+quietly() {
+    "$@" >"$cache/log" 2>&1 || { tail -3 "$cache/log" >&2; return 1; }
+}
+
 [ "$(id -u)" = 0 ] || skip "it needs root, to boot a system"
 cargo=${CARGO:-cargo}
 PATH=$PATH:/usr/sbin:/sbin
+mkdir -p "$cache"
 for tool in systemd-nspawn debootstrap nsenter; do
-    command -v "$tool" >/dev/null || skip "$tool is missing (apt-get install systemd-container debootstrap)"
+    command -v "$tool" >/dev/null && continue
+    echo "installing systemd-container and debootstrap"
+    command -v apt-get >/dev/null && quietly apt-get update && quietly env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends systemd-container debootstrap util-linux ||
+        skip "$tool is missing, and could not be installed (Debian's packages systemd-container and debootstrap)"
 done
-"$cargo" deb --version >/dev/null 2>&1 || skip "cargo-deb is missing (cargo install cargo-deb --locked)"
+PATH=$PATH:$cache/tools/bin
+if ! "$cargo" deb --version >/dev/null 2>&1; then
+    echo "building cargo-deb in $cache/tools; the next run has it"
+    quietly "$cargo" install cargo-deb --version "$CARGO_DEB" --locked --root "$cache/tools" --target-dir "$cache/build" ||
+        skip "cargo-deb is missing, and could not be installed"
+    rm -rf "$cache/build"
+fi
 for program in cynicd cynicctl cynic-worker; do
     [ -x "${CARGO_TARGET_DIR:-target}/debug/$program" ] || skip "$program is not built (cargo build --workspace)"
 done
 if [ ! -e "$tree/made" ]; then
     echo "making a $suite tree in $tree; the next run has it"
-    mkdir -p "$cache"
     rm -rf "$tree.new"
-    if ! debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,procps "$suite" "$tree.new" >"$cache/log" 2>&1; then
-        tail -3 "$cache/log" >&2
+    quietly debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,procps "$suite" "$tree.new" ||
         skip "the $suite tree could not be made; see $cache/log"
-    fi
     : >"$tree.new/made"
     rm -rf "$tree"
     mv "$tree.new" "$tree"

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::TaskId;
 use crate::item::{Hint, ItemError};
 use crate::judgment::Judgment;
+use crate::model::Dimension;
 
 /// From the supervisor to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,12 +60,24 @@ pub enum FromWorker {
         task: TaskId,
         /// What came of it.
         outcome: Outcome,
-        /// Microseconds spent in parse, score, aggregate and verdict.
-        stages_us: [u32; 4],
+        /// Where the time went.
+        spent: Spent,
     },
     /// The answer to a ping.
     Pong(u64),
 }
+
+/// Where a worker's time for one item went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Microseconds spent in parse, score, aggregate and verdict.
+    pub stages_us: [u32; 4],
+    /// The dimensions that took [`SLOW_DIMENSION_US`] or longer, with their microseconds. Most judgments have none.
+    pub slow_dimensions: Vec<(Dimension, u32)>,
+}
+
+/// Dimensions that take at least so many microseconds are named in an answer: all 36 take a fraction of it.
+pub const SLOW_DIMENSION_US: u32 = 1000;
 
 /// What came of one item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use cynic_judge::{Analysis, Judge, Outcome, Panel, Scored, Scorer, ScorerFailure
 use cynic_proto::codec;
 use cynic_proto::judgment::FallbackReason;
 use cynic_proto::model::{DIMENSIONS, Dimension, Stage};
-use cynic_proto::worker::{self, Lease};
+use cynic_proto::worker::{self, Lease, SLOW_DIMENSION_US, Spent};
 use tokio::runtime::Runtime;
 
 use crate::progress::ProgressWriter;
@@ -46,22 +46,28 @@ pub struct Judged {
     pub outcome: worker::Outcome,
     /// The encoded details of a judgment, empty otherwise.
     pub details: Vec<u8>,
-    /// Microseconds spent in parse, score, aggregate and verdict.
-    pub stages_us: [u32; 4],
+    /// Where the time went.
+    pub spent: Spent,
 }
 
-/// Measures the stages.
+/// Measures the stages and the dimensions.
 struct Stopwatch {
     last: Instant,
-    stages_us: [u32; 4],
+    spent: Spent,
 }
 
 impl Stopwatch {
     fn lap(&mut self, stage: Stage) {
         let now = Instant::now();
-        let micros = now.duration_since(self.last).as_micros();
-        self.stages_us[stage as usize] = u32::try_from(micros).unwrap_or(u32::MAX);
+        self.spent.stages_us[stage as usize] = micros(now.duration_since(self.last));
         self.last = now;
+    }
+
+    fn dimension(&mut self, dimension: Dimension, took: Duration) {
+        let took_us = micros(took);
+        if took_us >= SLOW_DIMENSION_US {
+            self.spent.slow_dimensions.push((dimension, took_us));
+        }
     }
 }
 
@@ -93,8 +99,7 @@ impl Limits {
 
     /// Whether a scorer that began then has spent the judgment's time by itself: more than half of it, and the
     /// rest is gone too. That one is to be named, not those that it left no time for.
-    fn overran(self, began: Instant) -> bool {
-        let now = Instant::now();
+    fn overran(self, began: Instant, now: Instant) -> bool {
         now >= self.until && now.duration_since(began) > self.soft_budget / 2
     }
 }
@@ -123,7 +128,7 @@ impl Host {
         let item = &lease.items[n];
         self.progress.task_started(item.task, lease.nonce);
         let place = Place { progress: self.progress, item: n as u32 };
-        let mut watch = Stopwatch { last: Instant::now(), stages_us: [0; 4] };
+        let mut watch = Stopwatch { last: Instant::now(), spent: Spent::default() };
         let soft_budget = Duration::from_micros(u64::from(item.soft_budget_us));
         let until = watch.last + soft_budget;
         let limits = Limits { soft_budget, until, skip: lease.skip };
@@ -135,14 +140,14 @@ impl Host {
                 watch.lap(Stage::Parse);
                 self.progress.finished();
                 let outcome = worker::Outcome::Rejected(error);
-                return Ok(Judged { outcome, details: Vec::new(), stages_us: watch.stages_us });
+                return Ok(Judged { outcome, details: Vec::new(), spent: watch.spent });
             }
         };
         watch.lap(Stage::Parse);
 
         place.at(Stage::Score, None);
         let analysis = Arc::new(self.judge.analyse(parsed));
-        let outcomes = self.score(&analysis, place, limits);
+        let outcomes = self.score(&analysis, place, limits, &mut watch);
         watch.lap(Stage::Score);
 
         place.at(Stage::Aggregate, None);
@@ -158,7 +163,7 @@ impl Host {
         watch.lap(Stage::Verdict);
         self.progress.finished();
         let outcome = worker::Outcome::Judged(Box::new(judgment));
-        Ok(Judged { outcome, details, stages_us: watch.stages_us })
+        Ok(Judged { outcome, details, spent: watch.spent })
     }
 
     fn score(
@@ -166,13 +171,21 @@ impl Host {
         analysis: &Arc<Analysis>,
         place: Place,
         limits: Limits,
+        watch: &mut Stopwatch,
     ) -> [Outcome; DIMENSIONS] {
-        let mut outcomes = std::array::from_fn(|n| {
-            let dimension = Dimension::ALL[n];
-            self.compute(analysis, dimension, place, limits)
+        let mut began = Instant::now();
+        let mut outcomes = Dimension::ALL.map(|dimension| {
+            let outcome = self.compute(analysis, dimension, place, limits, began);
+            let now = Instant::now();
+            watch.dimension(dimension, now.duration_since(began));
+            let overran = matches!(self.panel.scorer(dimension), Scorer::Computed(_))
+                && matches!(outcome, Outcome::Scored(_))
+                && limits.overran(began, now);
+            began = now;
+            if overran { Outcome::FellBack(FallbackReason::Overran) } else { outcome }
         });
         if let Some(runtime) = &self.runtime {
-            self.await_scorers(runtime, analysis, place, limits, &mut outcomes);
+            self.await_scorers(runtime, analysis, place, limits, watch, &mut outcomes);
         }
         outcomes
     }
@@ -184,24 +197,18 @@ impl Host {
         dimension: Dimension,
         place: Place,
         limits: Limits,
+        now: Instant,
     ) -> Outcome {
         if limits.skips(dimension) {
             return Outcome::FellBack(FallbackReason::Skipped);
         }
-        if Instant::now() >= limits.until {
+        if now >= limits.until {
             return Outcome::FellBack(FallbackReason::OutOfTime);
         }
         place.at(Stage::Score, Some(dimension));
         match self.panel.scorer(dimension) {
             Scorer::Builtin => contain(|| self.judge.score(analysis, dimension)),
-            Scorer::Computed(scorer) => {
-                let began = Instant::now();
-                let outcome = contain(|| checked(scorer(analysis)));
-                if matches!(outcome, Outcome::Scored(_)) && limits.overran(began) {
-                    return Outcome::FellBack(FallbackReason::Overran);
-                }
-                outcome
-            }
+            Scorer::Computed(scorer) => contain(|| checked(scorer(analysis))),
             Scorer::Awaited { .. } => Outcome::Derived,
         }
     }
@@ -213,6 +220,7 @@ impl Host {
         analysis: &Arc<Analysis>,
         place: Place,
         limits: Limits,
+        watch: &mut Stopwatch,
         outcomes: &mut [Outcome; DIMENSIONS],
     ) {
         let left = limits.until.saturating_duration_since(Instant::now());
@@ -226,13 +234,20 @@ impl Host {
                 place.at(Stage::Score, Some(dimension));
                 let (budget, cut_short) = ((*budget).min(left), left < *budget);
                 let (run, analysis) = (Arc::clone(run), Arc::clone(analysis));
+                let began = Instant::now();
                 let task = tokio::spawn(async move {
-                    tokio::time::timeout(budget, async move { run(analysis).await }).await
+                    let scored =
+                        tokio::time::timeout(budget, async move { run(analysis).await }).await;
+                    (scored, began.elapsed())
                 });
                 running.push((dimension, cut_short, task));
             }
             for (dimension, cut_short, task) in running {
-                outcomes[dimension as usize] = settle(task.await, cut_short);
+                let awaited = task.await.map(|(scored, took)| {
+                    watch.dimension(dimension, took);
+                    scored
+                });
+                outcomes[dimension as usize] = settle(awaited, cut_short);
             }
         });
     }
@@ -278,6 +293,10 @@ fn checked(mut scored: Scored) -> Outcome {
     }
     scored.score = scored.score.clamp(0.0, 100.0);
     Outcome::Scored(scored)
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 fn shorten(text: &str) -> String {

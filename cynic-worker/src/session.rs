@@ -12,7 +12,7 @@ use cynic_proto::handshake::{HandshakeError, Hello, Role};
 use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::sandbox::{PlanError, SandboxReport};
 use cynic_proto::trust::ParseTrustedKeyError;
-use cynic_proto::worker::{FromWorker, Lease, Outcome, PROFILE_NULL, ToWorker};
+use cynic_proto::worker::{FromWorker, Lease, Outcome, PROFILE_NULL, Spent, ToWorker};
 use nix::errno::Errno;
 
 use crate::host::{Host, HostError};
@@ -184,15 +184,15 @@ fn work(
             return Err(SessionError::LeaseLengths);
         }
         let bytes = payload.split_to(item.bytes as usize);
-        let done = |outcome, stages_us| FromWorker::Done {
+        let done = |outcome, spent| FromWorker::Done {
             nonce: lease.nonce,
             task: item.task,
             outcome,
-            stages_us,
+            spent,
         };
         if item.hint.profile.as_deref() == Some(PROFILE_NULL) {
             // Nothing can go wrong with these, so their answers may wait for one another.
-            socket.put(&done(Outcome::Echoed, [0; 4]), &[])?;
+            socket.put(&done(Outcome::Echoed, Spent::default()), &[])?;
             if socket.outbox.len() > OUTBOX_BYTES_HIGH {
                 socket.flush()?;
             }
@@ -201,7 +201,7 @@ fn work(
         // What is done must not be held back, or lost, by what comes next.
         socket.flush()?;
         let result = host.judge(lease, n, &bytes)?;
-        socket.put(&done(result.outcome, result.stages_us), &result.details)?;
+        socket.put(&done(result.outcome, result.spent), &result.details)?;
     }
     if payload.is_empty() { Ok(()) } else { Err(SessionError::LeaseLengths) }
 }

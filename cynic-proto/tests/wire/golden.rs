@@ -34,7 +34,7 @@ use cynic_proto::quarantine::{
 };
 use cynic_proto::sandbox::{Layer, LayerStatus, SandboxMode, SandboxReport};
 use cynic_proto::stats::{PoolStats, Stats, WorkerStats};
-use cynic_proto::worker::{FromWorker, Lease, LeaseItem, Outcome, ToWorker};
+use cynic_proto::worker::{FromWorker, Lease, LeaseItem, Outcome, Spent, ToWorker};
 use serde::Serialize;
 
 use crate::arbitrary::variants;
@@ -68,8 +68,9 @@ pub(crate) fn samples() -> Vec<Sample> {
     samples.push(("from_worker.Ready".to_owned(), frame(&READY, &report)));
     for outcome in outcomes() {
         let name = format!("from_worker.Done.{}", variants::<Outcome>()[number(&outcome)]);
-        let (nonce, stages_us) = (u64::MAX, [1, 250, 251, 65_536]);
-        let done = FromWorker::Done { nonce, task: task(1), outcome, stages_us };
+        let slow_dimensions = vec![(Dimension::Candor, 1000)];
+        let spent = Spent { stages_us: [1, 250, 251, 65_536], slow_dimensions };
+        let done = FromWorker::Done { nonce: u64::MAX, task: task(1), outcome, spent };
         samples.push((name, frame(&done, &[])));
     }
     samples.push(("from_worker.Pong".to_owned(), frame(&FromWorker::Pong(300), &[])));

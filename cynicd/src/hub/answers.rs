@@ -8,7 +8,7 @@ use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Details, Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
-use cynic_proto::worker::{Lease, LeaseItem, Outcome, ToWorker};
+use cynic_proto::worker::{Lease, LeaseItem, Outcome, Spent, ToWorker};
 use std::time::{Duration, Instant};
 
 use super::{Hub, Waiter};
@@ -40,7 +40,7 @@ pub(super) struct Answer {
     pub(super) nonce: u64,
     pub(super) task: TaskId,
     pub(super) outcome: Outcome,
-    pub(super) stages_us: [u32; 4],
+    pub(super) spent: Spent,
     pub(super) details: Bytes,
 }
 
@@ -97,7 +97,7 @@ impl Hub {
         let timings = Timings {
             queued_us: micros(delivery.queued),
             running_us: micros(delivery.running),
-            stages_us: answer.stages_us,
+            stages_us: answer.spent.stages_us,
         };
         if !held.canary {
             self.figures.answered(&timings);
@@ -119,6 +119,9 @@ impl Hub {
                     timings,
                 };
                 self.publish(completed(&judged, &held));
+                if !held.canary {
+                    self.note_if_slow(&judged, &answer.spent, held.payload.len());
+                }
                 self.judged(&held, judged, calibration.version, answer.details);
             }
             Outcome::Rejected(error) => {
@@ -148,7 +151,6 @@ impl Hub {
         if held.canary {
             return;
         }
-        self.note_if_slow(&judged, held.payload.len());
         let content = self.options.operations.config.store_content.then(|| held.payload.to_vec());
         self.record_judgment(judged, calibration, details, content, held.peer, later);
     }

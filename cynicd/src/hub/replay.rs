@@ -139,10 +139,10 @@ impl Replay {
             News::Started(hold) => progress.hold = Some(hold),
             News::Violation(what) => progress.kill(DeathCause::ProtocolViolation(what)),
             News::Message(message, details) => match (*message, &progress.answer) {
-                (FromWorker::Done { nonce: 1, task, outcome, stages_us }, None)
+                (FromWorker::Done { nonce: 1, task, outcome, spent }, None)
                     if task == self.task && progress.leased.is_some() =>
                 {
-                    progress.answered(outcome, &details, stages_us);
+                    progress.answered(outcome, &details, spent.stages_us);
                 }
                 _ => {
                     let what = "an answer that fits no item in its hands".to_owned();

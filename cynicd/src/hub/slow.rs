@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use cynic_proto::message::Judged;
-use cynic_proto::model::Stage;
+use cynic_proto::model::{DIMENSIONS, Stage};
+use cynic_proto::worker::Spent;
 
 use super::Hub;
 
 impl Hub {
     /// Logs a judgment that took too long; costs a comparison where it did not.
-    pub(super) fn note_if_slow(&self, judged: &Judged, bytes: usize) {
+    pub(super) fn note_if_slow(&self, judged: &Judged, spent: &Spent, bytes: usize) {
         let Some(threshold) = self.options.operations.config.slow else { return };
         let timings = &judged.timings;
         let micros = |us: u32| Duration::from_micros(us.into());
@@ -18,6 +19,10 @@ impl Hub {
             return;
         }
         let stage = |stage: Stage| micros(timings.stages_us[stage as usize]);
+        // What a worker says: no more of it than can be true.
+        let slowest = spent.slow_dimensions.iter().take(DIMENSIONS);
+        let dimensions: Vec<_> =
+            slowest.map(|(dimension, us)| format!("{dimension}={:?}", micros(*us))).collect();
         tracing::warn!(
             task = %judged.task,
             ?took,
@@ -27,6 +32,7 @@ impl Hub {
             score = ?stage(Stage::Score),
             aggregate = ?stage(Stage::Aggregate),
             verdict = ?stage(Stage::Verdict),
+            dimensions = %dimensions.join(" "),
             bytes,
             domain = %judged.judgment.domain,
             worker = %judged.worker,

@@ -73,8 +73,8 @@ impl Hub {
                 let what = "READY for the second time".to_owned();
                 self.feed(Event::Violation { worker, what });
             }
-            FromWorker::Done { nonce, task, outcome, stages_us } => {
-                self.worker_done(Answer { worker, nonce, task, outcome, stages_us, details });
+            FromWorker::Done { nonce, task, outcome, spent } => {
+                self.worker_done(Answer { worker, nonce, task, outcome, spent, details });
             }
             FromWorker::Pong(nonce) => self.feed(Event::Pong { worker, nonce }),
         }

@@ -15,7 +15,7 @@ use cynic_proto::ids::TaskId;
 use cynic_proto::item::{ItemError, ItemErrorKind};
 use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::sandbox::{Layer, LayerStatus, SandboxMode, SandboxReport};
-use cynic_proto::worker::{FromWorker, Lease, Outcome, ToWorker};
+use cynic_proto::worker::{FromWorker, Lease, Outcome, Spent, ToWorker};
 use cynic_tests::faults;
 use cynic_worker::host::{Host, Judged};
 use cynic_worker::progress::ProgressWriter;
@@ -113,7 +113,7 @@ impl Liar {
 
     /// Answers an item, truthfully or as the command says.
     fn answer(&mut self, lease: &Lease, task: TaskId, judged: Judged, command: &str) {
-        let Judged { mut outcome, mut details, stages_us } = judged;
+        let Judged { mut outcome, mut details, spent } = judged;
         let (mut nonce, mut named) = (lease.nonce, task);
         match command {
             "wrong_nonce" => nonce = nonce.wrapping_add(1),
@@ -135,7 +135,7 @@ impl Liar {
             },
             _ => {}
         }
-        let answer = FromWorker::Done { nonce, task: named, outcome, stages_us };
+        let answer = FromWorker::Done { nonce, task: named, outcome, spent };
         self.frame(&answer, &details);
         match command {
             "duplicate" => self.frame(&answer, &details),
@@ -152,8 +152,8 @@ impl Liar {
     fn answer_in_bad_utf8(&mut self, nonce: u64, task: TaskId) {
         const PLACE: &str = "PLACE";
         let error = ItemError { kind: ItemErrorKind::Empty, message: PLACE.to_owned() };
-        let answer =
-            FromWorker::Done { nonce, task, outcome: Outcome::Rejected(error), stages_us: [0; 4] };
+        let outcome = Outcome::Rejected(error);
+        let answer = FromWorker::Done { nonce, task, outcome, spent: Spent::default() };
         let mut bytes = Vec::new();
         codec::put(&answer, &[], FRAME_BYTES_MAX, &mut bytes).expect("fits");
         let at = bytes.windows(PLACE.len()).position(|window| window == PLACE.as_bytes());

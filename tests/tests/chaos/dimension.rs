@@ -112,3 +112,26 @@ async fn a_dimension_that_takes_all_the_time_is_left_out() {
     assert_eq!(given_up, 0);
     assert!(vigilance(&stats).fallbacks >= FAILURES_MAX);
 }
+
+#[tokio::test]
+async fn the_slow_log_names_the_dimension_that_took_long() {
+    let home = Home::new("");
+    let link = home.path("slow_dimension");
+    symlink(env!("CARGO_BIN_EXE_faulty_worker"), &link).expect("linked");
+    let config = items::config_with(&link, 15_000, 20_000, "dimension_failures_max = 0");
+    home.configure(&format!("{config}[log]\nslow_ms = 1000\n"));
+    let daemon = home.start().await;
+    assert!(judge(&daemon.client().await, 0).await.is_some());
+    let deadline = std::time::Instant::now() + cynic_tests::daemon::PATIENCE;
+    let slow = loop {
+        let log = daemon.log();
+        if let Some(line) = log.lines().find(|line| line.contains("slow judgment")) {
+            break line.to_owned();
+        }
+        assert!(std::time::Instant::now() < deadline, "not logged:\n{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    // It sleeps for 1.5 s, and no other takes a thousandth of that.
+    assert!(slow.contains("VIGILANCE=1.5") && slow.matches('=').count() < 20, "{slow}");
+    assert_eq!(daemon.stop().await, Some(0));
+}

@@ -83,7 +83,7 @@ fn lengths(item: &[u8]) -> Lengths {
     let leased = LeaseItem { task, bytes: item.len() as u32, hint, soft_budget_us: 200_000 };
     let lease = Lease { nonce: u64::MAX, skip: 0, items: vec![leased] };
     let outcome = worker::Outcome::Echoed;
-    let done = FromWorker::Done { nonce: u64::MAX, task, outcome, stages_us: [0; 4] };
+    let done = FromWorker::Done { nonce: u64::MAX, task, outcome, spent: worker::Spent::default() };
     Lengths {
         request: frame(&ToDaemon { seq: 1000, request: Request::Judge(judge) }, item),
         lease: frame(&ToWorker::Lease(lease), item),

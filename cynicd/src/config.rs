@@ -13,13 +13,13 @@ use cynic_proto::socket;
 use cynic_proto::trust::{ParseTrustedKeyError, TrustedKey};
 use serde::Deserialize;
 
+use self::file::{AccessSection, File, Name, QuarantineSection, RecorderSection, Size};
 use crate::access::{self, Access, Members};
 use crate::gateway::SocketFile;
 use crate::recorder::{Retention, SPOOL_BYTES_MAX};
 use crate::{journal, metrics, pool, quarantine};
 
-/// Prefix of environment overrides: `CYNIC_POOL__SIZE=4` sets `size` of `[pool]`.
-const ENV_PREFIX: &str = "CYNIC_";
+mod file;
 
 /// The file's name in the service manager's configuration directory.
 const FILE_NAME: &str = "cynic.toml";
@@ -77,152 +77,6 @@ pub enum ConfigError {
     /// No worker program.
     #[error("no worker program at {}: set `worker` under [pool]", .0.display())]
     NoWorker(PathBuf),
-}
-
-/// The file's form. Every key is optional; an unknown one is an error that names its line.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct File {
-    socket: Option<PathBuf>,
-    socket_mode: Option<String>,
-    socket_group: Option<Name>,
-    admin_socket: Option<PathBuf>,
-    admin_socket_mode: Option<String>,
-    admin_socket_group: Option<Name>,
-    data_dir: Option<PathBuf>,
-    database: Option<String>,
-    pool: PoolSection,
-    judge: JudgeSection,
-    queue: QueueSection,
-    deadlines: DeadlineSection,
-    clients: ClientSection,
-    access: AccessSection,
-    recorder: RecorderSection,
-    quarantine: QuarantineSection,
-    log: LogSection,
-    metrics: MetricsSection,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct PoolSection {
-    size: Option<Size>,
-    worker: Option<PathBuf>,
-    sandbox: Option<SandboxMode>,
-    memory_mib: Option<u64>,
-    cpu_s: Option<u64>,
-    recycle_tasks: Option<u64>,
-    recycle_memory_mib: Option<u64>,
-    strikes_max: Option<u8>,
-    start_timeout_ms: Option<u64>,
-    heartbeat_interval_ms: Option<u64>,
-    heartbeat_timeout_ms: Option<u64>,
-    chunk_items_max: Option<usize>,
-    chunk_time_us: Option<u64>,
-    dimension_failures_max: Option<u32>,
-    dimension_pause_ms: Option<u64>,
-    cgroup: Option<bool>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct JudgeSection {
-    trusted_keys: Vec<String>,
-}
-
-/// `size = 4` or `size = "auto"`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Size {
-    Workers(u32),
-    Word(String),
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct QueueSection {
-    tasks_max: Option<usize>,
-    bytes_max_mib: Option<usize>,
-    timeout_ms: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the unit belongs in the name of a configuration key"
-)]
-struct DeadlineSection {
-    soft_ms: Option<u64>,
-    hard_ms: Option<u64>,
-    total_ms: Option<u64>,
-    per_mib_ms: Option<u64>,
-    drain_ms: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ClientSection {
-    max: Option<usize>,
-    frame_bytes_max: Option<usize>,
-}
-
-/// A user or a group, by name or by number.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Name {
-    Id(u32),
-    Text(String),
-}
-
-impl Name {
-    fn text(&self) -> String {
-        match self {
-            Name::Id(id) => id.to_string(),
-            Name::Text(text) => text.clone(),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct AccessSection {
-    judge: Option<Vec<Name>>,
-    read: Option<Vec<Name>>,
-    admin: Option<Vec<Name>>,
-    share_per_user: Option<f64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RecorderSection {
-    store_content: Option<bool>,
-    retention_days: Option<u32>,
-    retention_rows: Option<u64>,
-    spool_mib_max: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct QuarantineSection {
-    records_max: Option<usize>,
-    bytes_max_mib: Option<u64>,
-    age_max_days: Option<u64>,
-    keep_content: Option<bool>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct LogSection {
-    format: Option<LogFormat>,
-    level: Option<String>,
-    slow_ms: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct MetricsSection {
-    listen: Option<String>,
 }
 
 /// How the log is written.
@@ -321,106 +175,18 @@ impl Source {
     /// See [`ConfigError`]; the message names the file and line, the variable or the key.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let (text, parsed) = match &self.file {
-            Some(path) => read(path)?,
+            Some(path) => file::read(path)?,
             None => Default::default(),
         };
-        let merged = with_environment(parsed, env::vars())?;
-        resolve(merged, self.overrides.clone()).map_err(|error| match (error, &self.file) {
-            (ConfigError::Value { key, message }, Some(path)) => in_line(&text, path, key, message),
-            (error, _) => error,
+        let merged = file::with_environment(parsed, env::vars())?;
+        resolve(merged, self.overrides.clone()).map_err(|error| match error {
+            ConfigError::Value { key, message } => {
+                file::place(key, message, &text, self.file.as_deref(), |variable| {
+                    env::var_os(variable).is_some()
+                })
+            }
+            error => error,
         })
-    }
-}
-
-/// Parses the file once by its form, for errors with a line, and keeps the table for overrides.
-fn read(path: &Path) -> Result<(String, toml::Table), ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let error = |e: toml::de::Error| {
-        let before = e.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text
-            .char_indices()
-            .take_while(|(at, _)| *at < before)
-            .filter(|(_, c)| *c == '\n')
-            .count()
-            + 1;
-        ConfigError::File { path: path.to_owned(), line, message: e.message().to_owned() }
-    };
-    toml::from_str::<File>(&text).map_err(error)?;
-    let table = text.parse().map_err(error)?;
-    Ok((text, table))
-}
-
-/// The error with the line of the file that sets the key, if one does.
-fn in_line(text: &str, path: &Path, key: &'static str, message: String) -> ConfigError {
-    match line_of(text, key) {
-        Some(line) => {
-            let message = format!("{key}: {message}");
-            ConfigError::File { path: path.to_owned(), line, message }
-        }
-        None => ConfigError::Value { key, message },
-    }
-}
-
-/// The line that sets `section.key`, counted from 1.
-fn line_of(text: &str, key: &str) -> Option<usize> {
-    let key = key.split(' ').next().unwrap_or(key);
-    let (wanted_section, wanted) = key.rsplit_once('.').unwrap_or(("", key));
-    let mut section = "";
-    for (n, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if let Some(name) = line.strip_prefix('[') {
-            section = name.split(']').next().unwrap_or_default().trim();
-        } else if line.split('=').next().map(str::trim) == Some(wanted) && section == wanted_section
-        {
-            return Some(n + 1);
-        }
-    }
-    None
-}
-
-/// Puts each `CYNIC_SECTION__KEY` in its place. A value is read as TOML where it is that, as text elsewhere.
-fn with_environment(
-    mut table: toml::Table,
-    variables: impl Iterator<Item = (String, String)>,
-) -> Result<File, ConfigError> {
-    let mut last = None;
-    for (variable, value) in variables {
-        let Some(path) = variable.strip_prefix(ENV_PREFIX).map(str::to_lowercase) else { continue };
-        // The client's own variables, and those that name the whole file, are not keys.
-        if variable == socket::SOCKET_ENV || variable == "CYNIC_CONFIG" || variable == "CYNIC_LOG" {
-            continue;
-        }
-        let parsed = format!("v = {value}").parse::<toml::Table>().ok();
-        let parsed = parsed.and_then(|mut table| table.remove("v"));
-        let value = parsed.unwrap_or(toml::Value::String(value));
-        match path.split_once("__") {
-            None => drop(table.insert(path, value)),
-            Some((section, key)) => {
-                let section =
-                    table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                let Some(section) = section.as_table_mut() else {
-                    let message = "there is no such section".to_owned();
-                    return Err(ConfigError::Environment { variable, message });
-                };
-                section.insert(key.to_owned(), value);
-            }
-        }
-        // Checked one by one, so that the error names the variable.
-        match table.clone().try_into::<File>() {
-            Ok(file) => last = Some(file),
-            Err(e) => {
-                let message = e.message().to_owned();
-                return Err(ConfigError::Environment { variable, message });
-            }
-        }
-    }
-    match last {
-        Some(file) => Ok(file),
-        None => table.try_into().map_err(|e: toml::de::Error| ConfigError::Environment {
-            variable: ENV_PREFIX.to_owned(),
-            message: e.message().to_owned(),
-        }),
     }
 }
 
@@ -714,7 +480,7 @@ mod tests {
     fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let table = text.parse().expect("valid TOML");
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let mut file = with_environment(table, variables)?;
+        let mut file = file::with_environment(table, variables)?;
         file.pool.worker = Some(env::current_exe().expect("this test"));
         file.data_dir.get_or_insert_with(|| "/data".into());
         resolve(file, Overrides::default())
@@ -767,6 +533,21 @@ mod tests {
         assert!(error("[access]\nshare_per_user = 0", &[]).contains("0.01 to 1"));
         assert!(error("[deadlines]\nsoft_ms = 5000", &[]).contains("hard_ms"));
         assert!(error("[judge]\ntrusted_keys = [\"ab\"]", &[]).contains("64 hexadecimal"));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_named_by_where_it_was_set() {
+        let text = "[pool]\nsize = 0\n";
+        let place = |path, variable: &str| {
+            let message = "0 is outside".to_owned();
+            file::place("pool.size", message, text, path, |name| name == variable).to_string()
+        };
+        let path = Some(Path::new("c.toml"));
+        assert!(
+            place(path, "CYNIC_POOL__SIZE").starts_with("environment variable CYNIC_POOL__SIZE")
+        );
+        assert!(place(path, "CYNIC_SIZE").starts_with("c.toml, line 2: pool.size"));
+        assert!(place(None, "CYNIC_SIZE").starts_with("pool.size"));
     }
 
     #[test]

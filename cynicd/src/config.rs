@@ -13,11 +13,13 @@ use cynic_proto::socket;
 use cynic_proto::trust::{ParseTrustedKeyError, TrustedKey};
 use serde::Deserialize;
 
-use self::file::{AccessSection, File, Name, QuarantineSection, RecorderSection, Size};
+use self::file::{
+    AccessSection, File, Name, QuarantineSection, RecorderSection, Size, TracesSection,
+};
 use crate::access::{self, Access, Members};
 use crate::gateway::SocketFile;
 use crate::recorder::{Retention, SPOOL_BYTES_MAX};
-use crate::{journal, metrics, pool, quarantine};
+use crate::{journal, metrics, pool, quarantine, traces};
 
 mod file;
 
@@ -148,6 +150,8 @@ pub struct Config {
     pub slow: Option<Duration>,
     /// Where metrics are handed out, if they are.
     pub metrics: Option<metrics::Address>,
+    /// What is traced, if anything is.
+    pub traces: Option<traces::Settings>,
 }
 
 /// Where the configuration comes from, so that it can be read again.
@@ -234,6 +238,7 @@ fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
         log_level: log_level(file.log.level)?,
         slow: file.log.slow_ms.filter(|ms| *ms > 0).map(Duration::from_millis),
         metrics: file.metrics.listen.as_deref().map(metrics_address).transpose()?,
+        traces: resolve_traces(file.traces)?,
     })
 }
 
@@ -247,6 +252,15 @@ fn log_level(configured: Option<String>) -> Result<String, ConfigError> {
 fn metrics_address(text: &str) -> Result<metrics::Address, ConfigError> {
     metrics::Address::parse(text)
         .map_err(|message| ConfigError::Value { key: "metrics.listen", message })
+}
+
+fn resolve_traces(section: TracesSection) -> Result<Option<traces::Settings>, ConfigError> {
+    let sample_ratio = section.sample_ratio.unwrap_or(1.0);
+    within("traces.sample_ratio", sample_ratio, 0.0, 1.0)?;
+    let mib = section.bytes_max_mib.unwrap_or(64);
+    within("traces.bytes_max_mib", mib, 1, 1 << 20)?;
+    let settings = |file| traces::Settings { file, sample_ratio, bytes_max: mib << 20 };
+    Ok(section.file.map(settings))
 }
 
 fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, ConfigError> {

@@ -18,3 +18,4 @@ pub mod process;
 pub mod quarantine;
 pub mod recorder;
 pub mod service;
+pub mod traces;

@@ -24,6 +24,7 @@ use crate::pool::Pool;
 use crate::process::{CgroupTree, Spawner};
 use crate::quarantine::Files;
 use crate::recorder::{Database, Recorder, RecorderConfig, RecorderError};
+use crate::traces::{self, Tracer};
 
 /// How long the store may take to close after the last judgment was handed to it.
 const CLOSE_BUDGET: Duration = Duration::from_secs(10);
@@ -99,6 +100,7 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
             recorder: recorder.clone(),
             admin_socket: config.admin_socket.path.clone(),
             manager,
+            tracer: tracer(config.traces.as_ref())?,
             close_budget: CLOSE_BUDGET,
             operations: Operations { source, config: config.clone(), log },
         };
@@ -172,6 +174,12 @@ fn quarantine(config: &Config) -> Quarantine {
             Quarantine::new(config.quarantine, None, Vec::new())
         }
     }
+}
+
+/// Traces that cannot be written are no reason not to judge, but one not to start: the operator is there to see it.
+fn tracer(settings: Option<&traces::Settings>) -> Result<Option<Tracer>, ServiceError> {
+    let started = settings.map(Tracer::start).transpose();
+    started.map_err(|source| ServiceError::System { action: "open the file of traces", source })
 }
 
 /// The tree of control groups, where one was delegated and is wanted.

@@ -92,6 +92,7 @@ fn the_example_with_all_its_keys_is_the_default() {
         "data_dir",
         "pool.worker",
         "metrics.listen",
+        "traces.file",
     ];
     let mut text = String::from("data_dir = \"/data\"\n");
     let (plain, within): (Vec<_>, Vec<_>) =

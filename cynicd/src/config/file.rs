@@ -34,6 +34,7 @@ pub(super) struct File {
     pub(super) quarantine: QuarantineSection,
     pub(super) log: LogSection,
     pub(super) metrics: MetricsSection,
+    pub(super) traces: TracesSection,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -156,6 +157,14 @@ pub(super) struct LogSection {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct MetricsSection {
     pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TracesSection {
+    pub(super) file: Option<PathBuf>,
+    pub(super) sample_ratio: Option<f64>,
+    pub(super) bytes_max_mib: Option<u64>,
 }
 
 /// Parses the file once by its form, for errors with a line, and keeps the table for overrides.

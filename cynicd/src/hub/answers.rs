@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) parked: Option<Submission>,
     /// A canary is judged like any other, but neither counted nor stored.
     pub(super) canary: bool,
+    /// When it came, if it is traced.
+    pub(super) traced: Option<Instant>,
 }
 
 /// A worker's answer to one item.
@@ -118,6 +120,7 @@ impl Hub {
                     worker: answer.worker,
                     timings,
                 };
+                self.trace_judgment(&held, &judged);
                 self.publish(completed(&judged, &held));
                 if !held.canary {
                     self.note_if_slow(&judged, &answer.spent, held.payload.len());
@@ -163,6 +166,9 @@ impl Hub {
     }
 
     fn failed(&mut self, task: TaskId, held: Held, error: TaskError, attempts: u8) {
+        if says_something(error.kind) {
+            self.trace_failure(&held, task, &error, attempts);
+        }
         for waiter in held.waiters {
             let reply = Reply::Failed { task, error: Box::new(error.clone()) };
             self.answer(task, waiter, reply, &Bytes::new());

@@ -150,7 +150,8 @@ impl Hub {
             deadline: judge.deadline_ms.map(|ms| Duration::from_millis(ms.into())),
         };
         let waiters = vec![waiter];
-        let held = Held { payload, hint: judge.hint, waiters, peer, parked: None, canary };
+        let traced = if canary { None } else { self.traced(task) };
+        let held = Held { payload, hint: judge.hint, waiters, peer, parked: None, canary, traced };
         self.tasks.insert(task, held);
         if judge.retry {
             // It may have been stored before this daemon started: only the store knows.

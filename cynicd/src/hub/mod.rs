@@ -16,6 +16,7 @@ mod recording;
 mod records;
 mod replay;
 mod slow;
+mod traced;
 mod upkeep;
 mod workers;
 
@@ -40,6 +41,7 @@ use crate::link::{Launch, News};
 use crate::manager::Manager;
 use crate::pool::{BreakerChange, ClientId, Effect, Event, Pool};
 use crate::recorder::RecorderHandle;
+use crate::traces::Tracer;
 
 pub use quarantine::{Quarantine, QuarantineNews};
 
@@ -101,6 +103,8 @@ pub struct Options {
     pub admin_socket: PathBuf,
     /// The service manager.
     pub manager: Manager,
+    /// Where traces go, if they are wanted.
+    pub tracer: Option<Tracer>,
     /// How long the store may take to close after the hub has ended.
     pub close_budget: Duration,
     /// What may change while the daemon runs.

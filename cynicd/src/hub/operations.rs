@@ -210,6 +210,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("quarantine", old.quarantine != new.quarantine),
         ("log.format", old.log_format != new.log_format),
         ("metrics.listen", old.metrics != new.metrics),
+        ("traces", old.traces != new.traces),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

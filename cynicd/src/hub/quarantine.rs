@@ -276,6 +276,7 @@ impl Hub {
             peer: entry.peer,
             parked: None,
             canary: false,
+            traced: self.traced(task),
         };
         self.tasks.insert(task, held);
         self.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline }));

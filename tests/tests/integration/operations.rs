@@ -152,3 +152,27 @@ async fn metrics_are_handed_out_at_a_socket() {
     );
     assert_eq!(daemon.stop().await, Some(0));
 }
+
+#[tokio::test]
+async fn traces_go_to_a_file_that_a_collector_can_follow() {
+    let home = Home::new("");
+    let file = home.path("traces.jsonl");
+    home.configure(&format!("[traces]\nfile = {file:?}"));
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    let request = plain_request();
+    let task = request.task;
+    let item = Bytes::from_static(b"The release is moved to Friday.");
+    assert!(matches!(client.judge(request, item).await, Ok(Outcome::Judged(_))));
+    let nothing = plain_request();
+    assert!(matches!(client.judge(nothing, Bytes::new()).await, Ok(Outcome::Failed { .. })));
+    assert_eq!(daemon.stop().await, Some(0));
+    let text = std::fs::read_to_string(&file).expect("written");
+    let requests: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let spans = |n: usize| requests[n]["resourceSpans"][0]["scopeSpans"][0]["spans"].clone();
+    let trace = task.to_string().replace('-', "");
+    assert_eq!(spans(0)[0]["traceId"], trace);
+    assert_eq!(spans(0).as_array().map(Vec::len), Some(7), "{}", spans(0));
+    assert_eq!(spans(1)[0]["status"]["code"], 2, "{}", spans(1));
+}

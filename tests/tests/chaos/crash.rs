@@ -11,8 +11,9 @@ use cynic_tests::{faults, procfs, raw};
 use tokio::sync::watch;
 
 use crate::items;
+use crate::postgres::Server;
 use crate::random::Random;
-use crate::store::stored;
+use crate::store::{stored, stored_in_postgres};
 
 #[tokio::test]
 async fn no_worker_outlives_the_daemon() {
@@ -43,12 +44,34 @@ async fn no_worker_outlives_the_daemon() {
     eprintln!("workers gone after the daemon's SIGKILL: {times:?}");
 }
 
-/// Clients that insist: they ask again, under the same id, until they have an answer.
 #[tokio::test]
 async fn what_was_acknowledged_survives_the_daemons_death() {
+    let home = Home::new(&items::config(&binary("cynic-worker")));
+    let acknowledged = acknowledged_over_crashes(&home).await;
+    assert_is_stored(&acknowledged, &stored(&home.path("data")).await);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_in_postgresql_too() {
+    let server = Server::start(false);
+    let database = format!("database = {:?}\n", server.url());
+    let home = Home::new(&(database + &items::config(&binary("cynic-worker"))));
+    let acknowledged = acknowledged_over_crashes(&home).await;
+    assert_is_stored(&acknowledged, &stored_in_postgres(&server.url()).await);
+}
+
+fn assert_is_stored(acknowledged: &BTreeSet<TaskId>, stored: &BTreeSet<TaskId>) {
+    let lost: Vec<_> = acknowledged.difference(stored).collect();
+    assert!(lost.is_empty(), "acknowledged as stored but not there: {lost:?}");
+    let invented: Vec<_> = stored.difference(acknowledged).collect();
+    assert!(invented.is_empty(), "stored but never answered: {invented:?}");
+}
+
+/// Kills the daemon under load, again and again. The clients insist: they ask again, under the same id, until they
+/// have an answer. Returns what was acknowledged as stored.
+async fn acknowledged_over_crashes(home: &Home) -> BTreeSet<TaskId> {
     const CLIENTS: usize = 4;
     let mut random = Random::seeded("the daemon's death");
-    let home = Home::new(&items::config(&binary("cynic-worker")));
     let mut daemon = home.start().await;
     let (over, is_over) = watch::channel(false);
     let (answered, mut answers) = watch::channel(0_u64);
@@ -78,15 +101,11 @@ async fn what_was_acknowledged_survives_the_daemons_death() {
         acknowledged.extend(tasks);
     }
     assert_eq!(daemon.stop().await, Some(0));
-    let stored = stored(&home.path("data")).await;
-    let lost: Vec<_> = acknowledged.difference(&stored).collect();
-    assert!(lost.is_empty(), "acknowledged as stored but not there: {lost:?}");
-    let invented: Vec<_> = stored.difference(&acknowledged).collect();
-    assert!(invented.is_empty(), "stored but never answered: {invented:?}");
     eprintln!(
         "{crashes} deaths of the daemon, {} tasks acknowledged and stored, {asked_again} asked for again",
         acknowledged.len()
     );
+    acknowledged
 }
 
 /// How often the daemon is killed.

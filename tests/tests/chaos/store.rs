@@ -4,17 +4,30 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cynic_proto::ids::TaskId;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Row};
+use sqlx::{ConnectOptions, Connection, Row};
 
 /// The tasks whose judgments are in the store. The key of the table keeps a task from being there twice; what
 /// belongs to a judgment must be there as often as the judgment.
 pub(crate) async fn stored(data: &Path) -> BTreeSet<TaskId> {
     let mut store = open(data).await;
     let rows = sqlx::query("SELECT task_id FROM judgments").fetch_all(&mut store).await;
-    let rows = rows.expect("the judgments");
-    let tasks: BTreeSet<TaskId> =
-        rows.iter().map(|row| row.get::<String, _>(0).parse().expect("a task id")).collect();
+    let ids: Vec<String> = rows.expect("the judgments").iter().map(|row| row.get(0)).collect();
+    once_each(&ids)
+}
+
+/// The same of a `PostgreSQL` database.
+pub(crate) async fn stored_in_postgres(url: &str) -> BTreeSet<TaskId> {
+    let mut store = PgConnection::connect(url).await.expect("the store");
+    let rows =
+        sqlx::query("SELECT CAST(task_id AS TEXT) FROM judgments").fetch_all(&mut store).await;
+    let ids: Vec<String> = rows.expect("the judgments").iter().map(|row| row.get(0)).collect();
+    once_each(&ids)
+}
+
+fn once_each(rows: &[String]) -> BTreeSet<TaskId> {
+    let tasks: BTreeSet<TaskId> = rows.iter().map(|id| id.parse().expect("a task id")).collect();
     assert_eq!(tasks.len(), rows.len(), "a task is stored twice");
     tasks
 }

@@ -9,6 +9,7 @@
     reason = "a benchmark prints, and counts little"
 )]
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use sqlx::Connection;
@@ -181,7 +182,24 @@ async fn waits(databases: &[Database]) {
     }
 }
 
+/// What one transaction cannot be faster than: 4 KiB appended and on the disk, where the stores are made.
+fn floor() {
+    const SYNCS: usize = 300;
+    let mut file = tempfile::tempfile_in(".").expect("a file");
+    let mut times: Vec<_> = (0..SYNCS)
+        .map(|_| {
+            let started = Instant::now();
+            file.write_all(&[1; 4096]).and_then(|()| file.sync_data()).expect("on the disk");
+            started.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let (p50, p99) = (times[SYNCS / 2], times[SYNCS * 99 / 100]);
+    println!("floor     fdatasync of 4 KiB: p50 {p50:.2} ms, p99 {p99:.2} ms\n");
+}
+
 async fn batches() {
+    floor();
     let server = postgres::Server::start(true);
     let databases = [Database::Sqlite(None), Database::Postgres(server.url())];
     println!(

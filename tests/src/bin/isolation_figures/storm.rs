@@ -21,8 +21,8 @@ const KILL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) async fn measure(time: Duration) {
     println!(
-        "\n{:<44} {:>12} {:>8} {:>10} {:>10}",
-        "throughput", "judged/s", "of it", "p99", "given up"
+        "\n{:<44} {:>12} {:>8} {:>10} {:>20}",
+        "throughput", "judged/s", "of it", "p99", "not judged"
     );
     let home = Home::new(&config("faulty_worker", "[deadlines]\nsoft_ms = 100\nhard_ms = 300\n"));
     let daemon = home.start().await;
@@ -54,10 +54,12 @@ pub(crate) async fn measure(time: Duration) {
 
 fn print(name: &str, tally: &Tally, free: &Tally) {
     let p99 = quantile(&mut tally.latencies.clone(), 0.99);
-    let failed: u64 = tally.failed.values().sum();
+    let failed: Vec<_> =
+        tally.failed.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let failed = failed.join(", ");
     let share = 100.0 * tally.rate() / free.rate();
     println!(
-        "{name:<44} {:>12.0} {share:>7.1}% {:>8.1}ms {failed:>10}",
+        "{name:<44} {:>12.0} {share:>7.1}% {:>8.1}ms {failed:>20}",
         tally.rate(),
         p99.as_secs_f64() * 1e3
     );

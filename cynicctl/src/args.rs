@@ -2,6 +2,8 @@
 //!
 //! Owns names, help and value types. Never touches a file or the daemon.
 
+pub mod bench;
+
 use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -80,6 +82,8 @@ pub enum Command {
     Drain,
     /// Take work again after `drain`
     Resume,
+    /// Put load on the daemon and measure latency, throughput, processor time and memory
+    Bench(Box<bench::BenchArgs>),
     /// Show workers, queue, rates and the store, live
     Top,
     /// Look over everything that the daemon depends on, and say what to do

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod backup;
+pub mod bench;
 mod daemon;
 mod doctor;
 mod evaluate;
@@ -81,6 +82,7 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
             Command::Eval(args) => evaluate::run(socket, args).await,
             Command::Ping(args) if args.ready => ping::ready(socket).await,
             Command::Ping(args) => ping::ping(socket, args.deep).await,
+            Command::Bench(args) => bench::run(socket, *args).await,
             Command::Top => top::run(socket).await,
             Command::Doctor(args) => doctor::run(socket, args.json).await,
             Command::Reload => daemon::tell(socket, Request::Reload).await,

@@ -1,6 +1,7 @@
 //! How things look: tables, JSON and notes for people. Pure: values in, text out; the caller prints.
 
 mod advice;
+pub mod bench;
 pub mod calibration;
 pub mod events;
 pub mod explain;

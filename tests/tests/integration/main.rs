@@ -1,6 +1,7 @@
 //! The daemon as a whole: the real programs, a real socket, a real database.
 
 mod access;
+mod bench;
 mod events;
 mod examples;
 mod figures;

@@ -17,6 +17,7 @@ use crate::recorder::RecorderStatus;
 pub(super) struct Told {
     ready: bool,
     breaker_open: bool,
+    store_full: bool,
     store_degraded_since: Option<Instant>,
     dead_letters: u64,
 }
@@ -26,7 +27,7 @@ impl Hub {
         self.bus.publish(unix_us(), what);
     }
 
-    /// Tells of a change of the pool's readiness or its breaker.
+    /// Tells of a change of the pool's readiness, its breaker or its patience with the store.
     pub(super) fn look_at_pool(&mut self) {
         let (ready, breaker_open) = (self.pool.is_ready(), self.pool.is_breaker_open());
         if breaker_open != self.told.breaker_open {
@@ -36,6 +37,17 @@ impl Hub {
                 Happening::BreakerOpened
             } else {
                 Happening::BreakerClosed
+            });
+        }
+        let store_full = self.pool.is_refusing_for_the_store();
+        if store_full != self.told.store_full {
+            self.told.store_full = store_full;
+            self.publish(if store_full {
+                tracing::warn!("the store does not keep up: no more work is admitted");
+                Happening::StoreFull
+            } else {
+                tracing::info!("the store keeps up again");
+                Happening::StoreRoom
             });
         }
         if ready != self.told.ready {
@@ -55,7 +67,7 @@ impl Hub {
             "draining"
         } else if self.pool.is_breaker_open() {
             "no worker comes up"
-        } else if self.recording.is_full() {
+        } else if self.pool.is_refusing_for_the_store() {
             "the store does not keep up"
         } else {
             "no worker is alive"

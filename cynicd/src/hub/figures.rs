@@ -164,7 +164,7 @@ impl Hub {
     pub(super) fn degraded(&self) -> Vec<String> {
         let mut problems: Vec<String> =
             self.recording.recorder().status().degraded.into_iter().collect();
-        if self.recording.is_full() {
+        if self.pool.is_refusing_for_the_store() {
             problems.push("the store does not keep up and no work is admitted".to_owned());
         }
         problems

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
-use cynic_proto::event::Happening;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Judged, Reply, ToClient};
 use tokio::sync::mpsc;
@@ -242,8 +241,6 @@ impl Hub {
     fn record(&mut self, entry: Entry, on_settled: Option<OnSettled>) {
         let was_full = self.recording.is_full();
         if self.recording.submit(Pending { entry, on_settled }) && !was_full {
-            tracing::warn!("the store does not keep up: no more work is admitted");
-            self.publish(Happening::StoreFull);
             self.feed(Event::StoreFull(true));
         }
     }
@@ -257,8 +254,6 @@ impl Hub {
                 return;
             }
         }
-        tracing::info!("the store keeps up again");
-        self.publish(Happening::StoreRoom);
         self.feed(Event::StoreFull(false));
     }
 

@@ -7,7 +7,7 @@ use cynic_proto::ids::TaskId;
 use cynic_proto::message::Lane;
 
 use super::task::{Place, Task};
-use super::{Effect, Intake, Pool, Submission};
+use super::{Effect, Intake, Pool, Store, Submission};
 
 /// A hint below this would be gone before the reply has arrived.
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(5);
@@ -99,7 +99,7 @@ impl Pool {
         if self.breaker.is_open() {
             return Some(Refusal::Unavailable);
         }
-        if self.store_full {
+        if self.store == Store::Refusing {
             return Some(Refusal::StoreFull);
         }
         let room = |most: usize| match submission.lane {

@@ -9,7 +9,7 @@ use cynic_proto::message::Lane;
 
 use super::slot::{Heartbeat, Lease, Leased, Slot, State};
 use super::task::{Place, Task};
-use super::{Delivery, Effect, Intake, Pool, Scored};
+use super::{Delivery, Effect, Intake, Pool, Scored, Store};
 
 /// Weight of the newest figure in the running mean of a bulk item's time: smooth over about eight items.
 const MEAN_WEIGHT: u32 = 8;
@@ -21,6 +21,10 @@ impl Pool {
             return;
         }
         self.recycle(now);
+        // What could not be stored is not made; when draining, time is shorter than memory.
+        if self.store != Store::Room && self.intake == Intake::Open {
+            return;
+        }
         self.dispatch_solo(now);
         while let Some(lane) = self.queue.next_lane() {
             let Some(worker) = self.idle_worker() else { return };

@@ -89,7 +89,7 @@ pub enum Event {
     Condemn(TaskId),
     /// A timer is due; see [`Pool::next_timer`].
     Tick,
-    /// The store takes no more (or takes again): work is refused so that nothing is lost.
+    /// The store takes no more (or takes again): nothing is judged meanwhile, so that nothing is lost.
     StoreFull(bool),
     /// Take no more work; finish what was accepted.
     Drain,
@@ -202,6 +202,41 @@ enum Intake {
     },
 }
 
+/// How long work waits for a full store before it is refused: far above a slow commit, far below what a client waits.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the store takes what workers make. Full, it first holds them back, so that a store that is slow for a
+/// moment, as under a burst, costs time and no refusal; only then is work refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Room,
+    Full { since: Instant },
+    Refusing,
+}
+
+impl Store {
+    fn becomes(&mut self, full: bool, now: Instant) {
+        match (full, *self) {
+            (true, Store::Room) => *self = Store::Full { since: now },
+            (true, _) => {}
+            (false, _) => *self = Store::Room,
+        }
+    }
+
+    fn grow_impatient(&mut self, now: Instant) {
+        if self.timer().is_some_and(|at| at <= now) {
+            *self = Store::Refusing;
+        }
+    }
+
+    fn timer(self) -> Option<Instant> {
+        match self {
+            Store::Full { since } => Some(since + STORE_PATIENCE),
+            Store::Room | Store::Refusing => None,
+        }
+    }
+}
+
 /// The pool's whole state.
 #[derive(Debug)]
 pub struct Pool {
@@ -216,7 +251,7 @@ pub struct Pool {
     breaker: Breaker,
     dimensions: Dimensions,
     intake: Intake,
-    store_full: bool,
+    store: Store,
     /// Every worker of the first set has been ready.
     was_ready: bool,
     random: Random,
@@ -247,7 +282,7 @@ impl Pool {
             breaker: Breaker::default(),
             dimensions: Dimensions::default(),
             intake: Intake::Open,
-            store_full: false,
+            store: Store::Room,
             was_ready: false,
             random: Random(seed),
             counters: Counters::default(),
@@ -284,7 +319,7 @@ impl Pool {
                 self.fail(task, ErrorKind::Quarantined, message.to_owned());
             }
             Event::Tick => {}
-            Event::StoreFull(full) => self.store_full = full,
+            Event::StoreFull(full) => self.store.becomes(full, now),
             Event::Drain => self.drain(),
             Event::Resume => self.resume(),
             Event::Shutdown => self.shutdown(now),
@@ -298,6 +333,7 @@ impl Pool {
 
     /// What follows from the state and the time, whatever the event was.
     fn settle(&mut self, now: Instant) {
+        self.store.grow_impatient(now);
         self.expire_tasks(now);
         self.check_workers(now);
         self.respawn(now);
@@ -309,7 +345,7 @@ impl Pool {
     pub fn next_timer(&self) -> Option<Instant> {
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let slots = self.slots.iter().filter_map(|slot| self.slot_timer(slot));
-        slots.chain(expiry).min()
+        slots.chain(expiry).chain(self.store.timer()).min()
     }
 
     fn slot_timer(&self, slot: &Slot) -> Option<Instant> {
@@ -320,11 +356,16 @@ impl Pool {
         }
     }
 
+    /// Whether no work is admitted because the store has been full for a while.
+    pub fn is_refusing_for_the_store(&self) -> bool {
+        self.store == Store::Refusing
+    }
+
     /// Whether a task sent now would be judged: each worker has passed its self-test, and work is taken.
     pub fn is_ready(&self) -> bool {
         self.was_ready
             && !self.breaker.is_open()
-            && !self.store_full
+            && self.store != Store::Refusing
             && self.intake == Intake::Open
             && self.slots.iter().any(Slot::is_live)
     }

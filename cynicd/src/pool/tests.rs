@@ -500,3 +500,29 @@ fn a_flood_of_bulk_work_leaves_room_for_interactive_work() {
     assert_eq!(effects, [], "let in");
     assert_eq!(bench.pool.tasks_waiting, 7);
 }
+
+#[test]
+fn a_full_store_holds_work_back_for_a_moment_and_then_has_it_refused() {
+    let mut bench = Bench::new(1);
+    assert_eq!(bench.feed(Event::StoreFull(true)), []);
+    // Accepted, not started, and still ready: the store may only be slow.
+    assert_eq!(bench.submit(1), []);
+    assert!(bench.pool.is_ready());
+    let effects = bench.feed(Event::StoreFull(false));
+    assert!(matches!(effects[..], [Effect::Lease { .. }]), "{effects:?}");
+
+    bench.feed(Event::StoreFull(true));
+    assert_eq!(bench.submit(2), []);
+    let patient_until = bench.now + STORE_PATIENCE;
+    // Told again and again, it is no less full.
+    bench.now += STORE_PATIENCE / 2;
+    bench.feed(Event::StoreFull(true));
+    assert_eq!(bench.pool.next_timer(), Some(patient_until));
+    bench.now = patient_until;
+    bench.feed(Event::Tick);
+    assert!(bench.pool.is_refusing_for_the_store() && !bench.pool.is_ready());
+    let effects = bench.submit(3);
+    assert!(matches!(&effects[..], [Effect::Fail { error, .. }] if error.kind == ErrorKind::Busy));
+    bench.feed(Event::StoreFull(false));
+    assert!(bench.pool.is_ready());
+}

@@ -118,7 +118,7 @@ fn a_configuration_is_checked() {
         ("[pool\n", &[], &["line 1"]),
         ("[pool]\nsize = 100000\n", &[], &["size"]),
         ("[pool]\nworker = \"/nowhere\"\n", &[], &["/nowhere", "worker"]),
-        ("", &[("CYNIC_POOL__SIZE", "many")], &["pool.size", "many"]),
+        ("", &[("CYNIC_POOL__SIZE", "many")], &["CYNIC_POOL__SIZE", "many"]),
         ("", &[("CYNIC_NONSENSE", "1")], &["CYNIC_NONSENSE"]),
     ] {
         let ended = check(config, variables);

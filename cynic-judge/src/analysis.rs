@@ -17,8 +17,9 @@ use crate::{code, fold, reading, shell, text};
 
 /// How much the evidence of texts counts for events and their like, which nothing was learned from, and the logit
 /// that they begin with: most of them are ordinary records.
-const UNLEARNED_SHARE: f32 = 0.25;
-const UNLEARNED_LEAN: f32 = 1.0;
+const UNLEARNED_SHARE: f32 = 0.2;
+const UNLEARNED_MAX: f32 = 4.0;
+const UNLEARNED_LEAN: f32 = 1.4;
 
 /// What one pass over an item found. Immutable; shared by all scorers of one judgment.
 #[derive(Debug)]
@@ -119,15 +120,18 @@ impl Analysis {
 
     pub(crate) fn of(item: Item, weights: &Weights, trusted_keys: &[[u8; 32]]) -> Analysis {
         let sha256: [u8; 32] = Sha256::digest(item.body.as_bytes()).into();
-        let checks = checks::of(&item, &sha256, trusted_keys);
         let Route { family, domain: said } = route::route(&item);
+        let is_record = said == Some(Domain::General);
+        let checks = checks::of(&item, &sha256, trusted_keys, is_record);
         let own = &weights.families[family.index()];
         let scanned = scan(&item, family, &weights.order, Sum::new(own));
         let z = learned::normalise(own, family, &scanned.values);
-        let mixture = mixture(own, family, &z, said);
+        let routed = learned::routed(own, &scanned.grams);
+        let mixture = mixture(own, family, &z, routed, said);
         let mut learned = learned::weigh(own, family, &z, &scanned.grams, mixture);
-        if said == Some(Domain::General) {
-            learned.logit = UNLEARNED_SHARE * learned.logit + UNLEARNED_LEAN;
+        if is_record {
+            let wording = learned.logit.clamp(-UNLEARNED_MAX, UNLEARNED_MAX);
+            learned.logit = UNLEARNED_SHARE * wording + UNLEARNED_LEAN;
         }
         learned.logit += checks.logit();
         let domain = said.unwrap_or_else(|| detected(family, &mixture));
@@ -161,9 +165,10 @@ pub(crate) fn mixture(
     own: &FamilyWeights,
     family: Family,
     z: &[f32],
+    routed: f32,
     said: Option<Domain>,
 ) -> [f32; HEADS] {
-    let likely = learned::mix(own, z);
+    let likely = learned::mix(own, z, routed);
     match said.and_then(|domain| family.heads().iter().position(|head| *head == domain)) {
         Some(head) => {
             let mut mixture = [0.0; HEADS];

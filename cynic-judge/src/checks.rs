@@ -8,7 +8,9 @@ use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::decode;
 use crate::item::Item;
+use crate::record::{self, Reported};
 use crate::scorer::Finding;
+use crate::spec::Span;
 use crate::text::scan::{Hit, Scan};
 
 /// How a claim that can be checked came out.
@@ -33,6 +35,8 @@ pub(crate) struct Checks {
     pub(crate) claims: u32,
     /// The body was not valid text.
     pub(crate) lossy: bool,
+    /// What a record reports; nothing for other items.
+    pub(crate) reported: Reported,
 }
 
 /// Logit of one self-declared field, and of all of them together. They are noted, so that they can be
@@ -41,7 +45,12 @@ const CLAIM_LOGIT: f32 = 0.02;
 const CLAIMS_MAX: u32 = 5;
 
 /// Checks an item.
-pub(crate) fn of(item: &Item, sha256: &[u8; 32], trusted_keys: &[[u8; 32]]) -> Checks {
+pub(crate) fn of(
+    item: &Item,
+    sha256: &[u8; 32],
+    trusted_keys: &[[u8; 32]],
+    is_record: bool,
+) -> Checks {
     let stated = item.declared.sha256.as_deref().map(|stated| decode::binary(stated, 32));
     let sha256 = match stated {
         None => Proof::Absent,
@@ -54,7 +63,8 @@ pub(crate) fn of(item: &Item, sha256: &[u8; 32], trusted_keys: &[[u8; 32]]) -> C
         Some(signature) if signed(&item.body, signature, trusted_keys) => Proof::Right,
         Some(_) => Proof::Wrong,
     };
-    Checks { sha256, signature, claims: item.declared.claims, lossy: item.lossy }
+    let reported = if is_record { record::read(&item.body) } else { Reported::default() };
+    Checks { sha256, signature, claims: item.declared.claims, lossy: item.lossy, reported }
 }
 
 fn signed(body: &str, signature: &str, trusted_keys: &[[u8; 32]]) -> bool {
@@ -82,6 +92,7 @@ impl Checks {
         // says who stands behind it. A wrong one of either says that somebody changed something.
         proof(self.sha256, 0.1, -2.5) + proof(self.signature, 1.5, -2.0)
             - if self.lossy { 0.4 } else { 0.0 }
+            + self.reported.logit()
     }
 
     /// What the checks say to one dimension (logits).
@@ -100,6 +111,8 @@ impl Checks {
         match dimension {
             Dimension::Integrity => hash + signature - if self.lossy { 1.0 } else { 0.0 },
             Dimension::Accuracy => hash,
+            Dimension::Utility | Dimension::Sustainability => self.reported.outcome(),
+            Dimension::Vigilance | Dimension::Irreversibility => self.reported.bypassed(),
             Dimension::Provenance | Dimension::Accountability => claims + signature,
             Dimension::Consensus => claims,
             _ => 0.0,
@@ -107,29 +120,48 @@ impl Checks {
     }
 
     /// The reasons for [`Checks::own`]; `slope` is points for each logit.
-    pub(crate) fn findings(self, dimension: Dimension, slope: f32, evidence: &mut Vec<Finding>) {
-        let mut add = |code, logit: f32, text: &str| {
+    pub(crate) fn findings(
+        self,
+        body: &str,
+        dimension: Dimension,
+        slope: f32,
+        evidence: &mut Vec<Finding>,
+    ) {
+        let mut add = |code, logit: f32, text: &str, span: Option<Span>| {
             let points = (logit * slope).clamp(-100.0, 100.0);
-            evidence.push(Finding {
-                code: Cow::Borrowed(code),
-                points,
-                span: None,
-                text: Some(text.into()),
-            });
+            let quote = span.and_then(|(begin, end)| body.get(begin..end));
+            let text = quote.map_or_else(|| text.to_owned(), |quote| format!("{text}: {quote:?}"));
+            evidence.push(Finding { code: Cow::Borrowed(code), points, span, text: Some(text) });
         };
+        let Reported { success, failure, bypass } = self.reported;
+        match dimension {
+            Dimension::Utility | Dimension::Sustainability => {
+                let logit = self.reported.outcome();
+                if logit > 0.0 {
+                    add("outcome.success", logit, "reports success", Some(success.1));
+                } else if logit < 0.0 {
+                    add("outcome.failure", logit, "reports failure", Some(failure.1));
+                }
+            }
+            Dimension::Vigilance | Dimension::Irreversibility if bypass.0 > 0 => {
+                let logit = self.reported.bypassed();
+                add("safeguard.bypassed", logit, "leaves a safeguard out", Some(bypass.1));
+            }
+            _ => {}
+        }
         match dimension {
             Dimension::Integrity | Dimension::Accuracy => {
                 match self.sha256 {
                     Proof::Right => {
-                        add("hash.right", 1.0, "the stated SHA-256 is that of the body");
+                        add("hash.right", 1.0, "the stated SHA-256 is that of the body", None);
                     }
                     Proof::Wrong => {
-                        add("hash.wrong", -2.5, "the stated SHA-256 is not that of the body");
+                        add("hash.wrong", -2.5, "the stated SHA-256 is not that of the body", None);
                     }
                     Proof::Absent | Proof::Unchecked => {}
                 }
                 if self.lossy && dimension == Dimension::Integrity {
-                    add("encoding.broken", -1.0, "holds bytes that are not valid UTF-8");
+                    add("encoding.broken", -1.0, "holds bytes that are not valid UTF-8", None);
                 }
             }
             _ => {}
@@ -139,9 +171,11 @@ impl Checks {
             Dimension::Integrity | Dimension::Provenance | Dimension::Accountability
         );
         match self.signature {
-            Proof::Right if vouched => add("signature.right", 1.5, "is signed by a trusted key"),
+            Proof::Right if vouched => {
+                add("signature.right", 1.5, "is signed by a trusted key", None);
+            }
             Proof::Wrong if vouched => {
-                add("signature.wrong", -2.0, "its signature is of no trusted key");
+                add("signature.wrong", -2.0, "its signature is of no trusted key", None);
             }
             _ => {}
         }
@@ -151,7 +185,7 @@ impl Checks {
         );
         if self.claims > 0 && claimed {
             let logit = CLAIM_LOGIT * self.claims.min(CLAIMS_MAX) as f32;
-            add("declared.unproven", logit, "speaks for itself without proof");
+            add("declared.unproven", logit, "speaks for itself without proof", None);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::scorer::{Outcome, Panel};
 use crate::weights::Weights;
 
 /// Version of the rules and weights; raised whenever a judgment may come out differently.
-pub const JUDGE_VERSION: u32 = 2;
+pub const JUDGE_VERSION: u32 = 3;
 
 /// How to build a [`Judge`].
 #[derive(Debug, Clone)]

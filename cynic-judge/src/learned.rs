@@ -11,7 +11,7 @@ use crate::weights::FamilyWeights;
 pub(crate) const GRAMS_FULL: f32 = 512.0;
 /// Sharpness of the mixture: as the router learned it. Sharper, it was worse on sets it was not trained on.
 const SHARPNESS: f32 = 1.0;
-/// Columns of a row of n-gram weights: one for each head, and one that makes a row a machine word.
+/// Columns of a row of n-gram weights: one for each head, and one for the router.
 pub(crate) const ROW: usize = HEADS + 1;
 /// Farthest that one head is believed: beyond it nothing is more certain.
 const LOGIT_MAX: f32 = 14.0;
@@ -32,7 +32,9 @@ pub(crate) fn normalise(weights: &FamilyWeights, family: Family, values: &[f32])
     let specs = family.specs().iter().zip(values).zip(stats);
     specs
         .map(|((spec, value), (mean, spread))| match spec.norm {
-            Norm::Learned => ((value - mean) / spread).clamp(-FEATURE_MAX, FEATURE_MAX),
+            Norm::Learned | Norm::Neutral => {
+                ((value - mean) / spread).clamp(-FEATURE_MAX, FEATURE_MAX)
+            }
             Norm::Count | Norm::Fixed => value.clamp(-FEATURE_MAX, FEATURE_MAX),
         })
         .collect()
@@ -42,6 +44,8 @@ pub(crate) fn normalise(weights: &FamilyWeights, family: Family, values: &[f32])
 pub(crate) struct Sum<'w> {
     weights: &'w FamilyWeights,
     pub(crate) total: u32,
+    /// Sum of the router's weights.
+    pub(crate) routed: i32,
     /// Sums of the heads' weights by facet.
     pub(crate) by_facet: [[i32; HEADS]; FACETS],
     /// For each facet the n-grams that told most against the item and for it: how much, and where they are.
@@ -53,6 +57,7 @@ impl<'w> Sum<'w> {
         Sum {
             weights,
             total: 0,
+            routed: 0,
             by_facet: [[0; HEADS]; FACETS],
             strongest: [[(0, (0, 0)); 2]; FACETS],
         }
@@ -72,7 +77,8 @@ impl Grams for Sum<'_> {
         for (sum, weight) in sum.iter_mut().zip(row) {
             *sum += i32::from(*weight);
         }
-        let told: i32 = row.iter().map(|weight| i32::from(*weight)).sum();
+        self.routed += i32::from(row[HEADS]);
+        let told: i32 = row[..HEADS].iter().map(|weight| i32::from(*weight)).sum();
         let strongest = &mut self.strongest[facet][usize::from(told > 0)];
         if told.abs() > strongest.0 {
             *strongest = (told.abs(), token);
@@ -150,8 +156,13 @@ pub(crate) fn mixed(logits: &[f32; HEADS], mixture: &[f32; HEADS]) -> f32 {
     parts.map(|(logit, part)| part * logit.clamp(-LOGIT_MAX, LOGIT_MAX)).sum()
 }
 
-/// How likely each head's domain is, by the features: a softmax.
-pub(crate) fn mix(weights: &FamilyWeights, z: &[f32]) -> [f32; HEADS] {
+/// What an item's n-grams say for the last head's domain (logits).
+pub(crate) fn routed(weights: &FamilyWeights, sum: &Sum<'_>) -> f32 {
+    weights.router_gram_scale * sum.routed as f32 / gram_norm(sum.total)
+}
+
+/// How likely each head's domain is, by the features and by what the n-grams say for the last one: a softmax.
+pub(crate) fn mix(weights: &FamilyWeights, z: &[f32], routed: f32) -> [f32; HEADS] {
     let mut mixture = [0.0; HEADS];
     if weights.router.is_empty() {
         mixture[0] = 1.0;
@@ -161,6 +172,7 @@ pub(crate) fn mix(weights: &FamilyWeights, z: &[f32]) -> [f32; HEADS] {
         let bias = router.last().copied().unwrap_or(0.0);
         *likely = bias + router.iter().zip(z).map(|(weight, z)| weight * z).sum::<f32>();
     }
+    mixture[HEADS - 1] += routed;
     let most = mixture.iter().copied().fold(f32::MIN, f32::max);
     mixture = mixture.map(|likely| (SHARPNESS * (likely - most)).exp());
     let sum: f32 = mixture.iter().sum();

@@ -29,6 +29,7 @@ mod learned;
 mod lexicon;
 mod profile;
 mod reading;
+mod record;
 mod route;
 mod scorer;
 mod shell;

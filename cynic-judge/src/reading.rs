@@ -20,7 +20,7 @@ use crate::weights::FamilyWeights;
 pub(crate) const READING_MAX: f32 = 2.5;
 /// How far a reading swings a dimension (logits a spread), by its position in its axiom. The heavy
 /// positions swing less, so that what weighs most in Q is the level more than one dimension's view.
-pub(crate) const SWING: [f32; DIMENSIONS_PER_AXIOM] = [1.25, 1.9, 1.65, 1.25, 2.2, 1.9, 1.9];
+pub(crate) const SWING: [f32; DIMENSIONS_PER_AXIOM] = [1.4, 2.15, 1.85, 1.4, 2.5, 2.15, 2.15];
 /// Share of an axiom's own mean reading that is taken out of its dimensions; the rest lets axioms differ.
 pub(crate) const CENTRED: f32 = 0.85;
 /// How much the learned part of a feature or n-gram counts in its own dimension beside the rubric's lean.
@@ -135,7 +135,7 @@ pub(crate) fn score(analysis: &Analysis, dimension: Dimension) -> Scored {
     let score = 100.0 * share;
     let slope = 100.0 * share * (1.0 - share);
     let mut evidence = Vec::with_capacity(FINDINGS_MAX + 2);
-    analysis.checks.findings(dimension, slope, &mut evidence);
+    analysis.checks.findings(&analysis.item.body, dimension, slope, &mut evidence);
     own_findings(analysis, dimension, swing * slope, &mut evidence);
     if position == 0 {
         evidence.push(whole(analysis, 100.0 * sigmoid(analysis.level) - 50.0));

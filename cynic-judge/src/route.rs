@@ -4,6 +4,7 @@ use cynic_proto::model::Domain;
 
 use crate::family::Family;
 use crate::item::{BodyKind, Item};
+use crate::record;
 
 /// Where an item goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,13 @@ pub(crate) fn route(item: &Item) -> Route {
         return shell_or_code(&item.body);
     }
     if item.item_type.as_deref() == Some("event") || item.body_kind == BodyKind::Event {
-        return Route { family: Family::Text, domain: Some(Domain::General) };
+        return text(Domain::General);
     }
     if item.body.starts_with("#!") {
         return shell_or_code(&item.body);
+    }
+    if record::is_log(&item.body) {
+        return text(Domain::General);
     }
     Route { family: Family::Text, domain: None }
 }
@@ -77,6 +81,7 @@ fn by_name(name: &str) -> Option<Route> {
         | "r" | "hs" | "ex" | "erl" | "zig" | "diff" | "patch" => CODE,
         "eml" | "mbox" | "msg" | "sms" => text(Domain::Social),
         "prompt" => text(Domain::Prompt),
+        "log" => text(Domain::General),
         _ => return None,
     })
 }

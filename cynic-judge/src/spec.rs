@@ -14,6 +14,9 @@ pub enum Norm {
     /// As `Count`, and its weight is the rubric's own, never trained: what is certain needs no data, and
     /// what is rare in the data must not be unlearned by it.
     Fixed,
+    /// As `Learned`, and it says nothing of good and bad: where a set's good and bad come from different sources, size
+    /// and manner tell the sources apart.
+    Neutral,
 }
 
 /// One measured property of an item.

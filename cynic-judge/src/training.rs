@@ -85,9 +85,15 @@ pub fn normalise(weights: &FamilyWeights, family: Family, values: &[f32]) -> Vec
     learned::normalise(weights, family, values)
 }
 
-/// How likely each head's domain is.
-pub fn mix(weights: &FamilyWeights, z: &[f32]) -> [f32; HEADS] {
-    learned::mix(weights, z)
+/// How likely each head's domain is; `routed` is what n-grams say for the last one (logits).
+pub fn mix(weights: &FamilyWeights, z: &[f32], routed: f32) -> [f32; HEADS] {
+    learned::mix(weights, z, routed)
+}
+
+/// What an item's n-grams say for the last head's domain (logits).
+pub fn routed(weights: &FamilyWeights, extract: &Extract) -> f32 {
+    let part = |(bucket, part): &(u32, f32)| f32::from(weights.router_gram(*bucket)) * part;
+    weights.router_gram_scale * extract.grams.iter().map(part).sum::<f32>()
 }
 
 /// The logit of a mixture of heads.
@@ -102,7 +108,8 @@ pub fn readings(bytes: &[u8], weights: &Weights) -> Option<(Family, [f32; FACETS
     let own = &weights.families[route.family.index()];
     let scanned = analysis::scan(&item, route.family, &weights.order, Sum::new(own));
     let z = learned::normalise(own, route.family, &scanned.values);
-    let mixture = analysis::mixture(own, route.family, &z, route.domain);
+    let routed = learned::routed(own, &scanned.grams);
+    let mixture = analysis::mixture(own, route.family, &z, routed, route.domain);
     let learned = learned::weigh(own, route.family, &z, &scanned.grams, mixture);
     let level = crate::reading::level(learned.logit);
     Some((route.family, crate::reading::raw(route.family, &z, &learned), level))

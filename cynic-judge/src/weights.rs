@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use crate::facets::FACETS;
 use crate::family::Family;
 use crate::learned::ROW;
+use crate::spec::HEADS;
 use crate::text::order;
 
 /// Rows of a table of n-grams: a power of two; a table of one head is 64 KiB.
 pub const BUCKETS: usize = 1 << 16;
 /// Marks a file of weights of this form.
-const MAGIC: [u8; 8] = *b"CYNICw02";
+const MAGIC: [u8; 8] = *b"CYNICw03";
 
 /// What was learned about one head: one domain's good and bad.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,8 @@ pub struct FamilyWeights {
     pub heads: Vec<Head>,
     /// For texts: weight of each feature for each head's domain, and last a bias. Empty for one head.
     pub router: Vec<Vec<f32>>,
+    /// Logit of one step of the router's weight of an n-gram.
+    pub router_gram_scale: f32,
     /// Stretches and shifts the logit of the mixture of heads, as [`Head::stretch`] does one head's.
     pub stretch: f32,
     /// See [`FamilyWeights::stretch`].
@@ -106,6 +109,7 @@ impl FamilyWeights {
             reading_spread: vec![1.0; FACETS],
             heads,
             router,
+            router_gram_scale: 0.0,
             stretch: 1.0,
             shift: 0.0,
             reading_slope: vec![0.0; FACETS],
@@ -113,7 +117,21 @@ impl FamilyWeights {
         }
     }
 
-    /// Weights of all heads for the n-gram with that hash.
+    /// The router's weights of n-grams, in steps of so many logits: how much each speaks for the last head's domain.
+    #[must_use]
+    pub fn with_router_grams(mut self, grams: &[i8], scale: f32) -> Self {
+        self.router_gram_scale = scale;
+        for (row, weight) in self.rows.iter_mut().zip(grams) {
+            row[HEADS] = *weight;
+        }
+        self
+    }
+
+    pub(crate) fn router_gram(&self, bucket: u32) -> i8 {
+        self.rows[bucket as usize][HEADS]
+    }
+
+    /// Weights of all heads for the n-gram with that hash, and last the router's.
     #[inline]
     pub(crate) fn row(&self, hash: u64) -> &[i8; ROW] {
         &self.rows[bucket(hash)]
@@ -192,6 +210,9 @@ impl Weights {
         for _ in Family::Text.heads() {
             router.push(common.floats(features + 1)?);
         }
+        let router_gram_scale = common.floats(1)?[0];
+        let router_grams: Vec<i8> =
+            common.bytes(BUCKETS)?.iter().map(|byte| byte.cast_signed()).collect();
         common.close()?;
         let mut rest = FILES[1..].iter().zip(&files[1..]);
         let mut families = Vec::new();
@@ -203,6 +224,9 @@ impl Weights {
             let many = heads.len() > 1;
             let router = if many { std::mem::take(&mut router) } else { Vec::new() };
             let mut weights = FamilyWeights::new(mean, spread, heads, router);
+            if many {
+                weights = weights.with_router_grams(&router_grams, router_gram_scale);
+            }
             (weights.stretch, weights.shift) = (scale[0], scale[1]);
             [weights.reading_mean, weights.reading_spread, weights.reading_slope] = readings;
             families.push(weights);
@@ -231,6 +255,8 @@ impl Weights {
         for weights in &self.families[0].router {
             write_floats(&mut common, weights);
         }
+        write_floats(&mut common, &[self.families[0].router_gram_scale]);
+        common.extend(self.families[0].rows.iter().map(|row| row[HEADS] as u8));
         let mut files = vec![common];
         for head in self.families.iter().flat_map(|family| &family.heads) {
             let mut bytes = MAGIC.to_vec();

@@ -103,7 +103,10 @@ impl Training {
         Training {
             parts: Parts { bias: 0.0, dense: prior.clone(), grams: vec![0.0; BUCKETS] },
             prior,
-            free: specs.iter().map(|spec| spec.norm != Norm::Fixed).collect(),
+            free: specs
+                .iter()
+                .map(|spec| !matches!(spec.norm, Norm::Fixed | Norm::Neutral))
+                .collect(),
             dense_squares: vec![1e-4; specs.len()],
             gram_squares: vec![1e-4; BUCKETS],
             bias_squares: 1e-4,
@@ -205,9 +208,11 @@ pub fn fit(
 }
 
 /// An item as the router sees it.
-pub struct Routed {
+pub struct Routed<'a> {
     /// Features.
     pub z: Vec<f32>,
+    /// Buckets of n-grams with their parts.
+    pub grams: &'a [(u32, f32)],
     /// The head of its domain.
     pub head: usize,
     /// How much it counts.
@@ -217,9 +222,24 @@ pub struct Routed {
 /// Passes over the data for the router, which has more of it.
 const ROUTER_PASSES: usize = 8;
 
-/// Multinomial regression of an item's head on its features: for each head the weights, and last a bias. Not on
-/// its words: those are of the sets' topics.
-pub fn route(rows: &[Routed], heads: usize) -> Vec<Vec<f32>> {
+/// A trained router.
+pub struct Router {
+    /// For each head the weights of features, and last a bias.
+    pub dense: Vec<Vec<f32>>,
+    /// For the last head the weights of buckets.
+    pub grams: Vec<f32>,
+}
+
+/// Passes with n-grams after those without.
+const ROUTER_GRAM_PASSES: usize = 4;
+/// Step of the router's n-grams.
+const ROUTER_GRAM_STEP: f32 = 0.35;
+
+/// Multinomial regression of an item's head on its features and, for the last head only, on its n-grams: arguments
+/// and chat share most features, and not their turns of phrase.
+pub fn route(rows: &[Routed<'_>], heads: usize) -> Router {
+    let mut grams = vec![0.0_f32; BUCKETS];
+    let mut gram_squares = vec![1e-4_f32; BUCKETS];
     let features = rows.first().map_or(0, |row| row.z.len());
     let mut dense = vec![vec![0.0_f32; features + 1]; heads];
     let mut dense_squares = vec![vec![1e-4_f32; features + 1]; heads];
@@ -230,15 +250,20 @@ pub fn route(rows: &[Routed], heads: usize) -> Vec<Vec<f32>> {
     let all: f32 = count.iter().sum();
     let mut places: Vec<usize> = (0..rows.len()).collect();
     let mut shuffle = Shuffle(0x1234_5678_9abc_def1);
-    for _ in 0..ROUTER_PASSES {
+    for pass in 0..ROUTER_PASSES + ROUTER_GRAM_PASSES {
+        let worded = pass >= ROUTER_PASSES;
         shuffle.shuffle(&mut places);
         for place in &places {
             let row = &rows[*place];
             let balance = (all / (heads as f32 * count[row.head])).sqrt() * row.weight;
-            let logits: Vec<f32> = dense
+            let mut logits: Vec<f32> = dense
                 .iter()
                 .map(|w| w[features] + w.iter().zip(&row.z).map(|(w, z)| w * z).sum::<f32>())
                 .collect();
+            if worded {
+                logits[heads - 1] +=
+                    row.grams.iter().map(|(n, part)| grams[*n as usize] * part).sum::<f32>();
+            }
             let most = logits.iter().copied().fold(f32::MIN, f32::max);
             let total: f32 = logits.iter().map(|logit| (logit - most).exp()).sum();
             for head in 0..heads {
@@ -250,10 +275,18 @@ pub fn route(rows: &[Routed], heads: usize) -> Vec<Vec<f32>> {
                     dense_squares[head][n] += slope * slope;
                     dense[head][n] -= DENSE_STEP * slope / dense_squares[head][n].sqrt().max(0.05);
                 }
+                if worded && head == heads - 1 {
+                    for (bucket, part) in row.grams {
+                        let n = *bucket as usize;
+                        let slope = error * part + GRAM_PULL * part * grams[n];
+                        gram_squares[n] += slope * slope;
+                        grams[n] -= ROUTER_GRAM_STEP * slope / gram_squares[n].sqrt().max(0.05);
+                    }
+                }
             }
         }
     }
-    dense
+    Router { dense, grams }
 }
 
 /// Stretches and shifts a head's sums (made on items that it was not trained on) so that they are logits of

@@ -156,13 +156,15 @@ Each table below lists a dimension's features:
 - **whole**: how far one unit moves the logit of the whole item, and with it every dimension. For texts three figures: as a
   message (social), as a prompt, as an argument (prose). A logit of −2 is about 12% chance of being good.
 
-Features without *fixed* are learned around the rubric's own figure and keep its sign where the rubric is sure (0.3 and more).
+Features that are *neutral* move their own dimension and nothing else: where the good and the bad of a set come from different sources,
+size and manner tell the sources apart. The others without *fixed* are learned around the rubric's own figure and keep its sign where the rubric is sure (0.3 and more).
 Domains without a table of their own read those of texts. Words whose n-grams were learned speak to the dimension that is
 named for their class; all other n-grams are shared out by their hash, so that no two dimensions read the same ones.
 
 Checks (`cynic-judge/src/checks.rs`) come on top: a right SHA-256 +1 logit for INTEGRITY and ACCURACY, a wrong one −2.5; a
 signature by a trusted key +1.5 for INTEGRITY, PROVENANCE and ACCOUNTABILITY, a wrong one −2; bytes that are not valid UTF-8 −1
-for INTEGRITY. What an item says of itself moves PROVENANCE, ACCOUNTABILITY and CONSENSUS by at most 0.1 logit together.
+for INTEGRITY; in events and logs words of success and failure up to 1.2 logits for UTILITY and SUSTAINABILITY, and safeguards that were
+left out up to −2.4 for VIGILANCE and IRREVERSIBILITY. What an item says of itself moves PROVENANCE, ACCOUNTABILITY and CONSENSUS by at most 0.1 logit together.
 ";
 
 /// The whole document for these weights.
@@ -205,6 +207,7 @@ fn table(out: &mut String, dimension: Dimension, weights: &Weights) {
                 Norm::Learned => "",
                 Norm::Count => " (count)",
                 Norm::Fixed => " (fixed)",
+                Norm::Neutral => " (neutral)",
             };
             let _ = writeln!(
                 rows,

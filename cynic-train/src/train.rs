@@ -6,7 +6,7 @@ use cynic_judge::{BUCKETS, Family, FamilyWeights, Head, Weights};
 use cynic_proto::model::{Dimension, Domain};
 
 use crate::corpus::{Labelled, Pair, fold_of};
-use crate::logistic::{self, Example, Parts, Preference, Routed};
+use crate::logistic::{self, Example, Parts, Preference, Routed, Router};
 use crate::{order, seeds};
 
 /// Parts of the inner split by which the heads are calibrated.
@@ -91,10 +91,16 @@ fn train_family(
     let pairs: Vec<PreparedPair> =
         pairs.iter().filter_map(|pair| prepare_pair(pair, &scaler, order)).collect();
     let count = family.heads().len();
-    let router = if count > 1 { train_router(family, &items, &pairs) } else { Vec::new() };
+    let router = (count > 1).then(|| train_router(family, &items, &pairs));
     let trained = (0..count).map(|n| train_head(family, n, &items, &pairs));
     let (heads, outside): (Vec<Head>, Vec<Vec<f32>>) = trained.unzip();
-    let mut weights = FamilyWeights::new(mean, spread, heads, router);
+    let mut weights = match router {
+        None => FamilyWeights::new(mean, spread, heads, Vec::new()),
+        Some(Router { dense, grams }) => {
+            let (grams, scale) = in_steps(&grams);
+            FamilyWeights::new(mean, spread, heads, dense).with_router_grams(&grams, scale)
+        }
+    };
     let rows: Vec<(f32, bool)> = items
         .iter()
         .enumerate()
@@ -118,7 +124,7 @@ fn mixture(weights: &FamilyWeights, family: Family, item: &Prepared) -> [f32; HE
             mixture[head] = 1.0;
             mixture
         }
-        None => training::mix(weights, &item.z),
+        None => training::mix(weights, &item.z, training::routed(weights, &item.extract)),
     }
 }
 
@@ -143,7 +149,8 @@ fn train_head(
 }
 
 /// How much an item of a neighbouring domain counts: what is spam in a mail is none the better in a prompt.
-/// Arguments have no neighbour: what is short is weak there and ordinary elsewhere.
+/// Arguments are a neighbour to nobody, and only bad items are theirs: what is short is weak there and ordinary
+/// elsewhere, but spam and abuse are no good arguments either.
 const NEIGHBOUR_WEIGHT: f32 = 0.15;
 
 /// The head that learns from pairs: arguments.
@@ -152,7 +159,9 @@ const PAIRED: usize = 2;
 fn part_in(n: usize, item: &Prepared) -> f32 {
     if item.head == n {
         1.0
-    } else if n == PAIRED || item.head == PAIRED {
+    } else if n == PAIRED {
+        if item.good { 0.0 } else { NEIGHBOUR_WEIGHT }
+    } else if item.head == PAIRED {
         0.0
     } else {
         NEIGHBOUR_WEIGHT
@@ -193,7 +202,7 @@ fn fit(
 fn telling(family: Family, z: &[f32]) -> Vec<f32> {
     const CASED: [&str; 3] = ["names.share", "start.formal", "starts.lower"];
     let tells = |spec: &Spec| {
-        spec.norm != Norm::Fixed
+        !matches!(spec.norm, Norm::Fixed | Norm::Neutral)
             && !matches!(spec.dimension, Dimension::Harmony | Dimension::Alignment)
             && !CASED.contains(&spec.code)
     };
@@ -203,26 +212,28 @@ fn telling(family: Family, z: &[f32]) -> Vec<f32> {
 
 /// How much sooner a text is read as an argument than the router would (logits): a weak argument that passes for
 /// chat is taken for a good message, while chat that passes for an argument is only thought a little weak.
-const ARGUMENT_LEAN: f32 = 0.5;
+const ARGUMENT_LEAN: f32 = 2.0;
 
 /// How much one side of a pair counts for the router.
-const PAIR_SIDE_WEIGHT: f32 = 0.2;
+const PAIR_SIDE_WEIGHT: f32 = 1.0;
 
-fn train_router(family: Family, items: &[Prepared], pairs: &[PreparedPair]) -> Vec<Vec<f32>> {
+fn train_router(family: Family, items: &[Prepared], pairs: &[PreparedPair]) -> Router {
     let of_items = items.iter().map(|item| Routed {
         z: telling(family, &item.z),
+        grams: &item.extract.grams,
         head: item.head,
         weight: item.weight,
     });
     let sides = pairs.iter().flat_map(|pair| [&pair.better, &pair.worse]);
-    let of_pairs = sides.map(|(_, z)| Routed {
+    let of_pairs = sides.map(|(extract, z)| Routed {
         z: telling(family, z),
+        grams: &extract.grams,
         head: PAIRED,
         weight: PAIR_SIDE_WEIGHT,
     });
-    let rows: Vec<Routed> = of_items.chain(of_pairs).collect();
+    let rows: Vec<Routed<'_>> = of_items.chain(of_pairs).collect();
     let mut router = logistic::route(&rows, family.heads().len());
-    if let Some(bias) = router.get_mut(PAIRED).and_then(|weights| weights.last_mut()) {
+    if let Some(bias) = router.dense.get_mut(PAIRED).and_then(|weights| weights.last_mut()) {
         *bias += ARGUMENT_LEAN;
     }
     router

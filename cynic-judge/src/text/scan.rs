@@ -101,7 +101,7 @@ pub(crate) struct Scan {
     pub(crate) hits: [u32; HITS],
     /// First place of each class, then of each hit.
     pub(crate) spans: [Option<Span>; Class::COUNT + HITS],
-    pub(crate) bytes: usize,
+    pub(crate) characters: usize,
     pub(crate) words: u32,
     pub(crate) known: u32,
     pub(crate) letters: u32,
@@ -155,13 +155,15 @@ pub(crate) struct Scan {
 
 impl Scan {
     fn new(text: &str) -> Scan {
-        let (bytes, returns) = (text.len(), text.bytes().filter(|byte| *byte == b'\r').count());
+        // Characters begin with these; U+0300 to U+037F, the combining marks, with the two that are left out.
+        let begins = |byte: &u8| !matches!(*byte, b'\r' | 0x80..=0xBF | 0xCC | 0xCD);
+        let characters = text.as_bytes().iter().filter(|byte| begins(byte)).count();
         // A plain zero of everything; the arrays make `Default` unavailable.
         Scan {
             classes: [0; Class::COUNT],
             hits: [0; HITS],
             spans: [None; Class::COUNT + HITS],
-            bytes: bytes - returns,
+            characters,
             words: 0,
             known: 0,
             letters: 0,

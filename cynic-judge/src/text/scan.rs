@@ -601,11 +601,12 @@ impl<'a, G: Grams> Scanner<'a, G> {
             self.hit(Hit::BrandThreat, self.from(Class::Brand, end));
         }
         self.people_rules(classes, token);
-        for class in 0..Class::COUNT {
-            if classes & 1 << class != 0 {
-                self.last[class] = self.position;
-                self.last_start[class] = token.start;
-            }
+        let mut rest = classes;
+        while rest != 0 {
+            let class = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            self.last[class] = self.position;
+            self.last_start[class] = token.start;
         }
     }
 

@@ -20,7 +20,7 @@ TEST := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall deb test test-service check fmt fmt-check lint boundaries postgres unit doc \
-        audit bench eval train chaos figures fuzz
+        audit bench eval train roadmap chaos figures fuzz
 
 help: ## List what can be done
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -96,6 +96,10 @@ train: ## Train the learned evidence and write the judge's weights (DATA=DIR)
 bench: ## Measure round trips, judging, the pool and the store, each beside its floor
 	$(CARGO) build --release --locked -p cynicd -p cynic-worker
 	$(CARGO) run --release --locked -p cynic-tests --bin bench
+
+roadmap: ## What each step of the project's plan gains, with simulated scorers, beside the plan's estimates
+	$(CARGO) build --release --locked -p cynicd -p cynic-worker -p cynicctl -p cynic-tests --bins
+	$(TARGET_DIR)/release/cynicctl bench roadmap
 
 fuzz: ## Fuzz the judge and the frames (SECONDS=60 each)
 	scripts/fuzz.sh judge $(or $(SECONDS),60)

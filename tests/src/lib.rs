@@ -7,4 +7,5 @@ pub mod faults;
 pub mod load;
 pub mod procfs;
 pub mod raw;
+pub mod scorers;
 pub mod worker;

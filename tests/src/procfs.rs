@@ -48,6 +48,16 @@ pub fn memory_bytes(pid: u32) -> u64 {
     pages.unwrap_or_default() * rustix::param::page_size() as u64
 }
 
+/// Processor time that a process has used, in seconds; zero if it is gone.
+pub fn cpu_s(pid: u32) -> f64 {
+    // Linux gives this to programs on all platforms that it runs on here.
+    const TICKS_PER_S: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let times = fields.split_ascii_whitespace().skip(11).take(2);
+    times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_S
+}
+
 /// Sends a signal to a process of the test's own making; one that has ended is left in peace.
 ///
 /// # Panics

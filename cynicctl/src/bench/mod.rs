@@ -229,7 +229,7 @@ fn say(what: &str) {
 }
 
 /// Runs the program that measures the plan's steps. It links the judge's host and the store, which this one must not,
-/// and a simulated judge is no part of what is installed: docs/decisions/0008.
+/// and a simulated judge is no part of what is installed: docs/decisions/0008-roadmap-is-measured-outside-cynicctl.md
 fn roadmap() -> Result<Exit> {
     let here = std::env::current_exe().context("could not find this program")?;
     let program = here.parent().unwrap_or(Path::new(".")).join(ROADMAP);

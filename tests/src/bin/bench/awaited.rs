@@ -1,21 +1,18 @@
 //! Thirty-six scorers of one judgment that each wait for 5 ms, through the worker's own host.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use cynic_judge::{Judge, Options, Scored, Scorer};
+use cynic_judge::{Judge, Options};
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::Hint;
-use cynic_proto::model::{DIMENSIONS, Dimension, NEUTRAL_SCORE};
+use cynic_proto::model::DIMENSIONS;
 use cynic_proto::worker::{Lease, LeaseItem, Outcome};
+use cynic_tests::scorers;
 use cynic_worker::host::Host;
 use cynic_worker::progress::ProgressWriter;
 
 use crate::samples::Samples;
 use crate::{line, title};
-
-/// What each scorer waits.
-const WAIT: Duration = Duration::from_millis(5);
 
 const JUDGMENTS: usize = 100;
 
@@ -24,16 +21,7 @@ const ITEM: &[u8] = br#"{"type": "text", "content": "The release is moved to Fri
 pub(crate) fn measure() {
     title("36 awaited scorers of 5 ms in one judgment", &["p50 ms", "p99 ms", "to 180 ms"]);
     let judge = Judge::new(Options::default());
-    let mut panel = judge.panel();
-    let run = |_| -> cynic_judge::BoxFuture<_> {
-        Box::pin(async {
-            tokio::time::sleep(WAIT).await;
-            Ok(Scored { score: NEUTRAL_SCORE, evidence: Vec::new() })
-        })
-    };
-    for dimension in Dimension::ALL {
-        panel.replace(dimension, Scorer::Awaited { budget: WAIT * 20, run: Arc::new(run) });
-    }
+    let panel = scorers::awaited(&judge);
     let mut host = Host::new(judge, panel, ProgressWriter::default()).expect("a host");
     let mut samples = Samples::default();
     for _ in 0..JUDGMENTS {
@@ -44,7 +32,7 @@ pub(crate) fn measure() {
         assert_eq!(judgment.covered() as usize, DIMENSIONS);
     }
     let (p50, p99) = (samples.p50() / 1e3, samples.p99() / 1e3);
-    let one_by_one = WAIT.as_secs_f64() * 1e3 * DIMENSIONS as f64;
+    let one_by_one = scorers::TIME.as_secs_f64() * 1e3 * DIMENSIONS as f64;
     let ratio = format!("1/{:.0}", one_by_one / p50);
     line("concurrently", &[format!("{p50:.2}"), format!("{p99:.2}"), ratio]);
 }

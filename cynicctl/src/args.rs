@@ -132,7 +132,7 @@ pub struct JudgeArgs {
     /// Read every input as JSON items, one a line
     #[arg(long)]
     pub jsonl: bool,
-    /// Print one JSON object a line for each item, in input order
+    /// Print one JSON object a line for each item, in input order unless --unordered
     #[arg(long, conflicts_with = "explain")]
     pub json: bool,
     /// Say why: what decided, what would raise the score, what was not checked
@@ -159,6 +159,9 @@ pub struct JudgeArgs {
     /// Name each task by its place and content: the same command, run again, judges only what is not stored yet
     #[arg(long)]
     pub resume: bool,
+    /// Print answers as they come, not in input order: a slow item holds back nothing but its own
+    #[arg(long)]
+    pub unordered: bool,
     /// Stop at the first item that cannot be judged, instead of reporting it and going on
     #[arg(long)]
     pub strict: bool,

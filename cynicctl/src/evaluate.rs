@@ -21,7 +21,6 @@ use cynic_proto::message::{Ack, Judge, Lane};
 use crate::args::EvalArgs;
 use crate::exit::Exit;
 use crate::flight::{Room, Window, feed};
-use crate::judge::ask_patiently;
 use crate::text::{counted, printable};
 
 /// How long an item is offered again to a daemon that cannot take it now.
@@ -152,7 +151,7 @@ async fn judged(
         deadline_ms: None,
         hint,
     };
-    match ask_patiently(client, request, item, PATIENCE).await {
+    match client.judge_within(request, item, PATIENCE).await {
         Ok(Outcome::Judged(answer)) => Ok(Ok(answer)),
         Ok(Outcome::Echoed(_)) => Ok(Err("echoed, not judged".to_owned())),
         Ok(Outcome::Failed { error, .. }) => Ok(Err(error.message)),

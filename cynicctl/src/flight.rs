@@ -1,4 +1,4 @@
-//! Many tasks at once and answers in order: a reader thread feeds items under a budget of bytes, a bounded
+//! Many tasks at once and answers in order (or as they come): a reader thread feeds items under a budget of bytes, a bounded
 //! window of requests is in flight.
 //!
 //! Owns the bounds that keep memory constant however long the input is. Knows nothing of what is asked.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 /// Requests asked and not yet shown: enough to keep every worker of a large host busy while one slow item
 /// holds back the row that is next.
@@ -63,10 +63,13 @@ pub fn feed<E: Send + 'static>(
     Ok(inbox)
 }
 
-/// Requests in flight, in the order in which they were asked.
+/// Requests in flight.
 #[derive(Debug)]
 pub struct Window<T> {
+    /// In the order in which they were asked; where that is of no matter, only what is answered.
     requests: VecDeque<Request<T>>,
+    /// Where order is of no matter: what is not answered yet.
+    unordered: Option<JoinSet<T>>,
 }
 
 #[derive(Debug)]
@@ -76,29 +79,37 @@ enum Request<T> {
 }
 
 impl<T: Send + 'static> Window<T> {
-    /// An empty window.
+    /// An empty window that gives answers in the order of the questions.
     pub fn new() -> Window<T> {
-        Window { requests: VecDeque::new() }
+        Window { requests: VecDeque::new(), unordered: None }
+    }
+
+    /// An empty window that gives answers as they come: a slow one holds nothing back.
+    pub fn unordered() -> Window<T> {
+        Window { unordered: Some(JoinSet::new()), ..Window::new() }
     }
 
     /// Whether another request may be asked.
     pub fn has_room(&self) -> bool {
-        self.requests.len() < REQUESTS_MAX
+        self.len() < REQUESTS_MAX
     }
 
     /// Requests without an answer that was taken.
     pub fn len(&self) -> usize {
-        self.requests.len()
+        self.requests.len() + self.unordered.as_ref().map_or(0, JoinSet::len)
     }
 
     /// Whether all answers were taken.
     pub fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+        self.len() == 0
     }
 
     /// Asks.
     pub fn ask(&mut self, request: impl Future<Output = T> + Send + 'static) {
-        self.requests.push_back(Request::Awaited(tokio::spawn(request)));
+        match &mut self.unordered {
+            Some(waiting) => drop(waiting.spawn(request)),
+            None => self.requests.push_back(Request::Awaited(tokio::spawn(request))),
+        }
     }
 
     /// Puts an answer that is known already in its place.
@@ -106,11 +117,14 @@ impl<T: Send + 'static> Window<T> {
         self.requests.push_back(Request::Answered(Ok(answer)));
     }
 
-    /// Takes the next answer in order, if it is there.
+    /// Takes the next answer, if it is there.
     ///
     /// # Errors
     /// The request panicked.
     pub fn take(&mut self) -> Option<Result<T>> {
+        while let Some(answer) = self.unordered.as_mut().and_then(JoinSet::try_join_next) {
+            self.requests.push_back(Request::Answered(answer));
+        }
         self.requests.front().filter(|request| matches!(request, Request::Answered(_)))?;
         match self.requests.pop_front()? {
             Request::Answered(answer) => Some(answer.context("a request ended without an answer")),
@@ -120,13 +134,18 @@ impl<T: Send + 'static> Window<T> {
 
     /// Waits until [`Window::take`] has something to give. Cancel safe.
     pub async fn ready(&mut self) {
-        match self.requests.front_mut() {
-            Some(request) => {
+        match (self.requests.front_mut(), &mut self.unordered) {
+            (Some(Request::Answered(_)), _) => {}
+            (Some(request), _) => {
                 if let Request::Awaited(answer) = request {
                     *request = Request::Answered(answer.await);
                 }
             }
-            None => std::future::pending().await,
+            (None, Some(waiting)) => match waiting.join_next().await {
+                Some(answer) => self.requests.push_back(Request::Answered(answer)),
+                None => std::future::pending().await,
+            },
+            (None, None) => std::future::pending().await,
         }
     }
 }
@@ -156,6 +175,26 @@ mod tests {
             window.ready().await;
             assert_eq!(window.take().expect("ready").expect("no panic"), expected);
         }
+        assert!(window.is_empty());
+    }
+
+    #[tokio::test]
+    async fn without_order_a_slow_answer_holds_nothing_back() {
+        let mut window = Window::unordered();
+        let slow = oneshot::channel::<i32>();
+        window.ask(async { slow.1.await.expect("answered") });
+        window.ask(async { 2 });
+        window.known(3);
+        let mut taken = Vec::new();
+        while taken.len() < 2 {
+            window.ready().await;
+            taken.extend(window.take().map(|answer| answer.expect("no panic")));
+        }
+        taken.sort_unstable();
+        assert_eq!((&taken[..], window.len()), (&[2, 3][..], 1));
+        slow.0.send(1).expect("awaited");
+        window.ready().await;
+        assert_eq!(window.take().expect("ready").expect("no panic"), 1);
         assert!(window.is_empty());
     }
 

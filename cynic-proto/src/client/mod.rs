@@ -4,6 +4,8 @@
 //! broke is asked for again under the same task id, which the daemon answers with the same judgment.
 
 mod connection;
+mod patience;
+pub mod stream;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `cynicctl judge`: inputs become tasks, answers are shown in input order.
+//! `cynicctl judge`: inputs become tasks, answers are shown in input order unless asked otherwise.
 //!
 //! Owns what ends a run. Never holds more than the window's bounds.
 
@@ -7,7 +7,6 @@ mod plan;
 mod printer;
 mod progress;
 mod resume;
-mod retry;
 
 use std::path::PathBuf;
 
@@ -23,7 +22,6 @@ use crate::flight::{Feed, Room, Window, feed};
 use crate::input::{self, Event, Item};
 use crate::view::judged::{Outcome, Row};
 use printer::Printer;
-pub(crate) use retry::judge as ask_patiently;
 
 /// Judges what the plan says.
 ///
@@ -43,9 +41,8 @@ pub async fn run(socket: PathBuf, plan: Plan) -> anyhow::Result<Exit> {
             hand_over(event, bytes)
         });
     })?;
-    Run { client, printer: Printer::new(&plan), plan, window: Window::new(), stopped: false }
-        .drive(events)
-        .await
+    let window = if plan.unordered { Window::unordered() } else { Window::new() };
+    Run { client, printer: Printer::new(&plan), plan, window, stopped: false }.drive(events).await
 }
 
 /// What stands at one place of the output.
@@ -117,7 +114,7 @@ impl Run {
         let (client, patience) = (self.client.clone(), self.plan.patience());
         self.window.ask(async move {
             let Item { label, bytes: item, .. } = item;
-            let answer = retry::judge(&client, request, item.clone(), patience).await;
+            let answer = client.judge_within(request, item.clone(), patience).await;
             let shown = match outcome(answer, &item) {
                 Ok(outcome) => Shown::Row { row: Row { label, outcome }, bytes: item.len() },
                 Err(error) => Shown::Broken(error),

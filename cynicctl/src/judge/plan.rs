@@ -40,6 +40,8 @@ pub struct Plan {
     pub lane: Option<Lane>,
     /// Whether a run before this one may have judged some of it.
     pub resume: bool,
+    /// Whether answers are shown as they come.
+    pub unordered: bool,
     /// Whether the first failure ends the run.
     pub strict: bool,
     /// How to show it.
@@ -94,6 +96,7 @@ impl Plan {
                 LaneArg::Bulk => Lane::Bulk,
             }),
             resume: args.resume,
+            unordered: args.unordered,
             strict: args.strict,
             show: match (args.json, args.explain) {
                 (true, _) => Show::Json,

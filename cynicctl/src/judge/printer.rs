@@ -108,14 +108,21 @@ impl Printer {
         Ok(())
     }
 
-    /// Ends the output before its time.
+    /// Ends the output before its time: what is done, what is left, how to go on.
     pub(super) fn interrupted(&mut self, unanswered: usize, resume: bool) -> Result<()> {
         self.flush()?;
         self.progress.end();
-        let items = counted(unanswered as u64, "item");
-        eprintln!("\ninterrupted after {}; {items} asked for and not answered", self.tally.line());
+        let left = match self.progress.share_left() {
+            Some(share) => format!("about {:.0}% of the input", share * 100.0),
+            None => "what follows in the input".to_owned(),
+        };
+        let asked = counted(unanswered as u64, "item");
+        eprintln!("\ninterrupted after {}", self.tally.line());
+        eprintln!("left: {left}; {asked} of it asked for and not answered");
         if resume {
             eprintln!("run the same command again to go on: what is stored is not judged again");
+        } else {
+            eprintln!("with --resume such a run goes on where it ended when it is run again");
         }
         Ok(())
     }

@@ -43,6 +43,12 @@ impl Progress {
         }
     }
 
+    /// The share of the bytes that there are to judge still, where their number is known.
+    pub(super) fn share_left(&self) -> Option<f64> {
+        let total = self.bytes_total.filter(|total| *total > 0)?;
+        Some(1.0 - (self.bar.position() as f64 / total as f64).min(1.0))
+    }
+
     /// Does something with the bar out of the way.
     pub(super) fn hidden_while<R>(&self, show: impl FnOnce() -> R) -> R {
         if self.shown { self.bar.suspend(show) } else { show() }

@@ -23,7 +23,7 @@ use crate::step::{Estimate, Step, timed};
 const TIME: Duration = Duration::from_secs(4);
 
 /// Writes of one judgment, each a round trip and a commit of its own.
-const WRITES: usize = 7;
+const WRITES: i64 = 7;
 
 /// How long the recorder may take to close, which measures nothing any more.
 const CLOSE_BUDGET: Duration = Duration::from_mins(1);
@@ -72,9 +72,9 @@ async fn open(path: &std::path::Path) -> SqliteConnection {
     store
 }
 
-async fn write(store: &mut SqliteConnection, n: usize, judgment: &Judgment, details: &[u8]) {
+async fn write(store: &mut SqliteConnection, n: i64, judgment: &Judgment, details: &[u8]) {
     sqlx::query("INSERT INTO writes (n, q, body) VALUES (?, ?, ?)")
-        .bind(n as i64)
+        .bind(n)
         .bind(judgment.q_score)
         .bind(details)
         .execute(store)

@@ -1,14 +1,15 @@
-//! Offering a task again that the daemon cannot take now: after its hint, for a bounded time, under the
-//! same task id, so that it is judged once whatever happens.
+//! Offering a task again that the daemon cannot take now: after its hint, for a bounded time, under the same task id,
+//! so that it is judged once whatever happens.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use cynic_proto::client::{Client, ClientError, Outcome};
-use cynic_proto::error::{ErrorKind, TaskError};
-use cynic_proto::ids::TaskId;
-use cynic_proto::message::Judge;
 use tokio::time::{Instant, sleep};
+
+use super::{Client, ClientError, Outcome};
+use crate::error::{ErrorKind, TaskError};
+use crate::ids::TaskId;
+use crate::message::Judge;
 
 /// First pause where the daemon gives no hint; doubled with each attempt.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -16,24 +17,31 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// Longest pause, hinted or not: a daemon that is back should not be left alone for long.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Asks until there is an answer other than "not now" or patience is at its end.
-pub(crate) async fn judge(
-    client: &Client,
-    mut request: Judge,
-    item: Bytes,
-    patience: Duration,
-) -> Result<Outcome, ClientError> {
-    let began = Instant::now();
-    for attempt in 0.. {
-        let outcome = client.judge(request.clone(), item.clone()).await?;
-        let Outcome::Failed { task, error } = &outcome else { return Ok(outcome) };
-        match pause(*task, error, attempt, began.elapsed(), patience) {
-            Some(pause) => sleep(pause).await,
-            None => return Ok(outcome),
+impl Client {
+    /// Asks for a judgment until there is an answer other than "not now" (busy, unavailable, ending) or patience is at
+    /// its end; then the last answer is the outcome.
+    ///
+    /// # Errors
+    /// As [`Client::judge`].
+    pub async fn judge_within(
+        &self,
+        mut request: Judge,
+        item: Bytes,
+        patience: Duration,
+    ) -> Result<Outcome, ClientError> {
+        let began = Instant::now();
+        let mut attempt = 0;
+        loop {
+            let outcome = self.judge(request.clone(), item.clone()).await?;
+            let Outcome::Failed { task, error } = &outcome else { return Ok(outcome) };
+            match pause(*task, error, attempt, began.elapsed(), patience) {
+                Some(pause) => sleep(pause).await,
+                None => return Ok(outcome),
+            }
+            request.retry = true;
+            attempt = attempt.saturating_add(1);
         }
-        request.retry = true;
     }
-    Err(ClientError::Lost)
 }
 
 /// How long to wait before the next attempt; `None` gives up.

@@ -176,8 +176,12 @@ pub struct StageStats {
     pub over_budget: u64,
     /// The budget in microseconds.
     pub budget_us: u64,
-    /// Time spent in it.
+    /// Time spent in it; in `persist`, to commit a batch.
     pub time: LatencyStats,
+    /// Done with it, and waiting because the next stage is full.
+    pub waiting: u64,
+    /// Whether it is what holds the others up now.
+    pub holds_up: bool,
 }
 
 /// The clients.

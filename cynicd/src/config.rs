@@ -14,7 +14,8 @@ use cynic_proto::trust::{ParseTrustedKeyError, TrustedKey};
 use serde::Deserialize;
 
 use self::file::{
-    AccessSection, File, Name, QuarantineSection, RecorderSection, Size, TracesSection,
+    AccessSection, File, Name, QuarantineSection, RecorderSection, Size, StageSection,
+    TracesSection,
 };
 use crate::access::{self, Access, Members};
 use crate::gateway::SocketFile;
@@ -138,6 +139,8 @@ pub struct Config {
     pub drain_budget: Duration,
     /// Whether items are stored beside their judgments.
     pub store_content: bool,
+    /// What each stage of the pipeline should take at most; longer ones are counted. In the order of the stages.
+    pub stage_budgets: [Duration; 5],
     /// When stored records are deleted.
     pub retention: Retention,
     /// Largest spool in bytes.
@@ -232,6 +235,7 @@ fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
         frame_bytes_max,
         drain_budget: millis(file.deadlines.drain_ms, Duration::from_secs(20)),
         store_content: file.recorder.store_content.unwrap_or(false),
+        stage_budgets: stage_budgets(&file.stages)?,
         retention: retention(&file.recorder),
         spool_bytes_max: spool_mib_max << 20,
         log_format: file.log.format.unwrap_or_default(),
@@ -240,6 +244,20 @@ fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
         metrics: file.metrics.listen.as_deref().map(metrics_address).transpose()?,
         traces: resolve_traces(file.traces)?,
     })
+}
+
+/// Budgets in milliseconds unless configured: the roadmap's.
+const STAGE_BUDGETS_MS: [u64; 5] = [50, 200, 30, 20, 100];
+
+fn stage_budgets(section: &StageSection) -> Result<[Duration; 5], ConfigError> {
+    let mut budgets = STAGE_BUDGETS_MS.map(Duration::from_millis);
+    for (budget, (key, configured)) in budgets.iter_mut().zip(section.budgets_ms()) {
+        if let Some(ms) = configured {
+            within(key, ms, 1, 3_600_000)?;
+            *budget = Duration::from_millis(ms);
+        }
+    }
+    Ok(budgets)
 }
 
 fn log_level(configured: Option<String>) -> Result<String, ConfigError> {

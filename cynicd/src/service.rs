@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use cynic_proto::model::Stage;
 use cynic_proto::sandbox::SandboxPlan;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -155,6 +156,7 @@ fn recorder_config(config: &Config) -> RecorderConfig {
     RecorderConfig {
         database,
         store_content: config.store_content,
+        commit_budget: config.stage_budgets[Stage::Persist as usize],
         retention: config.retention,
         spool_bytes_max: config.spool_bytes_max,
         ..RecorderConfig::new(&config.data_dir)

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use cynic_proto::model::Verdict;
 use cynic_proto::stats::{LatencyStats, Stats};
 
-use super::style::{self, BAD, FAINT, GOOD, STRONG, WARN, paint};
+use super::style::{self, BAD, FAINT, GOOD, PLAIN, STRONG, WARN, paint};
 use super::table::{Cell, Column, Table};
 use crate::text::{bytes, elapsed, grouped, micros, printable, width};
 
@@ -156,9 +156,11 @@ fn stages(out: &mut String, stats: &Stats, columns: usize) {
         .stages
         .iter()
         .map(|stage| {
+            let name = printable(&stage.name);
             vec![
-                printable(&stage.name).into(),
+                Cell::new(name, if stage.holds_up { WARN } else { PLAIN }),
                 grouped(stage.in_flight).into(),
+                grouped(stage.waiting).into(),
                 grouped(stage.done).into(),
                 grouped(stage.failed).into(),
                 grouped(stage.over_budget).into(),
@@ -174,6 +176,7 @@ fn stages(out: &mut String, stats: &Stats, columns: usize) {
     let fields = vec![
         Column::left("STAGE"),
         Column::right("IN FLIGHT"),
+        Column::right("WAITING"),
         Column::right("DONE"),
         Column::right("FAILED"),
         Column::right("OVER"),
@@ -182,6 +185,10 @@ fn stages(out: &mut String, stats: &Stats, columns: usize) {
         Column::right("BUDGET"),
     ];
     section(out, "Stages", fields, &rows, columns);
+    for stage in stats.stages.iter().filter(|stage| stage.holds_up) {
+        let text = format!("{}: it is full, and work waits for it", printable(&stage.name));
+        figure(out, "held_up_by", &paint(WARN, &text));
+    }
 }
 
 fn section(out: &mut String, name: &str, fields: Vec<Column>, rows: &[Vec<Cell>], columns: usize) {

@@ -28,6 +28,7 @@ pub(super) struct File {
     pub(super) judge: JudgeSection,
     pub(super) queue: QueueSection,
     pub(super) deadlines: DeadlineSection,
+    pub(super) stages: StageSection,
     pub(super) clients: ClientSection,
     pub(super) access: AccessSection,
     pub(super) recorder: RecorderSection,
@@ -92,6 +93,33 @@ pub(super) struct DeadlineSection {
     pub(super) total_ms: Option<u64>,
     pub(super) per_mib_ms: Option<u64>,
     pub(super) drain_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the unit belongs in the name of a configuration key"
+)]
+pub(super) struct StageSection {
+    pub(super) parse_ms: Option<u64>,
+    pub(super) score_ms: Option<u64>,
+    pub(super) aggregate_ms: Option<u64>,
+    pub(super) verdict_ms: Option<u64>,
+    pub(super) persist_ms: Option<u64>,
+}
+
+impl StageSection {
+    /// The budgets in the order of the stages, each with its key.
+    pub(super) fn budgets_ms(&self) -> [(&'static str, Option<u64>); 5] {
+        [
+            ("stages.parse_ms", self.parse_ms),
+            ("stages.score_ms", self.score_ms),
+            ("stages.aggregate_ms", self.aggregate_ms),
+            ("stages.verdict_ms", self.verdict_ms),
+            ("stages.persist_ms", self.persist_ms),
+        ]
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -110,7 +110,8 @@ impl Hub {
                 // A canary shows what the worker says, whatever is made of it.
                 if !held.canary {
                     calibration.apply(&mut judgment);
-                    self.figures.judged(judgment.verdict, &timings);
+                    let budgets = &self.options.operations.config.stage_budgets;
+                    self.figures.judged(judgment.verdict, &timings, budgets);
                 }
                 let judged = Judged {
                     task,
@@ -128,7 +129,8 @@ impl Hub {
                 self.judged(&held, judged, calibration.version, answer.details);
             }
             Outcome::Rejected(error) => {
-                self.figures.rejected(&timings);
+                let budgets = &self.options.operations.config.stage_budgets;
+                self.figures.rejected(&timings, budgets);
                 let kind = ErrorKind::InvalidItem(error.kind);
                 let message = error.message;
                 let error = TaskError { kind, message, deaths: Vec::new(), retry_after_ms: None };

@@ -1,7 +1,7 @@
 //! The daemon's own figures: what it answered, how fast, to how many.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cynic_proto::handshake::BUILD;
 use cynic_proto::message::Timings;
@@ -34,6 +34,16 @@ struct StageFigures {
     over_budget: u64,
 }
 
+/// What each stage should take at most, in the order of the stages.
+type Budgets = [Duration; 5];
+
+impl StageFigures {
+    fn took(&mut self, micros: u32, budget: Duration) {
+        self.time.record(micros.into());
+        self.over_budget += u64::from(Duration::from_micros(micros.into()) > budget);
+    }
+}
+
 /// A distribution of times. Made when the first comes in: an idle daemon holds none.
 #[derive(Debug, Default)]
 struct Times(Option<Histogram<u32>>);
@@ -46,6 +56,10 @@ impl Times {
         if let Some(histogram) = &mut self.0 {
             histogram.saturating_record(micros.max(1));
         }
+    }
+
+    fn len(&self) -> f64 {
+        self.0.as_ref().map_or(0.0, |histogram| histogram.len() as f64)
     }
 
     fn buckets(&self) -> Buckets {
@@ -92,17 +106,6 @@ impl Default for Figures {
     }
 }
 
-/// Budget of a worker's stage in microseconds: the roadmap's defaults.
-fn budget_us(stage: Stage) -> u64 {
-    match stage {
-        Stage::Parse => 50_000,
-        Stage::Score => 200_000,
-        Stage::Aggregate => 30_000,
-        Stage::Verdict => 20_000,
-        Stage::Persist => 100_000,
-    }
-}
-
 impl Figures {
     pub(super) fn client_connected(&mut self) {
         self.clients.accepted += 1;
@@ -125,23 +128,28 @@ impl Figures {
         self.latency.record(u64::from(timings.queued_us) + u64::from(timings.running_us));
     }
 
-    pub(super) fn judged(&mut self, verdict: Verdict, timings: &Timings) {
+    pub(super) fn judged(&mut self, verdict: Verdict, timings: &Timings, budgets: &Budgets) {
         self.verdicts[verdict as usize] += 1;
         for (n, figures) in self.stages.iter_mut().enumerate() {
-            let micros = u64::from(timings.stages_us[n]);
-            figures.time.record(micros);
-            figures.over_budget += u64::from(micros > budget_us(Stage::ALL[n]));
+            figures.took(timings.stages_us[n], budgets[n]);
         }
     }
 
     /// An item could not be parsed.
-    pub(super) fn rejected(&mut self, timings: &Timings) {
-        let parse = &mut self.stages[Stage::Parse as usize];
-        parse.failed += 1;
-        parse.time.record(timings.stages_us[Stage::Parse as usize].into());
+    pub(super) fn rejected(&mut self, timings: &Timings, budgets: &Budgets) {
+        let stage = Stage::Parse as usize;
+        self.stages[stage].failed += 1;
+        self.stages[stage].took(timings.stages_us[stage], budgets[stage]);
     }
 
-    fn stages(&self, doing: &BTreeMap<String, u64>) -> Vec<StageStats> {
+    /// The worker's stage that takes the most time of all: the one to look at when workers are what is short.
+    fn slowest(&self) -> Stage {
+        let total = |n: &usize| self.stages[*n].time.stats().mean_us * self.stages[*n].time.len();
+        let slowest = (0..self.stages.len()).max_by(|a, b| total(a).total_cmp(&total(b)));
+        Stage::ALL[slowest.unwrap_or(Stage::Score as usize)]
+    }
+
+    fn stages(&self, doing: &BTreeMap<String, u64>, budgets: &Budgets) -> Vec<StageStats> {
         let stage = |(n, figures): (usize, &StageFigures)| {
             let stage = Stage::ALL[n];
             let time = figures.time.stats();
@@ -151,8 +159,10 @@ impl Figures {
                 done: time.count - figures.failed,
                 failed: figures.failed,
                 over_budget: figures.over_budget,
-                budget_us: budget_us(stage),
+                budget_us: budgets[n].as_micros() as u64,
                 time,
+                // A worker takes an item through all its stages: nothing waits between them.
+                ..StageStats::default()
             }
         };
         self.stages.iter().enumerate().map(stage).collect()
@@ -175,6 +185,38 @@ impl Hub {
         metrics::render(&self.stats(), &self.figures.latency.buckets())
     }
 
+    /// All stages, with what waits between them and which one holds the others up.
+    fn stages(&self, doing: &BTreeMap<String, u64>) -> Vec<StageStats> {
+        let budgets = &self.options.operations.config.stage_budgets;
+        let recorder = self.recording.recorder().status();
+        let mut stages = self.figures.stages(doing, budgets);
+        stages.push(StageStats {
+            name: Stage::Persist.name().to_owned(),
+            in_flight: recorder.stats.buffered,
+            done: recorder.stats.flushed,
+            failed: recorder.stats.dead_letters,
+            over_budget: recorder.over_budget,
+            budget_us: budgets[Stage::Persist as usize].as_micros() as u64,
+            time: recorder.stats.flush_latency,
+            ..StageStats::default()
+        });
+        stages[Stage::Verdict as usize].waiting = self.recording.waiting() as u64;
+        if let Some(stage) = self.held_up_by() {
+            stages[stage as usize].holds_up = true;
+        }
+        stages
+    }
+
+    /// The stage that is full while work waits for it, if one is.
+    fn held_up_by(&self) -> Option<Stage> {
+        if self.recording.is_full() {
+            return Some(Stage::Persist);
+        }
+        let pool = self.pool.stats(Instant::now());
+        let workers_full = pool.queue_length > 0 && pool.workers_idle == 0;
+        workers_full.then(|| self.figures.slowest())
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let workers = self.worker_stats();
         let mut doing = BTreeMap::new();
@@ -183,17 +225,8 @@ impl Hub {
             *doing.entry(stage.to_owned()).or_default() += 1;
         }
         let figures = &self.figures;
+        let stages = self.stages(&doing);
         let recorder = self.recording.recorder().status().stats;
-        let mut stages = figures.stages(&doing);
-        stages.push(StageStats {
-            name: Stage::Persist.name().to_owned(),
-            in_flight: recorder.buffered,
-            done: recorder.flushed,
-            failed: recorder.dead_letters,
-            over_budget: 0,
-            budget_us: budget_us(Stage::Persist),
-            time: recorder.flush_latency,
-        });
         Stats {
             build: BUILD.to_owned(),
             pid: std::process::id(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic_proto::message::{RefusalKind, Reply, ToClient};
+use cynic_proto::model::Stage;
 
 use super::{Hub, Input};
 use crate::config::{Config, ConfigError, POOL_SIZE_MAX, Source, auto_size};
@@ -206,6 +207,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("clients.frame_bytes_max", old.frame_bytes_max != new.frame_bytes_max),
         ("recorder.retention", old.retention != new.retention),
         ("recorder.spool_mib_max", old.spool_bytes_max != new.spool_bytes_max),
+        ("stages.persist_ms", persist_budget(old) != persist_budget(new)),
         ("pool.cgroup", old.cgroup != new.cgroup),
         ("quarantine", old.quarantine != new.quarantine),
         ("log.format", old.log_format != new.log_format),
@@ -215,6 +217,10 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))
     .collect()
+}
+
+fn persist_budget(config: &Config) -> Duration {
+    config.stage_budgets[Stage::Persist as usize]
 }
 
 /// The error and its causes in one line.

@@ -86,6 +86,11 @@ impl Recording {
         (recording, settlements)
     }
 
+    /// Entries that wait for room in the recorder.
+    pub(super) fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         !self.backlog.is_empty()
     }

@@ -42,6 +42,8 @@ pub struct RecorderConfig {
     pub spool_bytes_max: u64,
     /// Keep the items and the quotations from them, not just hashes and summaries.
     pub store_content: bool,
+    /// Commits that take longer are counted as over budget; nothing else is done about them.
+    pub commit_budget: Duration,
     /// When old records are deleted.
     pub retention: Retention,
 }
@@ -81,6 +83,7 @@ impl RecorderConfig {
             spill_after: Duration::from_secs(2),
             spool_bytes_max: SPOOL_BYTES_MAX,
             store_content: false,
+            commit_budget: Duration::from_millis(100),
             retention: Retention::default(),
         }
     }

@@ -101,6 +101,7 @@ pub(super) struct Parts {
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub status: watch::Sender<RecorderStatus>,
     pub store_content: bool,
+    pub commit_budget: Duration,
     pub first_seq: u64,
     pub care: Care,
 }
@@ -109,7 +110,7 @@ impl Driver {
     pub(super) fn new(parts: Parts) -> Driver {
         Driver {
             writer: parts.writer,
-            meter: Meter::new(parts.stores.store.name()),
+            meter: Meter::new(parts.stores.store.name(), parts.commit_budget),
             stores: Rc::new(parts.stores),
             gate: parts.gate,
             commands: parts.commands,

@@ -262,6 +262,7 @@ fn parts(
         commands,
         status,
         store_content: config.store_content,
+        commit_budget: config.commit_budget,
         first_seq: left.last_seq + 1,
         care: Care::new(config.retention),
     }

@@ -28,6 +28,8 @@ pub struct RecorderStatus {
     pub rejected: u64,
     /// Entries set down in the spool so far.
     pub spilled_total: u64,
+    /// Batches whose commit took longer than the stage's budget.
+    pub over_budget: u64,
     /// When the oldest entry in memory was submitted.
     pub(super) oldest: Option<Instant>,
 }
@@ -39,14 +41,18 @@ pub(super) struct Meter {
     round_trips: u64,
     took: Histogram<u64>,
     sum_us: u64,
+    budget: Duration,
+    over_budget: u64,
     published_at: Option<Instant>,
     published: Counts,
 }
 
 impl Meter {
-    pub(super) fn new(store: &'static str) -> Meter {
+    pub(super) fn new(store: &'static str, budget: Duration) -> Meter {
         Meter {
             store,
+            budget,
+            over_budget: 0,
             transactions: 0,
             round_trips: 0,
             took: Histogram::new_with_bounds(1, TOOK_MAX_US, 2)
@@ -62,6 +68,7 @@ impl Meter {
         self.round_trips += written.round_trips;
         let took_us = took.as_micros() as u64;
         self.sum_us += took_us;
+        self.over_budget += u64::from(took > self.budget);
         self.took.saturating_record(took_us);
     }
 
@@ -107,6 +114,7 @@ impl Meter {
             buffered_bytes: 0,
             rejected: 0,
             spilled_total: counts.spilled,
+            over_budget: self.over_budget,
             oldest,
         });
     }

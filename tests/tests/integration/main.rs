@@ -14,6 +14,7 @@ mod reconnecting;
 mod records;
 mod service_manager;
 mod shutdown;
+mod stages;
 mod starting;
 mod storage;
 mod streams;

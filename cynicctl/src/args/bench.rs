@@ -17,8 +17,12 @@ pub struct BenchArgs {
     /// Items of your own: a file is a body, *.jsonl has one item a line
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Which items, and how often each: KIND[:SIZE][=WEIGHT],… [default: all kinds alike, or the files]
-    #[arg(long, value_name = "MIX")]
+    /// Which items, and how often each.
+    #[arg(
+        long,
+        value_name = "MIX",
+        help = "Which items, and how often each: KIND[:SIZE][=WEIGHT],… [default: all kinds alike, or the files]"
+    )]
     pub mix: Option<String>,
     /// Connections
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -2,6 +2,7 @@
 
 mod access;
 mod bench;
+mod chunks;
 mod events;
 mod examples;
 mod figures;

@@ -1,6 +1,12 @@
 //! The load suite against a real daemon: its figures are there and agree with the daemon's own.
 
+use std::process::Stdio;
+
+use cynic_proto::stats::Stats;
+use cynic_tests::cli::{Ended, program};
 use cynic_tests::daemon::Home;
+use cynic_tests::procfs;
+use rustix::process::Signal;
 use serde_json::Value;
 
 fn number(value: &Value, pointer: &str) -> f64 {
@@ -65,7 +71,24 @@ async fn what_makes_no_sense_is_refused() {
     }
     let socket = daemon.socket().to_owned();
     assert_eq!(daemon.stop().await, Some(0));
-    let mut bench = cynic_tests::cli::program("cynicctl");
-    let ended = cynic_tests::cli::Ended::of(bench.arg("--socket").arg(socket).arg("bench"));
+    let mut bench = program("cynicctl");
+    let ended = Ended::of(bench.arg("--socket").arg(socket).arg("bench"));
     assert_eq!(ended.code, Some(4), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_interrupted_bench_puts_the_pool_back_too() {
+    let home = Home::new("[pool]\nsize = 2\n");
+    let daemon = home.start().await;
+    let mut bench = program("cynicctl");
+    bench.arg("--socket").arg(daemon.socket());
+    bench.args(["bench", "--mix", "null", "--workers", "1", "--duration", "10m"]);
+    let mut bench = bench.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("a program");
+    // Some load has come through: it is past its preparations, whatever it did first.
+    let working = |stats: &Stats| stats.pool.pool_size == 1 && stats.pool.tasks_processed > 0;
+    daemon.until("the bench is at work", working).await;
+    procfs::signal(bench.id(), Signal::INT);
+    let code = tokio::task::spawn_blocking(move || bench.wait()).await.expect("no panic");
+    assert_eq!(code.expect("ended").code(), Some(130));
+    assert_eq!(daemon.stats().await.pool.pool_size, 2);
 }

@@ -249,3 +249,38 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGETS: Budgets = [Duration::from_micros(100); 5];
+
+    fn timings(stages_us: [u32; 4]) -> Timings {
+        Timings { stages_us, ..Timings::default() }
+    }
+
+    #[test]
+    fn a_stage_counts_what_is_over_its_budget_and_no_more() {
+        let mut figures = Figures::default();
+        figures.judged(Verdict::Wag, &timings([100, 101, 0, 100_000]), &BUDGETS);
+        figures.rejected(&timings([101, 0, 0, 0]), &BUDGETS);
+        let stages = figures.stages(&BTreeMap::new(), &BUDGETS);
+        let counts = |of: fn(&StageStats) -> u64| stages.iter().map(of).collect::<Vec<_>>();
+        assert_eq!(counts(|stage| stage.over_budget), [1, 1, 0, 1]);
+        assert_eq!(counts(|stage| stage.done), [1, 1, 1, 1]);
+        assert_eq!(counts(|stage| stage.failed), [1, 0, 0, 0]);
+        assert_eq!(counts(|stage| stage.budget_us), [100; 4]);
+    }
+
+    #[test]
+    fn the_stage_to_look_at_is_the_one_that_takes_most_in_all() {
+        let mut figures = Figures::default();
+        figures.judged(Verdict::Wag, &timings([900, 400, 10, 10]), &BUDGETS);
+        assert_eq!(figures.slowest(), Stage::Parse);
+        for _ in 0..10 {
+            figures.judged(Verdict::Wag, &timings([10, 400, 10, 10]), &BUDGETS);
+        }
+        assert_eq!(figures.slowest(), Stage::Score);
+    }
+}

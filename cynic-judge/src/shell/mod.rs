@@ -5,6 +5,7 @@ mod rules;
 
 use std::sync::OnceLock;
 
+use self::rules::Marks;
 use crate::facets;
 use crate::fold;
 use crate::lexicon::{Classes, Lexicon, classes};
@@ -126,6 +127,7 @@ impl Scan {
 struct Word<'a> {
     text: &'a str,
     folded: &'a str,
+    marks: Marks,
     span: Span,
     classes: Classes,
     /// First word of a command.
@@ -244,8 +246,13 @@ impl<G: Grams> Scanner<'_, G> {
             }
             folded.clear();
             let text = &self.text[start..at];
-            for c in text.chars().take(WORD_CHARACTERS_MAX) {
-                fold::fold(c, |c| folded.push(c));
+            if text.is_ascii() {
+                folded.push_str(&text[..text.len().min(WORD_CHARACTERS_MAX)]);
+                folded.make_ascii_lowercase();
+            } else {
+                for c in text.chars().take(WORD_CHARACTERS_MAX) {
+                    fold::fold(c, |c| folded.push(c));
+                }
             }
             self.word(text, &folded, start, leads);
             leads = false;
@@ -323,8 +330,8 @@ impl<G: Grams> Scanner<'_, G> {
             let name = folded.rsplit(['/', '\\']).next().unwrap_or(folded);
             classes = lexicon().look_up(fold::hash(name.as_bytes())).classes;
         }
-        self.measure(text, folded, leads, classes);
-        let word = Word { text, folded, span, classes, leads };
+        let word = Word { text, folded, marks: Marks::of(folded), span, classes, leads };
+        self.measure(&word, hash);
         self.rules(&word);
         self.word_grams(&word, hash);
         self.past.hashes = [self.past.hashes[1], hash];
@@ -350,7 +357,8 @@ impl<G: Grams> Scanner<'_, G> {
         classes
     }
 
-    fn measure(&mut self, text: &str, folded: &str, leads: bool, classes: Classes) {
+    fn measure(&mut self, word: &Word<'_>, hash: u64) {
+        let Word { text, folded, marks, classes, leads, .. } = *word;
         let scan = &mut self.scan;
         let length = text.len() as u32;
         scan.words += 1;
@@ -359,18 +367,20 @@ impl<G: Grams> Scanner<'_, G> {
         scan.length_squares += (length as f32).powi(2);
         scan.flags += u32::from(folded.starts_with('-') && !folded.starts_with("--"));
         scan.long_flags += u32::from(folded.starts_with("--"));
-        scan.paths += u32::from(folded.contains('/') || folded.contains('\\'));
-        scan.urls += u32::from(folded.contains("://"));
-        scan.assignments += u32::from(folded.contains('=') && !folded.starts_with('-'));
+        scan.paths += u32::from(marks.any(Marks::SLASH | Marks::BACKSLASH));
+        scan.urls += u32::from(marks.any(Marks::COLON) && folded.contains("://"));
+        scan.assignments += u32::from(marks.any(Marks::EQUALS) && !folded.starts_with('-'));
         scan.quiet += u32::from(
             folded.ends_with("/dev/null")
                 || matches!(folded, "-q" | "-qq" | "--quiet" | "--silent" | "-s"),
         );
-        scan.extensions += u32::from(folded.rsplit_once('.').is_some_and(|(name, ending)| {
+        let extends = |(name, ending): (&str, &str)| {
             !name.is_empty()
                 && (1..=4).contains(&ending.len())
                 && ending.bytes().all(|b| b.is_ascii_alphanumeric())
-        }));
+        };
+        scan.extensions +=
+            u32::from(marks.any(Marks::DOT) && folded.rsplit_once('.').is_some_and(extends));
         if scan.words == 1 {
             scan.first_known =
                 classes & (Class::Inform.bit() | Class::Make.bit() | Class::Media.bit()) != 0;
@@ -382,7 +392,7 @@ impl<G: Grams> Scanner<'_, G> {
             scan.backslashes += u32::from(byte == b'\\');
             scan.variables += u32::from(matches!(byte, b'$' | b'%'));
         }
-        let bit = fold::hash(folded.as_bytes()) as usize % 2048;
+        let bit = hash as usize % 2048;
         if self.sieve[bit / 64] & 1 << (bit % 64) == 0 {
             self.sieve[bit / 64] |= 1 << (bit % 64);
             scan.distinct += 1;

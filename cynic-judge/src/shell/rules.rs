@@ -4,93 +4,81 @@ use super::{Class, Hit, Scanner, Word};
 use crate::decode;
 use crate::text::scan::Grams;
 
-/// Places whose loss or change breaks a host.
-const SYSTEM: [&str; 24] = [
-    "/etc",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/boot",
-    "/lib",
-    "/lib64",
-    "/sys",
-    "/proc",
-    "/dev",
-    "/root",
-    "/var/lib",
-    "/var/log",
-    "/opt",
-    "/system",
-    "/library",
-    "c:\\windows",
-    "%systemroot%",
-    "%windir%",
-    "system32",
-    "\\windows\\",
-    "$env:windir",
-    "%programdata%",
-    "/srv",
+/// Places whose loss or change breaks a host, by their paths and by what stands for them.
+const SYSTEM_PATHS: [&str; 15] = [
+    "/etc", "/usr", "/bin", "/sbin", "/boot", "/lib", "/lib64", "/sys", "/proc", "/dev", "/root",
+    "/var/lib", "/var/log", "/opt", "/srv",
 ];
-const TEMPORARY: [&str; 12] = [
-    "/tmp/",
-    "/var/tmp/",
-    "/dev/shm/",
-    "%temp%",
-    "$env:temp",
-    "%tmp%",
-    "\\temp\\",
-    "appdata",
-    "\\users\\public",
-    "%public%",
-    "programdata",
-    "\\downloads\\",
+const SYSTEM_PATHS_OF_MACS: [&str; 2] = ["/system", "/library"];
+const SYSTEM_NAMES: [&str; 6] =
+    ["c:\\windows", "%systemroot%", "%windir%", "\\windows\\", "$env:windir", "%programdata%"];
+
+/// Names that are searched for inside words, each with the signs of which a word must hold one.
+type Names<const N: usize> = [(u16, &'static str); N];
+
+const TEMPORARY: Names<11> = [
+    (Marks::SLASH, "/tmp/"),
+    (Marks::SLASH, "/dev/shm/"),
+    (Marks::VARIABLE, "%temp%"),
+    (Marks::VARIABLE, "$env:temp"),
+    (Marks::VARIABLE, "%tmp%"),
+    (Marks::VARIABLE, "%public%"),
+    (Marks::BACKSLASH, "\\temp\\"),
+    (Marks::BACKSLASH, "\\users\\public"),
+    (Marks::BACKSLASH, "\\downloads\\"),
+    (Marks::PLACE, "appdata"),
+    (Marks::PLACE, "programdata"),
 ];
-const SECRETS: [&str; 14] = [
-    "/etc/shadow",
-    "/etc/passwd",
-    "/etc/sudoers",
-    "id_rsa",
-    "id_ed25519",
-    ".ssh/",
-    ".aws/cred",
-    ".kube/config",
-    "ntds.dit",
-    "lsass",
-    "login.keychain",
-    "hklm\\sam",
-    "hklm\\security",
-    ".bash_history",
+const SECRETS: Names<14> = [
+    (Marks::SLASH, "/etc/shadow"),
+    (Marks::SLASH, "/etc/passwd"),
+    (Marks::SLASH, "/etc/sudoers"),
+    (Marks::UNDERSCORE, "id_rsa"),
+    (Marks::UNDERSCORE, "id_ed25519"),
+    (Marks::SLASH, ".ssh/"),
+    (Marks::SLASH, ".aws/cred"),
+    (Marks::SLASH, ".kube/config"),
+    (Marks::DOT, "ntds.dit"),
+    (Marks::SLASH | Marks::BACKSLASH | Marks::DOT | Marks::UNDERSCORE, "lsass"),
+    (Marks::DOT, "login.keychain"),
+    (Marks::BACKSLASH, "hklm\\sam"),
+    (Marks::BACKSLASH, "hklm\\security"),
+    (Marks::UNDERSCORE, ".bash_history"),
 ];
+
+/// Whether one of the names is in a word.
+fn holds<const N: usize>(word: &Word<'_>, names: &Names<N>) -> bool {
+    let found = |(marks, name): &(u16, &str)| word.marks.any(*marks) && word.folded.contains(name);
+    names.iter().any(found)
+}
 
 /// Which signs a word holds, so that most words are never searched for anything.
 #[derive(Clone, Copy)]
-struct Marks(u8);
+pub(super) struct Marks(u16);
 
 impl Marks {
-    const SLASH: u8 = 1;
-    const BACKSLASH: u8 = 2;
-    const VARIABLE: u8 = 4;
-    const DOT: u8 = 8;
-    const UNDERSCORE: u8 = 16;
-    const AT: u8 = 32;
-    const DIGIT: u8 = 64;
-    const COLON: u8 = 128;
+    pub(super) const SLASH: u16 = 1;
+    pub(super) const BACKSLASH: u16 = 2;
+    pub(super) const VARIABLE: u16 = 4;
+    pub(super) const DOT: u16 = 8;
+    pub(super) const UNDERSCORE: u16 = 16;
+    pub(super) const AT: u16 = 32;
+    pub(super) const DIGIT: u16 = 64;
+    pub(super) const COLON: u16 = 128;
+    pub(super) const EQUALS: u16 = 256;
+    /// Paths of either kind of system, and variables that stand for them.
+    const PLACE: u16 = Marks::SLASH | Marks::BACKSLASH | Marks::VARIABLE;
 
-    fn of(word: &str) -> Marks {
+    pub(super) fn of(word: &str) -> Marks {
         word.bytes().fold(Marks(0), |marks, byte| Marks(marks.0 | MARKS[usize::from(byte)]))
     }
 
-    fn any(self, marks: u8) -> bool {
+    pub(super) fn any(self, marks: u16) -> bool {
         self.0 & marks != 0
-    }
-
-    /// Paths of either kind of system, and variables that stand for them.
-    fn place(self) -> bool {
-        self.any(Marks::SLASH | Marks::BACKSLASH | Marks::VARIABLE)
     }
 }
 
-const MARKS: [u8; 256] = {
+const MARKS: [u16; 256] = {
     let mut table = [0; 256];
     table[b'/' as usize] = Marks::SLASH;
     table[b'\\' as usize] = Marks::BACKSLASH;
@@ -100,6 +88,7 @@ const MARKS: [u8; 256] = {
     table[b'_' as usize] = Marks::UNDERSCORE;
     table[b'@' as usize] = Marks::AT;
     table[b':' as usize] = Marks::COLON;
+    table[b'=' as usize] = Marks::EQUALS;
     let mut digit = b'0';
     while digit <= b'9' {
         table[digit as usize] = Marks::DIGIT;
@@ -115,7 +104,7 @@ impl<G: Grams> Scanner<'_, G> {
     pub(super) fn rules(&mut self, word: &Word<'_>) {
         let has = |class: Class| word.classes & class.bit() != 0;
         let folded = word.folded;
-        let marks = Marks::of(folded);
+        let marks = word.marks;
         if has(Class::Destroy)
             && (word.leads
                 || self.past.command
@@ -127,7 +116,7 @@ impl<G: Grams> Scanner<'_, G> {
         {
             self.past.destroys = Some(word.span);
         }
-        let system = marks.place() && SYSTEM.iter().any(|path| place(folded, path));
+        let system = marks.any(Marks::PLACE) && names_system(folded, marks);
         self.destruction(word, system);
         if system && !folded.starts_with("/dev/null") {
             let writes = self.past.redirect
@@ -136,11 +125,10 @@ impl<G: Grams> Scanner<'_, G> {
                 || self.past.hashes[1] == crate::fold::hash(b"-a");
             self.scan.record(if writes { Hit::SystemWrite } else { Hit::SystemPath }, word.span);
         }
-        if marks.place() && TEMPORARY.iter().any(|path| folded.contains(path)) {
+        if holds(word, &TEMPORARY) {
             self.scan.record(Hit::TemporaryRun, word.span);
         }
-        let named = marks.any(Marks::SLASH | Marks::BACKSLASH | Marks::DOT | Marks::UNDERSCORE);
-        if has(Class::Secret) || named && SECRETS.iter().any(|path| folded.contains(path)) {
+        if has(Class::Secret) || holds(word, &SECRETS) {
             self.scan.record(Hit::SecretRead, word.span);
             if self.past.line & Class::Fetch.bit() != 0 {
                 self.scan.record(Hit::Exfiltration, word.span);
@@ -333,14 +321,19 @@ impl<G: Grams> Scanner<'_, G> {
     }
 }
 
-/// Whether a word names a place or something in it.
-fn place(word: &str, path: &str) -> bool {
-    let word = word.trim_start_matches(['"', '\'', '=', '@']);
-    let word = word.strip_prefix("of=").unwrap_or(word);
-    if !path.starts_with('/') {
-        return word.contains(path);
-    }
-    word.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// Whether a word names a place of the system or something in it.
+fn names_system(word: &str, marks: Marks) -> bool {
+    let bare = word.trim_start_matches(['"', '\'', '=', '@']);
+    let bare = bare.strip_prefix("of=").unwrap_or(bare);
+    let within = |path: &&str| {
+        bare.strip_prefix(*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let by_path = bare.starts_with('/')
+        && SYSTEM_PATHS.iter().chain(&SYSTEM_PATHS_OF_MACS).any(within);
+    let foreign = marks.any(Marks::BACKSLASH | Marks::VARIABLE);
+    by_path
+        || foreign && SYSTEM_NAMES.iter().any(|name| bare.contains(name))
+        || bare.contains("system32")
 }
 
 /// `-rf`, `-fr`, `-rfv`.

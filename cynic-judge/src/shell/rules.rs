@@ -328,8 +328,8 @@ fn names_system(word: &str, marks: Marks) -> bool {
     let within = |path: &&str| {
         bare.strip_prefix(*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let by_path = bare.starts_with('/')
-        && SYSTEM_PATHS.iter().chain(&SYSTEM_PATHS_OF_MACS).any(within);
+    let by_path =
+        bare.starts_with('/') && SYSTEM_PATHS.iter().chain(&SYSTEM_PATHS_OF_MACS).any(within);
     let foreign = marks.any(Marks::BACKSLASH | Marks::VARIABLE);
     by_path
         || foreign && SYSTEM_NAMES.iter().any(|name| bare.contains(name))

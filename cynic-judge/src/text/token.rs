@@ -281,6 +281,15 @@ fn word(text: &str, start: usize, end: usize, sink: &mut impl Sink, folded: &mut
     let mut at = start;
     while at < end {
         let byte = bytes[at];
+        if byte.is_ascii_lowercase() {
+            // Most of any text: a run of these at once.
+            let run = bytes[at..end].iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+            make.see_lowercase(run);
+            let room = FOLDED_BYTES_MAX.saturating_sub(folded.len());
+            folded.extend_from_slice(&bytes[at..at + run.min(room)]);
+            at += run;
+            continue;
+        }
         if byte.is_ascii() {
             if byte.is_ascii_alphanumeric() {
                 make.see_ascii(byte);
@@ -330,11 +339,17 @@ fn word(text: &str, start: usize, end: usize, sink: &mut impl Sink, folded: &mut
 
 impl Make {
     #[inline]
+    fn see_lowercase(&mut self, run: usize) {
+        let run = u16::try_from(run).unwrap_or(u16::MAX);
+        self.lower = self.lower.saturating_add(run);
+        self.shown = self.shown.saturating_add(run);
+        self.latin = true;
+    }
+
+    /// A capital or a digit.
+    #[inline]
     fn see_ascii(&mut self, byte: u8) {
-        if byte.is_ascii_lowercase() {
-            self.lower = self.lower.saturating_add(1);
-            self.latin = true;
-        } else if byte.is_ascii_digit() {
+        if byte.is_ascii_digit() {
             self.digits = self.digits.saturating_add(1);
         } else {
             self.first_upper |= self.shown == 0;

@@ -1,5 +1,6 @@
 //! The judge: its options, its stages and its self-test.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use cynic_proto::item::{Hint, ItemError};
@@ -15,6 +16,9 @@ use crate::profile::Profile;
 use crate::reading;
 use crate::scorer::{Outcome, Panel};
 use crate::weights::Weights;
+
+/// Why a judgment is what it is, as the judge says it: most of its words are the judge's own.
+pub type Explanation = Details<Cow<'static, str>>;
 
 /// Version of the rules and weights; raised whenever a judgment may come out differently.
 pub const JUDGE_VERSION: u32 = 3;
@@ -84,7 +88,7 @@ impl Judge {
     }
 
     /// Stage "verdict": the judgment and its explanation.
-    pub fn conclude(&self, analysis: &Analysis, aggregate: Aggregate) -> (Judgment, Details) {
+    pub fn conclude(&self, analysis: &Analysis, aggregate: Aggregate) -> (Judgment, Explanation) {
         let final_score = analysis.item.context.k_score.map(|k_score| {
             let score = (k_score * aggregate.q_score).sqrt().clamp(0.0, 100.0);
             FinalScore { k_score, score, verdict: Verdict::of(score) }
@@ -110,18 +114,18 @@ impl Judge {
             .into_iter()
             .map(|(dimension, finding)| Evidence {
                 dimension,
-                code: finding.code.into_owned(),
+                code: finding.code,
                 points: finding.points,
                 span: finding.span.map(|(start, end)| (start as u64, end as u64)),
-                text: finding.text,
+                text: finding.text.map(Cow::Owned),
             })
             .collect();
         let details = Details {
-            item_id: analysis.item.id.clone(),
+            item_id: analysis.item.id.clone().map(Cow::Owned),
             evidence,
             fallbacks: aggregate.fallbacks,
-            unchecked: explain::unchecked(analysis),
-            summary: explain::summary(analysis),
+            unchecked: explain::unchecked(analysis).into_iter().map(Cow::Owned).collect(),
+            summary: Cow::Owned(explain::summary(analysis)),
         };
         (judgment, details)
     }
@@ -130,7 +134,7 @@ impl Judge {
     ///
     /// # Errors
     /// See [`Item::read`].
-    pub fn judge(&self, bytes: &[u8], hint: &Hint) -> Result<(Judgment, Details), ItemError> {
+    pub fn judge(&self, bytes: &[u8], hint: &Hint) -> Result<(Judgment, Explanation), ItemError> {
         let analysis = self.analyse(self.parse(bytes, hint)?);
         let outcomes = Dimension::ALL.map(|dimension| self.score(&analysis, dimension));
         let aggregate = self.aggregate(&analysis, outcomes);

@@ -42,7 +42,7 @@ pub use aggregate::Aggregate;
 pub use analysis::Analysis;
 pub use family::Family;
 pub use item::{BODY_BYTES_MAX, BodyKind, Context, Declared, Item, NESTING_DEPTH_MAX};
-pub use judge::{JUDGE_VERSION, Judge, Options, SelfTestError};
+pub use judge::{Explanation, JUDGE_VERSION, Judge, Options, SelfTestError};
 pub use profile::Profile;
 pub use scorer::{
     AwaitedFn, BoxFuture, ComputedFn, Finding, Outcome, Panel, Scored, Scorer, ScorerFailure,

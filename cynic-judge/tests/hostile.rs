@@ -2,13 +2,13 @@
 //!
 //! Nothing here says how good the judgments are; the gates of `cynic-train` do.
 
-use cynic_judge::{Judge, Options};
+use cynic_judge::{Explanation, Judge, Options};
 use cynic_proto::item::{Form, Hint, ItemError, ItemErrorKind};
-use cynic_proto::judgment::{Details, Judgment};
+use cynic_proto::judgment::Judgment;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-type Answer = Result<(Judgment, Details), ItemError>;
+type Answer = Result<(Judgment, Explanation), ItemError>;
 
 fn judge() -> Judge {
     Judge::new(Options::default())
@@ -30,7 +30,7 @@ fn sound(bytes: &[u8], hint: &Hint) -> Answer {
     answer
 }
 
-fn check(judgment: &Judgment, details: &Details) {
+fn check(judgment: &Judgment, details: &Explanation) {
     for piece in &details.evidence {
         assert!(piece.points.is_finite(), "{} moves by {}", piece.code, piece.points);
         if let Some((start, end)) = piece.span {
@@ -57,7 +57,7 @@ fn same_bits(one: &Answer, other: &Answer) -> bool {
     one == other && bits(one) == bits(other)
 }
 
-fn of_content(content: &str) -> (Judgment, Details) {
+fn of_content(content: &str) -> (Judgment, Explanation) {
     let item = json!({ "type": "text", "content": content }).to_string();
     sound(item.as_bytes(), &Hint::default()).expect("a text with a body is judged")
 }

@@ -9,8 +9,8 @@
 //! allocated for a length that was not checked first.
 
 use bytes::{Buf, Bytes, BytesMut};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::FRAME_BYTES_MAX;
 
@@ -75,7 +75,15 @@ fn config() -> impl bincode::config::Config {
 /// # Errors
 /// [`FrameError::Malformed`] when the bytes are not exactly one value.
 pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, FrameError> {
-    let (value, read) = bincode::serde::decode_from_slice(bytes, config())
+    decode_borrowed(bytes)
+}
+
+/// Decodes a message that may borrow its texts from the bytes.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_borrowed<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Result<M, FrameError> {
+    let (value, read) = bincode::serde::borrow_decode_from_slice(bytes, config())
         .map_err(|e| FrameError::Malformed(e.to_string()))?;
     if read == bytes.len() {
         Ok(value)

@@ -131,34 +131,54 @@ impl Judgment {
     }
 }
 
-/// Why the judgment is what it is.
+/// Why the judgment is what it is. `S` is how its texts are held: owned, or borrowed from the bytes it is read from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Details {
+pub struct Details<S = String> {
     /// The item's own `id`, where it has one (at most [`crate::limits::ITEM_ID_BYTES_MAX`] bytes).
-    pub item_id: Option<String>,
+    pub item_id: Option<S>,
     /// What moved the dimensions, grouped by dimension, strongest first within each.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<Evidence<S>>,
     /// Why each dimension that is marked in [`Judgment::fallbacks`] fell back.
     pub fallbacks: Vec<Fallback>,
     /// What was not or could not be checked, in words.
-    pub unchecked: Vec<String>,
+    pub unchecked: Vec<S>,
     /// A short, redacted description of the item that may be stored.
-    pub summary: String,
+    pub summary: S,
+}
+
+impl<S: Into<String>> Details<S> {
+    /// The same with texts of its own.
+    pub fn into_owned(self) -> Details {
+        let owned = |evidence: Evidence<S>| Evidence {
+            dimension: evidence.dimension,
+            code: evidence.code.into(),
+            points: evidence.points,
+            span: evidence.span,
+            text: evidence.text.map(Into::into),
+        };
+        Details {
+            item_id: self.item_id.map(Into::into),
+            evidence: self.evidence.into_iter().map(owned).collect(),
+            fallbacks: self.fallbacks,
+            unchecked: self.unchecked.into_iter().map(Into::into).collect(),
+            summary: self.summary.into(),
+        }
+    }
 }
 
 /// One thing in the item that moved one dimension.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct Evidence<S = String> {
     /// The dimension that it moved.
     pub dimension: Dimension,
     /// A stable name for the kind of evidence, such as `link.shortened`.
-    pub code: String,
+    pub code: S,
     /// How far it moved the dimension; negative is down.
     pub points: f32,
     /// Byte range in the body.
     pub span: Option<(u64, u64)>,
     /// A quotation from the item or an explanation; untrusted text.
-    pub text: Option<String>,
+    pub text: Option<S>,
 }
 
 /// A dimension that scored the neutral 50 instead of being judged.

@@ -73,7 +73,7 @@ impl Peer {
             worker: WorkerId { slot: 0, generation: 1 },
             timings: Timings::default(),
         };
-        let details = codec::encode(&Details::default()).expect("details");
+        let details = codec::encode(&Details::<String>::default()).expect("details");
         self.send(&ToClient { seq, reply: Reply::Judged(Box::new(judged)) }, &details);
     }
 

@@ -91,7 +91,9 @@ impl Folds {
 
 /// Judges an item; the gates' texts are never empty and below every limit, so that an error is one of theirs.
 pub(super) fn judged(judge: &Judge, item: &[u8]) -> (Judgment, Details) {
-    judge.judge(item, &Hint::default()).expect("labelled items have a body within the limits")
+    let judged = judge.judge(item, &Hint::default());
+    let (judgment, details) = judged.expect("labelled items have a body within the limits");
+    (judgment, details.into_owned())
 }
 
 /// Q of an item.

@@ -265,7 +265,7 @@ fn check_judgment(judgment: &Judgment, details: &Bytes) -> Result<Scored, String
     if details.len() > DETAILS_BYTES_MAX {
         return Err(format!("{} bytes of details", details.len()));
     }
-    let details: Details = codec::decode(details).map_err(|e| e.to_string())?;
+    let details: Details<&str> = codec::decode_borrowed(details).map_err(|e| e.to_string())?;
     if !details.evidence.iter().all(|evidence| evidence.points.is_finite()) {
         return Err("evidence with points that are no number".to_owned());
     }

@@ -2,6 +2,8 @@
 //!
 //! Details come from a worker and are untrusted: what cannot be decoded is left out, never trusted.
 
+use std::borrow::Cow;
+
 use cynic_proto::codec;
 use cynic_proto::history::JudgmentRow;
 use cynic_proto::ids::TaskId;
@@ -126,49 +128,60 @@ impl Record {
 
 /// Reads the details and leaves in the entry what may be stored of them, with its format in front.
 fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
-    let Ok(mut details) = codec::decode::<Details>(&entry.details) else {
+    let Ok(details) = codec::decode_borrowed::<Details<&str>>(&entry.details) else {
         entry.details = Vec::new();
         let summary = "(the explanation could not be read)".to_owned();
         return Derived { item_id: None, summary, features: "{}".to_owned() };
     };
     let derived = Derived {
-        item_id: details.item_id.take().map(item_id),
-        summary: truncate(clean(std::mem::take(&mut details.summary)), SUMMARY_BYTES_MAX),
+        item_id: details.item_id.map(|id| item_id(id.to_owned())),
+        summary: truncate(clean(details.summary.to_owned()), SUMMARY_BYTES_MAX),
         features: features(&details.evidence),
     };
-    if !store_content {
-        // What has a place in the body is a quotation; whoever has the item can look it up.
-        for evidence in details.evidence.iter_mut().filter(|evidence| evidence.span.is_some()) {
-            evidence.text = None;
-        }
-        for text in details.evidence.iter_mut().filter_map(|evidence| evidence.text.as_mut()) {
-            *text = unquoted(text);
-        }
-    }
-    details.item_id.clone_from(&derived.item_id);
-    details.summary.clone_from(&derived.summary);
+    let stored = |Evidence { dimension, code, points, span, text }| Evidence {
+        dimension,
+        code: Cow::Borrowed(code),
+        points,
+        span,
+        text: match text {
+            Some(text) if store_content => Some(Cow::Borrowed(text)),
+            // What has a place in the body is a quotation; whoever has the item can look it up.
+            Some(text) if span.is_none() => Some(unquoted(text)),
+            _ => None,
+        },
+    };
+    let details = Details {
+        item_id: derived.item_id.as_deref().map(Cow::Borrowed),
+        evidence: details.evidence.into_iter().map(stored).collect(),
+        fallbacks: details.fallbacks,
+        unchecked: details.unchecked.into_iter().map(Cow::Borrowed).collect(),
+        summary: Cow::Borrowed(&derived.summary[..]),
+    };
     entry.details = encode(&details).unwrap_or_default();
     derived
 }
 
 /// Points by evidence code, without any text of the item.
-fn features(evidence: &[Evidence]) -> String {
+fn features(evidence: &[Evidence<&str>]) -> String {
     let mut points = std::collections::BTreeMap::new();
     for Evidence { code, points: p, .. } in evidence {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-:".contains(&b);
-        let known = points.len() < FEATURES_MAX || points.contains_key(code.as_str());
+        let known = points.len() < FEATURES_MAX || points.contains_key(code);
         if known && code.len() <= FEATURE_BYTES_MAX && code.bytes().all(plain) && p.is_finite() {
-            *points.entry(code.as_str()).or_insert(0.0_f32) += p;
+            *points.entry(*code).or_insert(0.0_f32) += p;
         }
     }
     serde_json::to_string(&points).unwrap_or_else(|_| "{}".to_owned())
 }
 
 /// An explanation without the words of the item that it quotes.
-fn unquoted(text: &str) -> String {
+fn unquoted(text: &str) -> Cow<'_, str> {
+    if !text.contains('"') {
+        return Cow::Borrowed(text);
+    }
     let mut parts = text.split('"').step_by(2);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |all, part| all + "…" + part)
+    Cow::Owned(parts.fold(first, |all, part| all + "…" + part))
 }
 
 /// PostgreSQL's text holds no NUL; neither do terminals like one.

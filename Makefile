@@ -20,7 +20,7 @@ TEST := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall deb test test-service check fmt fmt-check lint boundaries postgres unit doc \
-        audit bench eval train roadmap chaos figures fuzz
+        audit bench budget eval train roadmap chaos figures fuzz
 
 help: ## List what can be done
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -43,6 +43,7 @@ uninstall: ## Remove what `make install` installed (PREFIX, DESTDIR)
 test: fmt-check lint boundaries postgres ## Everything that proves the project; what CI runs
 	$(CARGO) build --workspace --locked
 	$(TEST) --workspace --locked
+	scripts/instructions.sh check
 	$(if $(LABELLED),$(CARGO) run --locked -p cynic-train -- eval --data $(LABELLED) $(KNOWN_MISSES))
 	$(CARGO) test --workspace --locked --doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --locked --no-deps --document-private-items
@@ -100,6 +101,10 @@ bench: ## Measure round trips, judging, the pool and the store, each beside its 
 roadmap: ## What each step of the project's plan gains, with simulated scorers, beside the plan's estimates
 	$(CARGO) build --release --locked -p cynicd -p cynic-worker -p cynicctl -p cynic-tests --bins
 	$(TARGET_DIR)/release/cynicctl bench roadmap
+
+budget: ## Count instructions per judgment and per dispatch, beside their budget (needs valgrind)
+	$(CARGO) build --workspace --locked
+	scripts/instructions.sh check
 
 fuzz: ## Fuzz the judge and the frames (SECONDS=60 each)
 	scripts/fuzz.sh judge $(or $(SECONDS),60)

@@ -18,6 +18,9 @@ use crate::raw::{self, RawClient};
 /// queue's time, and no spinning.
 const PACE: Duration = Duration::from_millis(1);
 
+/// Most tasks that a client at a rate sends before it looks for replies again.
+const SENT_BETWEEN_REPLIES: u64 = 64;
+
 /// What one client sends.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -125,23 +128,35 @@ pub async fn send(socket: &Path, plan: Plan, first: u64) -> Tally {
             break;
         }
         let due = plan.rate.map_or(u64::MAX, |rate| (began.elapsed().as_secs_f64() * rate) as u64);
-        while sending && waiting.len() < plan.in_flight && tally.sent < due.min(plan.tasks_max) {
+        let turn = tally.sent.saturating_add(SENT_BETWEEN_REPLIES);
+        let most = due.min(plan.tasks_max).min(turn);
+        while sending && waiting.len() < plan.in_flight && tally.sent < most {
             let n = first + tally.sent;
             let task = submit(&mut client, &plan, n).await;
             waiting.insert(n, (task, Instant::now()));
             tally.sent += 1;
         }
-        let patience = if sending && plan.rate.is_some() { PACE } else { PATIENCE };
-        match tokio::time::timeout(patience, client.reply()).await {
-            Ok(reply) => {
-                let (seq, reply) = reply.expect("the connection holds");
-                let (task, sent) =
-                    waiting.remove(&seq).unwrap_or_else(|| panic!("twice: {reply:?}"));
-                count(&mut tally, task, sent, &reply);
-                let in_time = matches!(reply, Reply::Judged(_)) && Instant::now() < plan.until;
-                tally.judged_in_time += u64::from(in_time);
+        let behind = sending && tally.sent < due && waiting.len() < plan.in_flight;
+        let mut patience = match plan.rate {
+            Some(_) if behind => Duration::ZERO,
+            Some(_) if sending => PACE,
+            _ => PATIENCE,
+        };
+        // At a rate, all replies that are there: a client that only sends is expelled for not reading.
+        loop {
+            let Ok(reply) = tokio::time::timeout(patience, client.reply()).await else {
+                assert!(patience < PATIENCE, "{} tasks are not answered", waiting.len());
+                break;
+            };
+            let (seq, reply) = reply.expect("the connection holds");
+            let (task, sent) = waiting.remove(&seq).unwrap_or_else(|| panic!("twice: {reply:?}"));
+            count(&mut tally, task, sent, &reply);
+            let in_time = matches!(reply, Reply::Judged(_)) && Instant::now() < plan.until;
+            tally.judged_in_time += u64::from(in_time);
+            if plan.rate.is_none() || waiting.is_empty() {
+                break;
             }
-            Err(_) => assert!(patience == PACE, "{} tasks are not answered", waiting.len()),
+            patience = Duration::ZERO;
         }
     }
     tally.took = began.elapsed();

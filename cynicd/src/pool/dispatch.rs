@@ -21,12 +21,11 @@ impl Pool {
             return;
         }
         self.recycle(now);
-        // What could not be stored is not made; when draining, time is shorter than memory.
-        if self.store != Store::Room && self.intake == Intake::Open {
-            return;
-        }
         self.dispatch_solo(now);
-        while let Some(lane) = self.queue.next_lane() {
+        // What cannot be stored yet is not made, but by those who wait for it: their work is let in for so long only
+        // that its judgments fit the hub's memory. When draining, time is shorter than memory.
+        let holds_bulk = self.store != Store::Room && self.intake == Intake::Open;
+        while let Some(lane) = self.queue.next_lane(holds_bulk) {
             let Some(worker) = self.idle_worker() else { return };
             let items = self.take(lane, now);
             self.lease(worker, items, now);

@@ -205,8 +205,8 @@ enum Intake {
 /// How long work waits for a full store before it is refused: far above a slow commit, far below what a client waits.
 const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whether the store takes what workers make. Full, it first holds them back, so that a store that is slow for a
-/// moment, as under a burst, costs time and no refusal; only then is work refused.
+/// Whether the store takes what workers make. Full, it first holds bulk work back, so that a store that is slow for a
+/// moment, as under a burst, costs time and no refusal; only then is work of either lane refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Store {
     Room,

@@ -103,8 +103,11 @@ impl Queue {
         self.lane_mut(place.lane).remove(place.client, place.order)
     }
 
-    /// The lane that is to be served next; `None` when nothing waits.
-    pub(super) fn next_lane(&self) -> Option<Lane> {
+    /// The lane that is to be served next, bulk work held back or not; `None` when nothing waits in it.
+    pub(super) fn next_lane(&self, holds_bulk: bool) -> Option<Lane> {
+        if holds_bulk {
+            return (!self.interactive.turns.is_empty()).then_some(Lane::Interactive);
+        }
         match (self.interactive.turns.is_empty(), self.bulk.turns.is_empty()) {
             (true, true) => None,
             (true, false) => Some(Lane::Bulk),
@@ -184,7 +187,7 @@ mod tests {
 
     fn drain(queue: &mut Queue) -> Vec<u128> {
         let mut order = Vec::new();
-        while let Some(lane) = queue.next_lane() {
+        while let Some(lane) = queue.next_lane(false) {
             let mut one = true;
             order.extend(queue.take(lane, |_| std::mem::take(&mut one)).into_iter().map(|t| t.0));
         }

@@ -502,17 +502,21 @@ fn a_flood_of_bulk_work_leaves_room_for_interactive_work() {
 }
 
 #[test]
-fn a_full_store_holds_work_back_for_a_moment_and_then_has_it_refused() {
+fn a_full_store_holds_bulk_work_back_for_a_moment_and_then_has_all_refused() {
     let mut bench = Bench::new(1);
     assert_eq!(bench.feed(Event::StoreFull(true)), []);
     // Accepted, not started, and still ready: the store may only be slow.
-    assert_eq!(bench.submit(1), []);
+    assert_eq!(bench.submit_to(1, 1, Lane::Bulk), []);
     assert!(bench.pool.is_ready());
     let effects = bench.feed(Event::StoreFull(false));
     assert!(matches!(effects[..], [Effect::Lease { .. }]), "{effects:?}");
 
+    let mut other = Bench::new(1);
+    other.feed(Event::StoreFull(true));
+    let effects = other.submit(2);
+    assert!(matches!(effects[..], [Effect::Lease { .. }]), "somebody waits for it: {effects:?}");
+
     bench.feed(Event::StoreFull(true));
-    assert_eq!(bench.submit(2), []);
     let patient_until = bench.now + STORE_PATIENCE;
     // Told again and again, it is no less full.
     bench.now += STORE_PATIENCE / 2;

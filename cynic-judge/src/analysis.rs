@@ -21,6 +21,13 @@ const UNLEARNED_SHARE: f32 = 0.2;
 const UNLEARNED_MAX: f32 = 4.0;
 const UNLEARNED_LEAN: f32 = 1.4;
 
+/// Logits of what the rubric alone decides (a planted instruction, a ruinous command) from which on nothing else of an
+/// item makes up for it, and how much all else may then still speak for it: a page of good words in front is padding.
+const SEVERE_FROM: f32 = -0.8;
+const BESIDE_SEVERE_MAX: f32 = 1.0;
+/// The most that speaks for a text in a script that no evidence covers.
+const FOREIGN_MAX: f32 = 0.6;
+
 /// What one pass over an item found. Immutable; shared by all scorers of one judgment.
 #[derive(Debug)]
 pub struct Analysis {
@@ -55,6 +62,8 @@ pub(crate) struct Scanned<G> {
     pub(crate) grams: G,
     pub(crate) words: u32,
     pub(crate) known: f32,
+    /// Share of a text's words in scripts other than Latin.
+    pub(crate) foreign: f32,
 }
 
 /// Scans an item's body with its family's scanner.
@@ -65,19 +74,25 @@ pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G
             let (mut scan, grams) = text::scan(&item.body, order, &context, grams);
             checks::statements(&item.body, &mut scan);
             let known = scan.known as f32 / (scan.words as f32 + 1.0);
+            let foreign = scan.non_latin as f32 / (scan.words as f32 + 1.0);
             let values = text::features::values(&scan);
-            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known }
+            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known, foreign }
         }
         Family::Shell => {
             let (scan, grams) = shell::scan(&item.body, grams);
-            let values = shell::features::values(&scan);
-            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known: 1.0 }
+            Scanned::worded(shell::features::values(&scan), &scan.spans, grams, scan.words)
         }
         Family::Code => {
             let (scan, grams) = code::scan(&item.body, grams);
-            let values = code::features::values(&scan);
-            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known: 1.0 }
+            Scanned::worded(code::features::values(&scan), &scan.spans, grams, scan.words)
         }
+    }
+}
+
+impl<G> Scanned<G> {
+    /// What is read of commands and code, whose words are known ones and of no language.
+    fn worded(values: Vec<f32>, spans: &[Option<Span>], grams: G, words: u32) -> Scanned<G> {
+        Scanned { values, spans: spans.to_vec(), grams, words, known: 1.0, foreign: 0.0 }
     }
 }
 
@@ -129,6 +144,13 @@ impl Analysis {
         let routed = learned::routed(own, &scanned.grams);
         let mixture = mixture(own, family, &z, routed, said);
         let mut learned = learned::weigh(own, family, &z, &scanned.grams, mixture);
+        let severe = learned::severe(family, &learned);
+        if severe < SEVERE_FROM {
+            learned.logit = (learned.logit - severe).min(BESIDE_SEVERE_MAX) + severe;
+        }
+        if scanned.foreign > 0.5 {
+            learned.logit = learned.logit.min(FOREIGN_MAX);
+        }
         if is_record {
             let wording = learned.logit.clamp(-UNLEARNED_MAX, UNLEARNED_MAX);
             learned.logit = UNLEARNED_SHARE * wording + UNLEARNED_LEAN;

@@ -2,7 +2,7 @@
 
 use crate::facets::FACETS;
 use crate::family::Family;
-use crate::spec::{HEADS, Norm, Span};
+use crate::spec::{HEADS, Norm, Span, Spec};
 use crate::text::scan::{Grams, ORDER_FACET};
 use crate::weights::FamilyWeights;
 
@@ -154,6 +154,18 @@ pub(crate) fn weigh(
 pub(crate) fn mixed(logits: &[f32; HEADS], mixture: &[f32; HEADS]) -> f32 {
     let parts = logits.iter().zip(mixture);
     parts.map(|(logit, part)| part * logit.clamp(-LOGIT_MAX, LOGIT_MAX)).sum()
+}
+
+/// What the rubric alone decides and holds to be this bad (logits) is severe: a planted instruction, a ruinous command.
+/// Shouting is not.
+const SEVERE_RISK: f32 = -1.5;
+
+/// What speaks against an item of what is severe (logits).
+pub(crate) fn severe(family: Family, learned: &Learned) -> f32 {
+    let severe =
+        |spec: &Spec| spec.norm == Norm::Fixed && spec.risk.iter().any(|risk| *risk <= SEVERE_RISK);
+    let parts = family.specs().iter().zip(&learned.features);
+    parts.filter(|(spec, part)| severe(spec) && **part < 0.0).map(|(_, part)| part).sum()
 }
 
 /// What an item's n-grams say for the last head's domain (logits).

@@ -100,7 +100,8 @@ pub(super) fn read<G: Grams>(
         scanner.in_comment = true;
     }
     if signs.any(Signs::HIGH) {
-        unspaced(scanner, start, end);
+        foreign(scanner, start, end);
+        tags(scanner, start, end);
     }
     let length = end - start;
     if length >= ENCODED_BYTES_MIN && encoded(scanner, start, end, signs) {
@@ -115,32 +116,94 @@ pub(super) fn read<G: Grams>(
     signs.any(Signs::DOT | Signs::SLASH) && length >= 4 && link(scanner, start, end)
 }
 
-/// Words for "ignore", "instructions" and "system prompt" in scripts that set no blanks between words.
-const UNSPACED_OVERRIDES: [&str; 8] =
-    ["忽略", "无视", "無視", "忘记", "忘記", "忘れ", "무시", "잊어"];
-const UNSPACED_INSTRUCTIONS: [&str; 11] =
-    ["指令", "指示", "提示", "规则", "規則", "说明", "說明", "命令", "지시", "명령", "프롬프트"];
+/// Beginnings of words for "ignore" and "instructions" in scripts that the lexicon does not hold, and words for "system
+/// prompt" in those that set no blanks.
+const FOREIGN_OVERRIDES: [&str; 18] = [
+    "忽略",
+    "无视",
+    "無視",
+    "忘记",
+    "忘記",
+    "忘れ",
+    "무시",
+    "잊어",
+    "تجاهل",
+    "انس ",
+    "התעלם",
+    "תתעלם",
+    "ไม่ต้องสนใจ",
+    "เพิกเฉย",
+    "अनदेखा",
+    "भूल जा",
+    "игнорируй",
+    "забудь",
+];
+const FOREIGN_INSTRUCTIONS: [&str; 18] = [
+    "指令",
+    "指示",
+    "提示",
+    "规则",
+    "規則",
+    "说明",
+    "說明",
+    "命令",
+    "지시",
+    "명령",
+    "프롬프트",
+    "تعليمات",
+    "הוראות",
+    "הנחיות",
+    "คำสั่ง",
+    "निर्देश",
+    "инструкц",
+    "указани",
+];
 const UNSPACED_PROMPTS: [&str; 5] =
     ["系统提示", "系統提示", "システムプロンプト", "시스템프롬프트", "初始提示"];
 
-/// Instructions in Chinese, Japanese and Korean: there the chunk is the clause.
-fn unspaced<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {
-    let chunk = &scanner.text.as_bytes()[start..end];
-    if !chunk.iter().any(|byte| (0xe3..=0xed).contains(byte)) {
+/// Bytes behind a chunk in which an instruction's other half may stand.
+const FOREIGN_BYTES: usize = 160;
+/// Bytes of a chunk that are searched: a page without any blank is still a few clauses.
+const UNSPACED_BYTES_MAX: usize = 4096;
+
+/// Instructions in other scripts: the words that make one stand close together, in either order.
+fn foreign<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {
+    let begins = |byte: &u8| matches!(byte, 0xd0 | 0xd1 | 0xd7..=0xd9 | 0xe0 | 0xe3..=0xed);
+    if !scanner.text.as_bytes()[start..end].iter().any(begins) {
         return;
     }
     let chunk = crate::item::cut(&scanner.text[start..end], UNSPACED_BYTES_MAX);
-    let holds = |words: &[&str]| words.iter().any(|word| chunk.contains(word));
-    if holds(&UNSPACED_OVERRIDES) && holds(&UNSPACED_INSTRUCTIONS) {
+    let behind = crate::item::cut(&scanner.text[start..], chunk.len() + FOREIGN_BYTES);
+    let holds = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
+    if holds(chunk, &FOREIGN_OVERRIDES) && holds(behind, &FOREIGN_INSTRUCTIONS)
+        || holds(chunk, &FOREIGN_INSTRUCTIONS) && holds(behind, &FOREIGN_OVERRIDES)
+    {
         scanner.hit(Hit::Override, (start, end));
     }
-    if holds(&UNSPACED_PROMPTS) {
+    if holds(chunk, &UNSPACED_PROMPTS) {
         scanner.hit(Hit::RevealPrompt, (start, end));
     }
 }
 
-/// Bytes of an unspaced chunk that are searched: a page of it without any blank is still a few clauses.
-const UNSPACED_BYTES_MAX: usize = 4096;
+/// More tags than the flag of a country's part has.
+const TAGS_MIN: usize = 8;
+
+/// Tag characters show nothing and spell ASCII: a text of them is there for a model's eyes only.
+fn tags<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {
+    let chunk = &scanner.text[start..end];
+    if !chunk.as_bytes().windows(2).any(|pair| pair == [0xf3, 0xa0]) {
+        return;
+    }
+    let tag = |c: char| {
+        let code = (c as u32).wrapping_sub(0xe0000);
+        (0x20..0x7f).contains(&code).then(|| char::from(code as u8))
+    };
+    let spelled: String = chunk.chars().filter_map(tag).take(UNSPACED_BYTES_MAX).collect();
+    if spelled.len() >= TAGS_MIN && scanner.depth < decode::DEPTH_MAX {
+        inner(scanner, &spelled, (start, end));
+        scanner.scan.record(Hit::HiddenInstruction, (start, end));
+    }
+}
 
 /// Comments of HTML hide text from people and not from models.
 fn markup<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {

@@ -286,6 +286,9 @@ pub(crate) struct Scanner<'a, G> {
     sentence_contents: usize,
     spelled: Vec<u8>,
     spelled_start: usize,
+    /// Blanks between its letters, and since the last one: words of such letters are set farther apart.
+    spelled_gap: usize,
+    blanks: usize,
     line_start: bool,
     marker: Option<Span>,
 }
@@ -321,6 +324,8 @@ impl<'a, G: Grams> Scanner<'a, G> {
             sentence_contents: 0,
             spelled: Vec::new(),
             spelled_start: 0,
+            spelled_gap: 0,
+            blanks: 0,
             line_start: true,
             marker: None,
         }
@@ -336,7 +341,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
     }
 
     fn near(&self, class: Class, words: u32) -> bool {
-        self.position - self.last[class as usize] <= words
+        self.position.saturating_sub(self.last[class as usize]) <= words
     }
 
     fn from(&self, class: Class, end: usize) -> Span {
@@ -392,7 +397,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
         if classes != 0 {
             self.scan.known += 1;
             self.mark(classes, start, token.end);
-            self.rules(classes, token);
+            self.rules(classes, token.start, token.end);
         }
         self.sentence_words += 1;
         let class = if entry.order != 0 {
@@ -419,7 +424,14 @@ impl<'a, G: Grams> Scanner<'a, G> {
 
     /// Letters that stand alone are joined: `f r e e` is `free`.
     fn spell(&mut self, token: &Token, folded: &[u8]) {
+        let gap = std::mem::take(&mut self.blanks);
         if token.letters == 1 && token.kind == Kind::Word && self.spelled.len() < 32 {
+            match self.spelled.len() {
+                0 => {}
+                1 => self.spelled_gap = gap,
+                _ if gap > self.spelled_gap => self.end_spelled(token.start),
+                _ => {}
+            }
             if self.spelled.is_empty() {
                 self.spelled_start = token.start;
             }
@@ -430,12 +442,18 @@ impl<'a, G: Grams> Scanner<'a, G> {
     }
 
     fn end_spelled(&mut self, end: usize) {
-        if self.spelled.len() >= 4 {
+        let letters = self.spelled.len();
+        if letters >= 3 {
             let entry = self.lexicon.look_up(fold::hash(&self.spelled));
             if entry.classes != 0 {
                 let start = self.spelled_start;
-                self.scan.record(Hit::Leet, (start, end));
+                // It stands for one word, in the place of its letters.
+                self.position -= letters as u32 - 1;
                 self.mark(entry.classes, start, end);
+                self.rules(entry.classes, start, end);
+                if letters >= 4 {
+                    self.scan.record(Hit::Leet, (start, end));
+                }
             }
         }
         self.spelled.clear();
@@ -533,9 +551,8 @@ impl<'a, G: Grams> Scanner<'a, G> {
     }
 
     /// Rules over neighbouring words. What is negated ("never click", "do not ignore") is not demanded.
-    fn rules(&mut self, classes: Classes, token: &Token) {
+    fn rules(&mut self, classes: Classes, start: usize, end: usize) {
         let has = |class: Class| classes & class.bit() != 0;
-        let end = token.end;
         let negated = self.near(Class::Negation, 4);
         if (has(Class::Instruction) || has(Class::SysPrompt))
             && self.near(Class::Override, 8)
@@ -565,13 +582,10 @@ impl<'a, G: Grams> Scanner<'a, G> {
             }
         }
         if has(Class::Conceal) && !self.near(Class::Warning, 12) {
-            self.hit(
-                Hit::Secrecy,
-                (self.last_start[Class::Conceal as usize].min(token.start), end),
-            );
+            self.hit(Hit::Secrecy, (self.last_start[Class::Conceal as usize].min(start), end));
         }
         if has(Class::Courting) && !self.near(Class::Warning, 12) {
-            self.hit(Hit::Courting, (token.start, end));
+            self.hit(Hit::Courting, (start, end));
         }
         let told = Class::Cta.bit()
             | Class::Task.bit()
@@ -584,7 +598,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
             self.hit(Hit::ModelTold, self.from(Class::Ai, end));
         }
         if has(Class::Cta) {
-            let span = (token.start, end);
+            let span = (start, end);
             if negated || self.near(Class::Warning, 6) {
                 self.hit(Hit::NegatedDemand, span);
             } else {
@@ -600,30 +614,30 @@ impl<'a, G: Grams> Scanner<'a, G> {
         if has(Class::Threat) && self.near(Class::Brand, 25) && !self.near(Class::Warning, 25) {
             self.hit(Hit::BrandThreat, self.from(Class::Brand, end));
         }
-        self.people_rules(classes, token);
+        self.people_rules(classes, start, end);
         let mut rest = classes;
         while rest != 0 {
             let class = rest.trailing_zeros() as usize;
             rest &= rest - 1;
             self.last[class] = self.position;
-            self.last_start[class] = token.start;
+            self.last_start[class] = start;
         }
     }
 
-    fn people_rules(&mut self, classes: Classes, token: &Token) {
+    fn people_rules(&mut self, classes: Classes, start: usize, end: usize) {
         let has = |class: Class| classes & class.bit() != 0;
         let person = has(Class::Second) || has(Class::Third);
         if person && self.near(Class::Violence, 2) {
-            self.hit(Hit::Menace, self.from(Class::Violence, token.end));
+            self.hit(Hit::Menace, self.from(Class::Violence, end));
         }
         let offensive = |s: &Self, k| {
             s.near(Class::Insult, k) || s.near(Class::Profanity, k) || s.near(Class::Slur, k)
         };
         let insult = has(Class::Insult) || has(Class::Profanity) || has(Class::Slur);
         if insult && self.near(Class::Second, 4) {
-            self.hit(Hit::Abuse, self.from(Class::Second, token.end));
+            self.hit(Hit::Abuse, self.from(Class::Second, end));
         } else if has(Class::Second) && offensive(self, 2) {
-            self.hit(Hit::Abuse, (token.start, token.end));
+            self.hit(Hit::Abuse, (start, end));
         }
     }
 
@@ -832,6 +846,7 @@ impl<G: Grams> Sink for Scanner<'_, G> {
     }
 
     fn blank(&mut self, length: usize) {
+        self.blanks += length;
         if length >= 60 {
             self.scan.record(Hit::Padding, (0, 0));
         }

@@ -37,8 +37,10 @@ const LEVEL_RISE_CUBIC: f32 = 0.0063;
 const LEVEL_HIGH: f32 = 1.5;
 /// Least effect that is reported, in points.
 const POINTS_MIN: f32 = 1.5;
-/// Most findings reported for one dimension: a reviewer names two or three things.
-const FINDINGS_MAX: usize = 3;
+/// Least effect of what is reported beside a dimension's strongest finding.
+const FURTHER_POINTS_MIN: f32 = 6.0;
+/// Most findings reported for one dimension: a reviewer names one or two things.
+const FINDINGS_MAX: usize = 2;
 /// Features named in the note on the whole.
 const DECIDING_MAX: usize = 3;
 /// Longest quotation, in bytes.
@@ -143,7 +145,14 @@ pub(crate) fn score(analysis: &Analysis, dimension: Dimension) -> Scored {
     Scored { score, evidence }
 }
 
-/// The features and n-grams that moved a dimension most.
+/// What moved a dimension: a feature, or its share of the n-grams.
+#[derive(Clone, Copy)]
+enum Cause {
+    Feature(usize),
+    Grams,
+}
+
+/// The features and n-grams that moved a dimension most: the strongest, and a further one that is there and weighs much.
 fn own_findings(
     analysis: &Analysis,
     dimension: Dimension,
@@ -151,47 +160,61 @@ fn own_findings(
     evidence: &mut Vec<Finding>,
 ) {
     let specs = analysis.family.specs();
-    let mut found: Vec<(f32, usize)> = analysis
-        .family
-        .features_of(dimension)
-        .iter()
-        .map(|n| {
-            let n = usize::from(*n);
-            let part =
-                specs[n].lean * analysis.z[n] + LEARNED_IN_READING * analysis.learned.features[n];
-            (part * slope, n)
-        })
-        .filter(|(points, _)| points.abs() >= POINTS_MIN)
-        .collect();
+    let features = analysis.family.features_of(dimension).iter().map(|n| {
+        let n = usize::from(*n);
+        let part =
+            specs[n].lean * analysis.z[n] + LEARNED_IN_READING * analysis.learned.features[n];
+        (part * slope, Cause::Feature(n))
+    });
+    let grams = LEARNED_IN_READING * analysis.learned.grams[dimension as usize] * slope;
+    let causes = features.chain([(grams, Cause::Grams)]);
+    let mut found: Vec<(f32, Cause)> =
+        causes.filter(|(points, _)| points.abs() >= POINTS_MIN).collect();
     found.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    for (points, n) in found.into_iter().take(FINDINGS_MAX - 1) {
-        let spec = &analysis.family.specs()[n];
-        let span = if spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
-        let little = analysis.z[n] < 0.0 || span.is_none() && spec.slot != NO_SLOT;
-        evidence.push(Finding {
-            code: Cow::Borrowed(spec.code),
-            points: points.clamp(-100.0, 100.0),
-            span: if little { None } else { span },
-            text: Some(said(analysis, spec.about, if little { None } else { span }, little)),
-        });
+    let telling = |(n, (points, cause)): &(usize, (f32, Cause))| {
+        *n == 0 || points.abs() >= FURTHER_POINTS_MIN && !is_little(analysis, *cause)
+    };
+    let told = found.into_iter().enumerate().filter(telling).take(FINDINGS_MAX);
+    evidence.extend(told.map(|(_, (points, cause))| match cause {
+        Cause::Feature(n) => of_feature(analysis, n, points),
+        Cause::Grams => of_grams(analysis, dimension, points),
+    }));
+}
+
+/// Whether a feature moves its dimension by what the item lacks.
+fn is_little(analysis: &Analysis, cause: Cause) -> bool {
+    let Cause::Feature(n) = cause else { return false };
+    let spec = &analysis.family.specs()[n];
+    analysis.z[n] < 0.0 || spec.slot != NO_SLOT && analysis.spans[usize::from(spec.slot)].is_none()
+}
+
+fn of_feature(analysis: &Analysis, n: usize, points: f32) -> Finding {
+    let spec = &analysis.family.specs()[n];
+    let little = is_little(analysis, Cause::Feature(n));
+    let span =
+        if little || spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
+    Finding {
+        code: Cow::Borrowed(spec.code),
+        points: points.clamp(-100.0, 100.0),
+        span,
+        text: Some(said(analysis, spec.about, span, little)),
     }
-    let facet = dimension as usize;
-    let points = LEARNED_IN_READING * analysis.learned.grams[facet] * slope;
-    if points.abs() >= POINTS_MIN {
-        let (start, end) = analysis.learned.places[facet][usize::from(points > 0.0)];
-        let kind = if points > 0.0 { "good" } else { "bad" };
-        let quote = analysis.item.body.get(start..end).unwrap_or_default();
-        let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
-        evidence.push(Finding {
-            code: Cow::Borrowed("learned.words"),
-            points: points.clamp(-100.0, 100.0),
-            span: (start < end).then_some((start, end)),
-            text: Some(if quote.is_empty() {
-                format!("is worded like {kind} items of its kind")
-            } else {
-                format!("is worded like {kind} items of its kind: {quote:?}")
-            }),
-        });
+}
+
+fn of_grams(analysis: &Analysis, dimension: Dimension, points: f32) -> Finding {
+    let (start, end) = analysis.learned.places[dimension as usize][usize::from(points > 0.0)];
+    let kind = if points > 0.0 { "good" } else { "bad" };
+    let quote = analysis.item.body.get(start..end).unwrap_or_default();
+    let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
+    Finding {
+        code: Cow::Borrowed("learned.words"),
+        points: points.clamp(-100.0, 100.0),
+        span: (start < end).then_some((start, end)),
+        text: Some(if quote.is_empty() {
+            format!("is worded like {kind} items of its kind")
+        } else {
+            format!("is worded like {kind} items of its kind: {quote:?}")
+        }),
     }
 }
 

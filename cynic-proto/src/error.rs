@@ -46,6 +46,8 @@ pub enum ErrorKind {
     StorageUnavailable,
     /// The daemon's own fault.
     Internal,
+    /// The task id is that of another user's task.
+    Conflict,
 }
 
 impl ErrorKind {
@@ -62,6 +64,7 @@ impl ErrorKind {
             ErrorKind::ShuttingDown => "shutting_down",
             ErrorKind::StorageUnavailable => "storage_unavailable",
             ErrorKind::Internal => "internal",
+            ErrorKind::Conflict => "conflict",
         }
     }
 

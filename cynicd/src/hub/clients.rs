@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cynic_proto::error::ErrorKind;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Judge, Pong, RefusalKind, Reply, Request, ToClient, ToDaemon};
 
@@ -128,6 +129,10 @@ impl Hub {
         let (peer, waiter) = (entry.peer, Waiter { client, seq, ack });
         entry.tasks.insert(task);
         // A task that is known already is not judged twice; who asks again waits with the others.
+        let owner = self.tasks.get(&task).map(|held| held.peer.uid);
+        if owner.or_else(|| self.recording.owner(task)).is_some_and(|uid| uid != peer.uid) {
+            return self.answer(task, waiter, conflict(task), &Bytes::new());
+        }
         if let Some(held) = self.tasks.get_mut(&task) {
             return held.waiters.push(waiter);
         }
@@ -180,6 +185,12 @@ impl Hub {
         // Who does not read by then has had its chance.
         drop(tokio::time::timeout(FAREWELL_TIMEOUT, drained).await);
     }
+}
+
+/// Task ids are their users' own: nobody may learn, or choose, what another one is told.
+pub(super) fn conflict(task: TaskId) -> Reply {
+    let message = "this task id is that of another user's task: ask under an id of your own";
+    Reply::failed(task, ErrorKind::Conflict, message)
 }
 
 pub(super) fn refused(kind: RefusalKind, message: &str) -> Reply {

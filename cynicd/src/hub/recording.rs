@@ -11,6 +11,7 @@ use cynic_proto::message::{Ack, Judged, Reply, ToClient};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::clients::conflict;
 use super::{Hub, Waiter};
 use crate::gateway::Peer;
 use crate::pool::{ClientId, Event};
@@ -42,9 +43,18 @@ pub(super) enum Settled {
 /// Answered judgments that are not safe yet but were asked to be.
 #[derive(Debug)]
 struct Storing {
+    uid: u32,
     judged: Judged,
     details: Bytes,
     waiters: Vec<Waiter>,
+}
+
+/// An answer given lately.
+#[derive(Debug)]
+struct Recent {
+    uid: u32,
+    reply: Reply,
+    details: Bytes,
 }
 
 /// The hub's side of the recorder.
@@ -57,7 +67,7 @@ pub(super) struct Recording {
     storing: HashMap<TaskId, Storing>,
     /// Entries that the recorder had no room for. Bounded by the tasks that were admitted before it said so.
     backlog: VecDeque<Pending>,
-    recent: HashMap<TaskId, (Reply, Bytes)>,
+    recent: HashMap<TaskId, Recent>,
     recent_order: VecDeque<TaskId>,
 }
 
@@ -108,12 +118,18 @@ impl Recording {
         }
     }
 
-    /// The answer that a task got lately.
-    pub(super) fn recent(&self, task: TaskId) -> Option<(Reply, Bytes)> {
-        self.recent.get(&task).cloned()
+    /// Whose a task is that was judged lately.
+    pub(super) fn owner(&self, task: TaskId) -> Option<u32> {
+        let storing = self.storing.get(&task).map(|storing| storing.uid);
+        storing.or_else(|| self.recent.get(&task).map(|recent| recent.uid))
     }
 
-    fn remember(&mut self, judged: &Judged, details: &Bytes) {
+    /// The answer that a task got lately.
+    pub(super) fn recent(&self, task: TaskId) -> Option<(Reply, Bytes)> {
+        self.recent.get(&task).map(|recent| (recent.reply.clone(), recent.details.clone()))
+    }
+
+    fn remember(&mut self, uid: u32, judged: &Judged, details: &Bytes) {
         if details.len() > RECENT_DETAILS_BYTES_MAX {
             return;
         }
@@ -123,7 +139,8 @@ impl Recording {
             self.recent.remove(&oldest);
         }
         let reply = Reply::Judged(Box::new(judged.clone()));
-        if self.recent.insert(judged.task, (reply, details.clone())).is_none() {
+        let recent = Recent { uid, reply, details: details.clone() };
+        if self.recent.insert(judged.task, recent).is_none() {
             self.recent_order.push_back(judged.task);
         }
     }
@@ -197,9 +214,11 @@ impl Hub {
             timings: judged.timings,
             calibration,
         }));
-        self.recording.remember(&judged, &details);
+        self.recording.remember(peer.uid, &judged, &details);
         let on_settled = stored.then(|| {
-            self.recording.storing.insert(task, Storing { judged, details, waiters });
+            self.recording
+                .storing
+                .insert(task, Storing { uid: peer.uid, judged, details, waiters });
             let settle = self.recording.settle.clone();
             let told = move |fate| drop(settle.send(Settled::Entry(task, fate)));
             Box::new(told) as OnSettled
@@ -274,7 +293,7 @@ impl Hub {
     fn entry_settled(&mut self, task: TaskId, fate: Fate) {
         let Some(storing) = self.recording.storing.remove(&task) else { return };
         let (reply, details) = match fate {
-            Fate::Stored { earlier: Some(earlier), .. } => answer_of(*earlier),
+            Fate::Stored { earlier: Some(earlier), .. } => answer_of(*earlier, storing.uid),
             Fate::Stored { earlier: None, .. } => {
                 let judged = Judged { reached: Ack::Stored, ..storing.judged };
                 (Reply::Judged(Box::new(judged)), storing.details)
@@ -301,9 +320,9 @@ impl Hub {
             return;
         }
         let Some(found) = found else { return self.feed(Event::Submit(submission)) };
-        let waiters = std::mem::take(&mut held.waiters);
+        let (waiters, uid) = (std::mem::take(&mut held.waiters), held.peer.uid);
         self.tasks.remove(&task);
-        let (reply, details) = answer_of(*found);
+        let (reply, details) = answer_of(*found, uid);
         for waiter in waiters {
             self.answer(task, waiter, reply.clone(), &details);
         }
@@ -347,9 +366,12 @@ impl Hub {
     }
 }
 
-/// The reply that repeats a stored judgment.
-fn answer_of(stored: StoredJudgment) -> (Reply, Bytes) {
+/// The reply that repeats a stored judgment to the user whose it is.
+fn answer_of(stored: StoredJudgment, uid: u32) -> (Reply, Bytes) {
     let StoredJudgment { row, details } = stored;
+    if row.client_uid != uid {
+        return (conflict(row.task), Bytes::new());
+    }
     let judged = Judged {
         task: row.task,
         judgment: row.judgment,

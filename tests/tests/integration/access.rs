@@ -184,6 +184,32 @@ async fn a_stranger_judges_and_sees_its_own_alone() {
     assert!(daemon.stats().await.ready);
 }
 
+/// Ids of resumable runs are made of the items, so that anybody can make them.
+#[tokio::test]
+async fn a_task_id_is_its_users_own() {
+    if !is_root() {
+        return;
+    }
+    let home = open_home("");
+    let mut daemon = home.start().await;
+    let item = home.path("mail.txt");
+    fs::write(&item, text()).expect("written");
+    let item = item.to_string_lossy();
+    let args = ["judge", "--resume", "--json", "--ack", "stored", &item];
+    let own = daemon.cynicctl(args);
+    assert_eq!(own.code, Some(0), "{}", own.err);
+    let id = own.json()[0]["task_id"].clone();
+    // Once from what was answered lately, once from the store.
+    for _ in 0..2 {
+        let stranger = as_stranger(&daemon, GROUP, &args);
+        let answer = &stranger.json()[0];
+        assert_eq!(answer["error"]["kind"], "conflict", "{answer}");
+        assert_eq!(daemon.cynicctl(args).json()[0]["task_id"], id);
+        assert_eq!(daemon.stop().await, Some(0));
+        daemon = home.start().await;
+    }
+}
+
 #[tokio::test]
 async fn a_group_gives_a_role_and_no_other() {
     if !is_root() {

@@ -4,6 +4,7 @@
 //! of killing the process.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +21,15 @@ use crate::session::SessionError;
 
 /// A panic's message is kept up to this many bytes: the first line says what happened.
 const PANIC_TEXT_BYTES_MAX: usize = 200;
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread, now, is contained and told in the item's judgment.
+pub fn is_contained() -> bool {
+    CONTAINED.get()
+}
 
 /// Why scorers cannot be hosted.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +234,7 @@ impl Host {
         outcomes: &mut [Outcome; DIMENSIONS],
     ) {
         let left = limits.until.saturating_duration_since(Instant::now());
+        CONTAINED.set(true);
         runtime.block_on(async {
             let mut running = Vec::new();
             for (dimension, scorer) in self.panel.iter() {
@@ -250,6 +261,7 @@ impl Host {
                 outcomes[dimension as usize] = settle(awaited, cut_short);
             }
         });
+        CONTAINED.set(false);
     }
 }
 
@@ -273,8 +285,11 @@ fn settle(awaited: Awaited, cut_short: bool) -> Outcome {
 
 /// Runs a scorer; a panic in it becomes a fallback.
 fn contain(scorer: impl FnOnce() -> Outcome) -> Outcome {
+    CONTAINED.set(true);
     // A scorer only reads the analysis: nothing half-changed can be left behind.
-    catch_unwind(AssertUnwindSafe(scorer)).unwrap_or_else(|payload| panicked(payload.as_ref()))
+    let outcome = catch_unwind(AssertUnwindSafe(scorer));
+    CONTAINED.set(false);
+    outcome.unwrap_or_else(|payload| panicked(payload.as_ref()))
 }
 
 fn panicked(payload: &(dyn Any + Send)) -> Outcome {

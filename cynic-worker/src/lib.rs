@@ -53,9 +53,13 @@ fn start(panel: impl FnOnce(&Judge) -> Panel) -> Result<(), SessionError> {
 }
 
 /// A panic says in one line what and where; the standard hook would look for a backtrace's symbols in files
-/// that the sandbox denies.
+/// that the sandbox denies. A scorer's panic is only located: its message may quote the item, belongs into that
+/// item's judgment, and is told there.
 fn quiet_panics() {
-    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(location) if host::is_contained() => eprintln!("a scorer panicked at {location}"),
+        _ => eprintln!("{panic}"),
+    }));
 }
 
 /// Standard error is a pipe to the supervisor, which keeps its tail for the death record.

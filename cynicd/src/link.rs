@@ -58,6 +58,7 @@ pub struct Hold {
     /// Where its leases go.
     pub outbox: Outbox,
     process: Process,
+    stderr: StderrTail,
     socket: Rc<Stream>,
 }
 
@@ -76,6 +77,11 @@ impl Hold {
             self.socket.as_fd().as_raw_fd(),
             nix::sys::socket::Shutdown::Write,
         );
+    }
+
+    /// Forgets what it wrote to its standard error, before it is given another item.
+    pub fn forget_stderr(&self) {
+        self.stderr.forget();
     }
 
     /// What it says it is doing; untrusted.
@@ -217,7 +223,7 @@ impl Link {
             }
         };
         let outbox = Outbox::new(Rc::clone(&socket));
-        let hold = Rc::new(Hold { pid, outbox, process, socket: Rc::clone(&socket) });
+        let hold = Rc::new(Hold { pid, outbox, process, stderr, socket: Rc::clone(&socket) });
         let flusher = tokio::task::spawn_local({
             let outbox = hold.outbox.clone();
             async move { outbox.run().await }
@@ -229,7 +235,7 @@ impl Link {
             self.tell(News::Violation(what)).await;
             hold.kill();
         }
-        let death = self.bury(&hold, stderr, kills).await;
+        let death = self.bury(&hold, kills).await;
         hold.outbox.close();
         flusher.abort();
         death
@@ -281,12 +287,12 @@ impl Link {
     }
 
     /// Waits for the kernel's word; whoever is to blame has asked the hub to kill by now.
-    async fn bury(&self, hold: &Hold, stderr: StderrTail, kills: &Kills) -> Death {
+    async fn bury(&self, hold: &Hold, kills: &Kills) -> Death {
         let cause = match hold.process.exited().await {
             Ok(exit) => cause_of_death(exit, None, kills.rose()),
             Err(error) => DeathCause::SpawnFailed(format!("its exit is unknown: {error}")),
         };
-        let mut death = self.death(cause, stderr.finish().await);
+        let mut death = self.death(cause, hold.stderr.finish());
         if let Some(progress) = hold.process.progress() {
             death.task = Some(progress.task);
             death.stage = Some(progress.position.stage);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use cynic_proto::model::Stage;
 use cynic_proto::sandbox::SandboxPlan;
+use nix::sys::prctl::set_dumpable;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::runtime::Builder;
@@ -69,6 +70,8 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
     let mut inherited =
         Inherited::from_env().map_err(system("take the service manager's sockets"))?;
     let manager = Manager::from_env();
+    // What clients sent is in this process's memory: no core dump, and no debugger of the same user's.
+    set_dumpable(false).map_err(|errno| system("make this process undumpable")(errno.into()))?;
     let (recorder, recorder_thread) = Recorder::start(recorder_config(config))?;
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(system("start the runtime"))?;

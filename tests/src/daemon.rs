@@ -3,6 +3,8 @@
 //! Owns the process and its files; dropping it ends both. Never leaves a process behind.
 
 use std::fs::{self, File};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,10 +73,24 @@ impl Home {
     /// # Panics
     /// If it cannot be started.
     pub fn launch_with(&self, variables: &[(&str, &str)]) -> Daemon {
+        self.spawn(|command| command.envs(variables.iter().copied()))
+    }
+
+    /// The same as another user, whose directory this is from now on. Only root can.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn launch_as(&self, uid: u32) -> Daemon {
+        chown(self.path("."), Some(uid), Some(uid)).expect("chown");
+        self.spawn(|command| command.uid(uid).gid(uid))
+    }
+
+    fn spawn(&self, adjust: impl FnOnce(&mut Command) -> &mut Command) -> Daemon {
         let log = self.path("log");
         let appended = File::options().create(true).append(true).open(&log).expect("a log");
         let socket = self.path("cynicd.sock");
-        let child = Command::new(binary("cynicd"))
+        let mut command = Command::new(binary("cynicd"));
+        command
             .arg("--config")
             .arg(self.path("cynic.toml"))
             .arg("--socket")
@@ -84,12 +100,10 @@ impl Home {
             // Whatever the environment says to a daemon, it does not say to this one.
             .env_clear()
             .env("CYNIC_LOG", "info")
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(appended)
-            .spawn()
-            .expect("a daemon");
+            .stderr(appended);
+        let child = adjust(&mut command).spawn().expect("a daemon");
         Daemon { child, socket, log }
     }
 

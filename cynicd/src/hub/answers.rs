@@ -8,6 +8,7 @@ use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Details, Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
+use cynic_proto::model::DIMENSIONS;
 use cynic_proto::worker::{Lease, LeaseItem, Outcome, Spent, ToWorker};
 use std::time::{Duration, Instant};
 
@@ -104,7 +105,13 @@ impl Hub {
         if !held.canary {
             self.figures.answered(&timings);
         }
+        if !matches!(answer.outcome, Outcome::Echoed) {
+            self.quarantine.release(task, &held.hint, &held.payload);
+        }
         match answer.outcome {
+            Outcome::Judged(judgment) if judgment.fallbacks.count_ones() as usize == DIMENSIONS => {
+                self.failed(task, held, nothing_scored(&judgment), delivery.attempts);
+            }
             Outcome::Judged(mut judgment) => {
                 let calibration = self.options.recorder.calibration();
                 // A canary shows what the worker says, whatever is made of it.
@@ -200,6 +207,7 @@ impl Hub {
         let Some(hold) = self.workers.get(&worker).and_then(|w| w.hold.as_ref()) else { return };
         // The message adds to items that fill a frame already, so a lease may be a little larger than that.
         let room = max.saturating_add(LEASE_HEAD_BYTES_MAX);
+        hold.forget_stderr();
         match hold.outbox.push_pieces(&ToWorker::Lease(lease), payload, room) {
             Ok(()) => hold.outbox.flush(),
             Err(error) => tracing::error!(%worker, %error, "could not send a lease"),
@@ -236,6 +244,19 @@ fn completed(judged: &Judged, held: &Held) -> Happening {
         queued_us: timings.queued_us,
         running_us: timings.running_us,
     }
+}
+
+/// The neutral 50 of a judgment in which nothing was scored would read as an opinion.
+fn nothing_scored(judgment: &Judgment) -> TaskError {
+    let (kind, message) = if judgment.partial {
+        let message = "the soft budget ran out before any dimension was scored: send less at once, or raise \
+                       `deadlines.soft_ms`";
+        (ErrorKind::DeadlineExceeded, message)
+    } else {
+        let message = "no dimension could be scored; see the dimensions in `cynicctl stats`";
+        (ErrorKind::Unavailable, message)
+    };
+    TaskError { kind, message: message.to_owned(), deaths: Vec::new(), retry_after_ms: None }
 }
 
 /// What the message of a lease may add to its items' bytes.

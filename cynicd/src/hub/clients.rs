@@ -142,7 +142,7 @@ impl Hub {
         if let Some((reply, details)) = self.recording.recent(task) {
             return self.answer(task, waiter, reply, &details);
         }
-        if let Some(error) = self.known_poison(&judge.hint, &payload) {
+        if let Some(error) = self.known_poison(peer.uid, &judge.hint, &payload) {
             let reply = Reply::Failed { task, error: Box::new(error) };
             return self.answer(task, waiter, reply, &Bytes::new());
         }

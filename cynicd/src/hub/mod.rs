@@ -289,7 +289,7 @@ impl Hub {
             }
             Effect::Fail { task, error } => self.fail(task, *error),
             Effect::Quarantine(task, deaths) => self.quarantine(task, deaths),
-            Effect::Report(death) => self.report(&death),
+            Effect::Report(death, attempts) => self.report(&death, attempts),
             Effect::Dimension(dimension, change) => self.dimension_changed(dimension, change),
             Effect::Recycled(worker) => self.publish(Happening::WorkerRecycled { worker }),
             Effect::Drained => self.drained(),
@@ -297,17 +297,17 @@ impl Hub {
         }
     }
 
-    fn report(&mut self, death: &Death) {
+    fn report(&mut self, death: &Death, attempts: Option<u8>) {
         tracing::warn!(
             worker = %death.worker,
             cause = %death.cause,
             task = death.task.map(tracing::field::display),
             stage = death.stage.map(tracing::field::display),
             dimension = death.dimension.map(tracing::field::display),
+            attempts,
             stderr = %death.stderr_tail,
             "a worker died"
         );
-        let attempts = death.task.and_then(|task| self.pool.attempts(task));
         self.publish(Happening::of_death(death, attempts));
         self.last_death = Some(death.cause.to_string());
         self.record_death(death);

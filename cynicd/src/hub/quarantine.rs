@@ -86,6 +86,13 @@ impl Quarantine {
         }
     }
 
+    /// A task was judged: if its item was in quarantine under it, that item kills no more.
+    pub(super) fn release(&mut self, task: TaskId, hint: &Hint, item: &Bytes) {
+        if self.index.get(task).is_some_and(|record| record.key == key_of(hint, item)) {
+            self.forget(task);
+        }
+    }
+
     fn forget(&mut self, task: TaskId) -> Option<QuarantineRecord> {
         let record = self.index.remove(task)?;
         self.remove_files(vec![task]);
@@ -142,8 +149,14 @@ impl Hub {
         }
     }
 
-    /// The answer to an item that is known to kill workers.
-    pub(super) fn known_poison(&mut self, hint: &Hint, item: &Bytes) -> Option<TaskError> {
+    /// The answer to an item that is known to kill workers. Another user than the one whose it was is told neither that
+    /// one's task nor what the workers said.
+    pub(super) fn known_poison(
+        &mut self,
+        uid: u32,
+        hint: &Hint,
+        item: &Bytes,
+    ) -> Option<TaskError> {
         let quarantine = &mut self.quarantine;
         if !quarantine.index.may_know(item.len()) {
             return None;
@@ -152,15 +165,21 @@ impl Hub {
         quarantine.remove_files(old);
         let version = (self.judge_version?, BUILD);
         let record = quarantine.index.hit(key_of(hint, item), version)?;
-        let message = format!(
-            "the same item killed {} workers as task {} and is not tried again; see `cynicctl quarantine \
-             show {}`",
-            record.deaths.len(),
-            record.task,
-            record.task
-        );
         let kind = ErrorKind::Quarantined;
-        Some(TaskError { kind, message, deaths: record.deaths.clone(), retry_after_ms: None })
+        let (task, mut deaths, killed) = (record.task, record.deaths.clone(), record.deaths.len());
+        let message = if record.client_uid == uid {
+            format!(
+                "the same item killed {killed} workers as task {task} and is not tried again; see `cynicctl \
+                 quarantine show {task}`"
+            )
+        } else {
+            for death in &mut deaths {
+                death.stderr_tail.clear();
+                death.task = None;
+            }
+            format!("the same item killed {killed} workers and is not tried again")
+        };
+        Some(TaskError { kind, message, deaths, retry_after_ms: None })
     }
 
     pub(super) fn quarantine_request(
@@ -261,17 +280,17 @@ impl Hub {
         self.reply(client, &ToClient { seq, reply }, &Bytes::new());
     }
 
-    /// Judges a record's item as if it had just come, and forgets the record.
+    /// Judges a record's item as if it had just come. The record stays until that has come to something.
     fn retry(&mut self, client: ClientId, seq: u64, task: TaskId, payload: Bytes) {
         let Some(entry) = self.clients.get_mut(&client) else { return };
-        let Some(record) = self.quarantine.forget(task) else { return };
+        let Some(record) = self.quarantine.index.get(task) else { return };
         entry.tasks.insert(task);
         let (lane, bytes, deadline) = (Lane::Interactive, payload.len(), None);
         let uid = entry.peer.uid;
         let waiters = vec![Waiter { client, seq, ack: Ack::Judged }];
         let held = Held {
             payload,
-            hint: record.hint,
+            hint: record.hint.clone(),
             waiters,
             peer: entry.peer,
             parked: None,

@@ -22,14 +22,15 @@ impl Breaker {
         self.probe_at.is_some()
     }
 
-    /// A process died before it was of use. Returns whether that opened the breaker.
-    pub(super) fn failed(&mut self, any_live: bool, now: Instant) -> bool {
+    /// A process died before it was of use; one whose time to start ran out has been the pause before the next try
+    /// itself. Returns whether that opened the breaker.
+    pub(super) fn failed(&mut self, any_live: bool, timed_out: bool, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         if any_live || self.failures < FAILURES_MAX {
             return false;
         }
         let opened = self.probe_at.is_none();
-        self.probe_at = Some(now + PROBE_INTERVAL);
+        self.probe_at = Some(if timed_out { now } else { now + PROBE_INTERVAL });
         opened
     }
 

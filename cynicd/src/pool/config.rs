@@ -72,7 +72,7 @@ impl Default for Config {
             time_per_mib: Duration::from_millis(100),
             total_deadline: Duration::from_mins(1),
             strikes_max: 3,
-            start_timeout: Duration::from_secs(2),
+            start_timeout: Duration::from_millis(500),
             stop_timeout: Duration::from_millis(500),
             heartbeat_interval: Duration::from_secs(5),
             heartbeat_timeout: Duration::from_secs(2),

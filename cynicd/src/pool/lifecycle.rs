@@ -17,7 +17,7 @@ const SIGKILL: i32 = 9;
 /// together are not all due together.
 const RECYCLE_JITTER_PART: u64 = 10;
 
-/// Attempts after which a task is blamed for the loss of its worker whatever the cause: more than an operator
+/// Attempts after which a task is answered with an error even if none of the losses was its own: more than an operator
 /// who restarts workers by hand would cost it, few enough to end soon.
 const ATTEMPTS_MAX: u8 = 8;
 
@@ -66,7 +66,13 @@ impl Pool {
                 }
             }
         }
-        self.was_ready |= self.slots.iter().all(Slot::is_live);
+        self.note_ready();
+    }
+
+    /// The pool is ready for the first time when each slot that is wanted has a worker that is.
+    fn note_ready(&mut self) {
+        let wanted = usize::from(self.config.size.get());
+        self.was_ready |= self.slots.iter().take(wanted).all(Slot::is_live);
     }
 
     pub(super) fn pong(&mut self, worker: WorkerId, nonce: u64, now: Instant) {
@@ -158,7 +164,10 @@ impl Pool {
         let state = std::mem::replace(&mut slot.state, State::Down { until: now });
         let of_use = slot.tasks > 0;
         let (lease, blame, scheduled) = match state {
-            State::Busy { lease } => (Some(lease), true, false),
+            State::Busy { lease } => {
+                let blame = !is_from_outside(&death.cause);
+                (Some(lease), blame, false)
+            }
             State::Killed { cause, lease, blame } => {
                 death.be_told_why_killed(cause);
                 (lease, blame, false)
@@ -177,7 +186,7 @@ impl Pool {
         } else {
             *self.counters.deaths.entry(death.cause.name()).or_default() += 1;
             if lease.is_none() && !of_use {
-                self.start_failed(slot_number, now);
+                self.start_failed(slot_number, &death.cause, now);
             }
         }
         self.retire_surplus(slot_number);
@@ -185,12 +194,13 @@ impl Pool {
             // What the worker said that it was at counts if it can be true; else it was at the first.
             let claimed = lease.items.iter().find(|item| Some(item.task) == death.task);
             death.task = claimed.or(lease.items.front()).map(|item| item.task);
+            let attempts = death.task.and_then(|id| self.tasks.get(&id)).map(|task| task.attempts);
+            self.effects.push(Effect::Report(Box::new(death.clone()), attempts));
             let blame = blame && !(lease.worn && is_limit(&death.cause));
             self.hold_dimension_to_account(&death, blame, now);
             self.take_back(lease, &death, blame, now);
-        }
-        if !scheduled {
-            self.effects.push(Effect::Report(Box::new(death)));
+        } else if !scheduled {
+            self.effects.push(Effect::Report(Box::new(death), None));
         } else if !matches!(self.intake, Intake::Stopping { .. }) {
             self.effects.push(Effect::Recycled(death.worker));
         }
@@ -200,9 +210,7 @@ impl Pool {
     fn hold_dimension_to_account(&mut self, death: &Death, blame: bool, now: Instant) {
         let strikes = |task| self.tasks.get(&task).map_or(0, |task: &Task| task.strikes);
         let first = death.task.is_none_or(|task| strikes(task) == 0);
-        // Only somebody outside sends that signal.
-        let outside = death.cause == DeathCause::Signal(SIGKILL);
-        if let Some(dimension) = death.dimension.filter(|_| blame && first && !outside) {
+        if let Some(dimension) = death.dimension.filter(|_| blame && first) {
             let rules = self.breaker_rules();
             let change = self.dimensions.died(death.worker, dimension, rules, now);
             self.effects.extend(change.map(|change| Effect::Dimension(dimension, change)));
@@ -219,14 +227,14 @@ impl Pool {
     }
 
     /// A process died before it was of any use: its slot pauses, and if none comes up the pool says so.
-    fn start_failed(&mut self, slot: u16, now: Instant) {
+    fn start_failed(&mut self, slot: u16, cause: &DeathCause, now: Instant) {
         let jitter = self.random.unit();
         if let Some(slot) = self.slots.get_mut(usize::from(slot)) {
             slot.failures = slot.failures.saturating_add(1);
             slot.state = State::Down { until: now + backoff(slot.failures, jitter) };
         }
         let any_live = self.slots.iter().any(Slot::is_live);
-        if self.breaker.failed(any_live, now) {
+        if self.breaker.failed(any_live, *cause == DeathCause::StartTimeout, now) {
             let waiting: Vec<TaskId> = self.tasks.keys().copied().collect();
             for task in waiting {
                 let message = "no worker can be started; see the daemon's log".to_owned();
@@ -251,18 +259,30 @@ impl Pool {
         for item in lease.items.into_iter().rev().filter(|item| !item.abandoned) {
             if Some(item.task) != culprit {
                 self.put_back(item.task, now);
-            } else if blame || self.is_suspect(item.task) {
+            } else if blame {
                 self.strike(item.task, death, now);
             } else {
-                self.note_death(item.task, death);
-                self.put_back(item.task, now);
+                self.lost(item.task, death, now);
             }
         }
     }
 
-    /// A task over which worker after worker is lost is to blame, even if each loss looked like the worker's own.
-    fn is_suspect(&self, id: TaskId) -> bool {
-        self.tasks.get(&id).is_some_and(|task| task.attempts >= ATTEMPTS_MAX)
+    /// A worker was lost with the task, which is not to blame: it is tried again, but not for ever.
+    fn lost(&mut self, id: TaskId, death: &Death, now: Instant) {
+        self.note_death(id, death);
+        let Some(task) = self.tasks.get(&id) else { return };
+        let attempts = task.attempts;
+        if attempts < ATTEMPTS_MAX {
+            return self.put_back(id, now);
+        }
+        // Each may have looked like the worker's own failure; so many are the task's.
+        if !task.deaths.iter().all(|death| is_from_outside(&death.cause)) {
+            return self.give_up(id);
+        }
+        let message = format!(
+            "{attempts} workers were lost while they had it, killed by somebody else; see the daemon's log, and try again"
+        );
+        self.fail(id, ErrorKind::Unavailable, message);
     }
 
     fn note_death(&mut self, id: TaskId, death: &Death) {
@@ -280,13 +300,7 @@ impl Pool {
         let strikes = task.strikes;
         if strikes >= strikes_max {
             task.deaths.push(death.clone());
-            let deaths = task.deaths.clone();
-            self.counters.quarantined += 1;
-            let message = format!(
-                "gave up after {strikes} workers died over it; see `cynicctl quarantine show {id}`"
-            );
-            self.effects.push(Effect::Quarantine(id, deaths));
-            return self.fail(id, ErrorKind::Quarantined, message);
+            return self.give_up(id);
         }
         self.note_death(id, death);
         if strikes + 1 == strikes_max && strikes_max > 1 {
@@ -297,6 +311,17 @@ impl Pool {
         } else {
             self.put_back(id, now);
         }
+    }
+
+    fn give_up(&mut self, id: TaskId) {
+        let Some(deaths) = self.tasks.get(&id).map(|task| task.deaths.clone()) else { return };
+        let message = format!(
+            "gave up after {} workers died over it; see `cynicctl quarantine show {id}`",
+            deaths.len()
+        );
+        self.counters.quarantined += 1;
+        self.effects.push(Effect::Quarantine(id, deaths));
+        self.fail(id, ErrorKind::Quarantined, message);
     }
 
     fn put_back(&mut self, id: TaskId, now: Instant) {
@@ -357,7 +382,14 @@ impl Pool {
         for n in self.slots.len()..size {
             self.slots.push(Slot::new(n as u16, now));
         }
+        self.note_ready();
     }
+}
+
+/// Whether somebody outside ended a worker: an operator, or the kernel when the whole host is short of memory. What
+/// the pool kills itself has its own cause by then.
+const fn is_from_outside(cause: &DeathCause) -> bool {
+    matches!(cause, DeathCause::Signal(SIGKILL) | DeathCause::KilledByOperator)
 }
 
 /// Whether a worker met a limit on what it may use in all its life, to which each of its tasks has added.

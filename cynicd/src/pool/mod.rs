@@ -160,8 +160,8 @@ pub enum Effect {
     },
     /// The task killed every worker that tried it: keep it where it can be looked at. `Fail` follows.
     Quarantine(TaskId, Vec<Death>),
-    /// A worker died, not on schedule: log, count and publish it.
-    Report(Box<Death>),
+    /// A worker died, not on schedule: log, count and publish it, with how often its task had been tried.
+    Report(Box<Death>, Option<u8>),
     /// A worker ended on schedule: publish it.
     Recycled(WorkerId),
     /// A dimension is left out from now on, or scored again: log, count and publish it.
@@ -367,7 +367,7 @@ impl Pool {
             && !self.breaker.is_open()
             && self.store != Store::Refusing
             && self.intake == Intake::Open
-            && self.slots.iter().any(Slot::is_live)
+            && self.slots.iter().any(Slot::is_live_or_coming)
     }
 
     #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cynic_proto::ids::TaskId;
 use cynic_proto::stats::{PoolStats, WorkerStats};
 
 use super::slot::Slot;
@@ -44,11 +43,6 @@ impl Pool {
     /// Whether work is being refused until told otherwise.
     pub fn is_draining(&self) -> bool {
         self.intake != Intake::Open
-    }
-
-    /// How often a task that is not over has been tried.
-    pub fn attempts(&self, task: TaskId) -> Option<u8> {
-        self.tasks.get(&task).map(|task| task.attempts)
     }
 
     /// Whether starting workers is suspended because none comes up.

@@ -241,7 +241,7 @@ impl World {
                     let process =
                         self.processes.get_mut(&worker).expect("ended a process that is not there");
                     if !std::mem::replace(&mut process.ending, true) {
-                        self.after(200, died(worker));
+                        self.after(200, killed(worker));
                     }
                 }
                 Effect::Deliver(delivery) => {
@@ -258,7 +258,11 @@ impl World {
                     );
                     assert!(self.open.remove(&task), "answered twice: {task}");
                 }
-                Effect::Quarantine(task, _) => {
+                Effect::Quarantine(task, deaths) => {
+                    let own = deaths.iter().filter(|death| {
+                        !matches!(death.cause, DeathCause::Signal(9) | DeathCause::KilledByOperator)
+                    });
+                    assert!(own.count() > 0, "only killed from outside: {deaths:?}");
                     self.quarantined += 1;
                     assert!(self.open.contains(&task));
                     given_up.extend(self.give_up(task));
@@ -266,7 +270,7 @@ impl World {
                 Effect::Dimension(_, change) => {
                     self.breakers[usize::from(change == super::BreakerChange::Closed)] += 1;
                 }
-                Effect::Report(_) | Effect::Recycled(_) => {}
+                Effect::Report(..) | Effect::Recycled(_) => {}
                 Effect::Drained | Effect::Stopped => self.drained += 1,
             }
         }
@@ -437,7 +441,7 @@ impl World {
             }
             _ if self.chance(self.faults.idle_death) => {
                 if let Some(worker) = worker {
-                    self.feed(died(worker));
+                    self.feed(killed(worker));
                 }
             }
             _ => {}
@@ -511,9 +515,14 @@ fn died(worker: WorkerId) -> Event {
     Event::Died(Box::new(death(worker)))
 }
 
+/// By the supervisor, or by somebody outside.
+fn killed(worker: WorkerId) -> Event {
+    Event::Died(Box::new(Death { cause: DeathCause::Signal(9), ..death(worker) }))
+}
+
 fn death(worker: WorkerId) -> Death {
     Death {
-        cause: DeathCause::Signal(9),
+        cause: DeathCause::Signal(11),
         worker,
         task: None,
         stage: None,

@@ -96,6 +96,11 @@ impl Slot {
         matches!(self.state, State::Idle { .. } | State::Busy { .. })
     }
 
+    /// Whether it is, or is between a worker that was of use and its replacement, which takes milliseconds.
+    pub(super) fn is_live_or_coming(&self) -> bool {
+        self.is_live() || (self.failures == 0 && !matches!(self.state, State::Retired))
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. })
     }

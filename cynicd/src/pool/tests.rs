@@ -51,8 +51,12 @@ impl Bench {
     }
 
     fn die(&mut self, worker: WorkerId) -> Effects {
+        self.die_of(DeathCause::Signal(11), worker)
+    }
+
+    fn die_of(&mut self, cause: DeathCause, worker: WorkerId) -> Effects {
         let death = Death {
-            cause: DeathCause::Signal(9),
+            cause,
             worker,
             task: None,
             stage: None,
@@ -136,6 +140,48 @@ fn a_task_that_kills_is_retried_then_alone_in_a_fresh_worker_then_given_up() {
 }
 
 #[test]
+fn a_task_whose_workers_are_killed_from_outside_is_not_to_blame_but_ends() {
+    let mut bench = Bench::new(2);
+    let mut effects = bench.submit(7);
+    for attempt in 1..=8 {
+        let (worker, ..) = lease(&effects);
+        effects = bench.die_of(DeathCause::Signal(9), worker);
+        assert!(!effects.iter().any(|e| matches!(e, Effect::Quarantine(..))), "{effects:?}");
+        for fresh in spawned(&effects) {
+            effects.extend(bench.feed(Event::Ready(fresh)));
+        }
+        let leased = effects.iter().any(|e| matches!(e, Effect::Lease { .. }));
+        assert_eq!(leased, attempt < 8, "{effects:?}");
+    }
+    assert_eq!(failure(&effects), (7, ErrorKind::Unavailable));
+}
+
+#[test]
+fn a_pool_that_shrinks_before_it_was_ready_is_ready_without_what_it_lost() {
+    let now = Instant::now();
+    let size = |n| NonZeroU16::new(n).expect("positive");
+    let mut bench =
+        Bench { pool: Pool::new(Config { size: size(3), ..Config::default() }, 1, now), now };
+    let workers = spawned(&bench.feed(Event::Tick));
+    let _ = bench.feed(Event::Ready(workers[0]));
+    let _ = bench.die(workers[2]);
+    assert!(!bench.pool.is_ready());
+    let smaller = Config { size: size(1), ..Config::default() };
+    let _ = bench.feed(Event::Configure(Box::new(smaller)));
+    assert!(bench.pool.is_ready());
+}
+
+#[test]
+fn readiness_outlives_the_death_of_the_only_worker() {
+    let mut bench = Bench::new(1);
+    let (worker, ..) = lease(&bench.submit(7));
+    let [fresh] = spawned(&bench.die(worker))[..] else { panic!() };
+    assert!(bench.pool.is_ready(), "its replacement is there in milliseconds");
+    let _ = bench.die(fresh);
+    assert!(!bench.pool.is_ready(), "unless it does not come up");
+}
+
+#[test]
 fn the_neighbours_of_a_culprit_in_a_chunk_go_on() {
     let mut bench = Bench::new(1);
     let (busy, nonce, _) = lease(&bench.submit(1));
@@ -165,13 +211,14 @@ fn the_hard_deadline_kills_and_the_cause_is_the_deadline() {
     let deadline = config.hard_deadline + config.time_for(100);
     assert_eq!(bench.pool.next_timer(), Some(bench.now + deadline));
     assert_eq!(bench.wait(deadline), [Effect::Kill(worker)]);
-    let effects = bench.die(worker);
+    let effects = bench.die_of(DeathCause::Signal(9), worker);
     let report = effects.iter().find_map(|effect| match effect {
-        Effect::Report(death) => Some(death),
+        Effect::Report(death, attempts) => Some((death, *attempts)),
         _ => None,
     });
-    let report = report.expect("a death is reported");
+    let (report, attempts) = report.expect("a death is reported");
     assert_eq!((&report.cause, report.task), (&DeathCause::Deadline, Some(TaskId(7))));
+    assert_eq!(attempts, Some(1));
 }
 
 #[test]

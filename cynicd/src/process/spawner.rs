@@ -223,7 +223,7 @@ mod tests {
         worker.socket.read_to_string(&mut answer).await.expect("an answer and the end");
         assert_eq!(answer, "got work\n");
         assert_eq!(worker.process.exited().await.expect("told"), Exit::Code(3));
-        assert_eq!(worker.stderr.finish().await, "warning");
+        assert_eq!(worker.stderr.finish(), "warning");
     }
 
     #[tokio::test]

@@ -6,11 +6,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cynic_proto::limits::STDERR_TAIL_BYTES_MAX;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How much one reading takes: what a pipe holds.
@@ -20,70 +20,89 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// of the supervisor's other work. Still 50 MB in well under a second.
 const BURST_BYTES: usize = 1 << 20;
 
+/// How much is read at once of what the drain has not got to: a tail.
+const REST_BYTES_MAX: usize = STDERR_TAIL_BYTES_MAX;
+
 /// How long it rests.
 const BURST_REST: Duration = Duration::from_millis(1);
 
 /// Drains standard error in a task of its own and keeps the end of it.
 #[derive(Debug)]
 pub struct StderrTail {
-    stop: oneshot::Sender<()>,
-    drain: JoinHandle<Tail>,
+    pipe: Arc<Receiver>,
+    tail: Arc<Mutex<Tail>>,
+    drain: JoinHandle<()>,
 }
 
 impl StderrTail {
     /// Starts draining. Must be called on a runtime with I/O and time.
     pub(super) fn start(pipe: OwnedFd) -> io::Result<StderrTail> {
-        let pipe = Receiver::from_owned_fd(pipe)?;
-        let (stop, stopped) = oneshot::channel();
-        Ok(StderrTail { stop, drain: tokio::spawn(drain(pipe, stopped)) })
+        let pipe = Arc::new(Receiver::from_owned_fd(pipe)?);
+        let tail = Arc::default();
+        let drain = tokio::spawn(drain(Arc::clone(&pipe), Arc::clone(&tail)));
+        Ok(StderrTail { pipe, tail, drain })
+    }
+
+    /// Forgets what was written so far: it may quote what one client sent, and what the worker is given next may be
+    /// another's.
+    pub fn forget(&self) {
+        self.take_the_rest();
+        lock(&self.tail).bytes.clear();
     }
 
     /// The last [`STDERR_TAIL_BYTES_MAX`] bytes or fewer, printable. Call it after the worker's exit: all
     /// that it wrote is then in the pipe, and only what is there is waited for.
-    pub async fn finish(self) -> String {
-        // Failing means that the drain has met the end already.
-        let _ = self.stop.send(());
-        self.drain.await.map(|tail| tail.text()).unwrap_or_default()
+    pub fn finish(&self) -> String {
+        self.drain.abort();
+        self.take_the_rest();
+        lock(&self.tail).text()
+    }
+
+    /// Reads what is in the pipe now, past the runtime, which may not have noticed it yet.
+    ///
+    /// At most twice what a pipe holds: a writer that outlives the worker (there may be one without the sandbox)
+    /// must not keep this going.
+    fn take_the_rest(&self) {
+        let mut buffer = [0; REST_BYTES_MAX];
+        for _ in 0..2 * READ_BYTES_MAX / REST_BYTES_MAX {
+            match rustix::io::read(&*self.pipe, &mut buffer) {
+                Ok(bytes) if bytes > 0 => lock(&self.tail).push(&buffer[..bytes]),
+                _ => return,
+            }
+        }
     }
 }
 
-async fn drain(pipe: Receiver, mut stopped: oneshot::Receiver<()>) -> Tail {
-    let mut tail = Tail::default();
+impl Drop for StderrTail {
+    fn drop(&mut self) {
+        self.drain.abort();
+    }
+}
+
+/// A tail is whole after each push.
+fn lock(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
+    tail.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn drain(pipe: Arc<Receiver>, tail: Arc<Mutex<Tail>>) {
     let mut buffer = vec![0; READ_BYTES_MAX];
     let mut burst = 0;
     loop {
-        tokio::select! {
-            ready = pipe.readable() => if ready.is_err() { return tail },
-            _ = &mut stopped => {
-                take_the_rest(&pipe, &mut buffer, &mut tail);
-                return tail;
-            }
+        if pipe.readable().await.is_err() {
+            return;
         }
         match pipe.try_read(&mut buffer) {
-            Ok(0) => return tail,
+            Ok(0) => return,
             Ok(bytes) => {
-                tail.push(&buffer[..bytes]);
+                lock(&tail).push(&buffer[..bytes]);
                 burst += bytes;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return tail,
+            Err(_) => return,
         }
         if burst >= BURST_BYTES {
             burst = 0;
             tokio::time::sleep(BURST_REST).await;
-        }
-    }
-}
-
-/// Reads what is in the pipe now, past the runtime, which may not have noticed it yet.
-///
-/// At most twice what a pipe holds: a writer that outlives the worker (there may be one without the sandbox)
-/// must not keep this going.
-fn take_the_rest(pipe: &Receiver, buffer: &mut [u8], tail: &mut Tail) {
-    for _ in 0..2 {
-        match rustix::io::read(pipe, &mut *buffer) {
-            Ok(bytes) if bytes > 0 => tail.push(&buffer[..bytes]),
-            _ => return,
         }
     }
 }
@@ -153,8 +172,18 @@ mod tests {
             tokio::task::yield_now().await;
         }
         writer.join().expect("writer");
-        let text = tail.finish().await;
+        let text = tail.finish();
         assert!(text.len() <= STDERR_TAIL_BYTES_MAX && text.ends_with("the end"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_was_said_about_one_item_is_not_said_about_the_next() {
+        let (read, mut write) = io::pipe().expect("pipe");
+        let tail = StderrTail::start(read.into()).expect("drain");
+        write.write_all(b"one client's").expect("room");
+        tail.forget();
+        write.write_all(b"another's").expect("room");
+        assert_eq!(tail.finish(), "another's");
     }
 
     #[tokio::test]
@@ -162,7 +191,7 @@ mod tests {
         let (read, mut write) = io::pipe().expect("pipe");
         let tail = StderrTail::start(read.into()).expect("drain");
         write.write_all(b"last words").expect("room");
-        assert_eq!(tail.finish().await, "last words");
+        assert_eq!(tail.finish(), "last words");
         drop(write);
     }
 }

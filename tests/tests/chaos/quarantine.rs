@@ -115,6 +115,42 @@ async fn a_record_can_be_replayed_tried_again_and_dropped() {
     daemon.no_zombies().await;
 }
 
+/// Until something has come of it: the record is all that is left of the item.
+#[tokio::test]
+async fn a_record_stays_when_it_could_not_be_tried_again() {
+    let home = home(true);
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let task = TaskId::new();
+    poison(&client, task).await;
+    assert_eq!(client.request(Request::Drain, Bytes::new()).await.expect("a reply").0, Reply::Done);
+    let refused = ask(&client, QuarantineRequest::Retry(task), Vec::new()).await;
+    let Reply::Failed { error, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind, ErrorKind::ShuttingDown, "{error}");
+    let [record] = &records(&client, QuarantineRequest::Show(task)).await[..] else { panic!() };
+    assert!(record.kept);
+    assert_eq!(
+        client.request(Request::Resume, Bytes::new()).await.expect("a reply").0,
+        Reply::Done
+    );
+    assert_died_of_it(&replayed(ask(&client, QuarantineRequest::Replay(task), Vec::new()).await));
+}
+
+/// What one client sent may be quoted on the worker's standard error.
+#[tokio::test]
+async fn a_death_tells_nothing_of_the_items_before() {
+    let home = home(false);
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    for _ in 0..2 * daemon.workers().len() {
+        let outcome = judge(&client, TaskId::new(), faults::item("scorer_panic")).await;
+        assert!(matches!(outcome, Outcome::Judged(_)), "{outcome:?}");
+    }
+    let error = poison(&client, TaskId::new()).await;
+    let said = error.deaths.iter().any(|death| death.stderr_tail.contains("told to panic"));
+    assert!(!said, "{:?}", error.deaths);
+}
+
 #[tokio::test]
 async fn where_only_the_hash_is_kept_the_item_must_be_given() {
     let home = home(false);

@@ -2,7 +2,7 @@
 //! what is there.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
@@ -126,6 +126,23 @@ fn a_configuration_is_checked() {
         for word in words {
             assert!(ended.err.contains(word), "{word:?} is not in {ended:?}");
         }
+    }
+}
+
+/// What clients sent is in its memory: neither a core dump nor a debugger of the same user's gets at that.
+#[tokio::test]
+async fn a_daemon_without_rights_is_confined_and_closed_to_its_own_user() {
+    let home = Home::new("");
+    let daemon =
+        if rustix::process::getuid().is_root() { home.launch_as(NOBODY) } else { home.launch() };
+    daemon.ready().await;
+    is_unharmed(&daemon).await;
+    for worker in daemon.stats().await.workers {
+        assert_eq!(worker.sandbox, "enforced");
+    }
+    for pid in daemon.workers().into_iter().chain([daemon.pid()]) {
+        let owner = fs::metadata(format!("/proc/{pid}/environ")).expect("it runs").uid();
+        assert_eq!(owner, 0, "its memory is open to the user whose it is");
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn run(
             Exit::Code(code) if code > REFUSED => Outcome::Refused(code - REFUSED),
             other => Outcome::Died(other),
         };
-        (outcome, worker.stderr.finish().await)
+        (outcome, worker.stderr.finish())
     })
 }
 

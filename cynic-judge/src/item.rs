@@ -192,7 +192,9 @@ fn json_error(source: &serde_json::Error) -> ItemError {
     }
     error(
         ItemErrorKind::InvalidJson,
-        format!("invalid JSON: {source}; send one JSON object, or mark the bytes as plain text"),
+        format!(
+            "invalid JSON: {source}; send one JSON object, or mark the bytes as plain text (`cynicctl judge --type text`)"
+        ),
     )
 }
 

@@ -34,7 +34,7 @@ pub struct Hello {
 }
 
 /// Why a greeting is refused.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum HandshakeError {
     /// Whatever answered is not CYNIC.
     #[error("the peer does not speak the CYNIC protocol")]

@@ -9,8 +9,8 @@ pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest item id that is kept, in bytes: room for any path or URL-like name, too short to smuggle a document.
 pub const ITEM_ID_BYTES_MAX: usize = 256;
 
-/// How long either side waits for the other's greeting: a local peer that is alive answers in
-/// microseconds, and one that is overloaded within a second or two.
+/// How long the daemon waits for a peer's greeting: a local peer that is alive sends it in microseconds, and one
+/// that is overloaded within a second or two.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of a dead worker's standard error is kept in its death record: the end of a panic message

@@ -153,7 +153,11 @@ pub fn adopt(socket: std::os::unix::net::UnixListener) -> Result<Listener, Liste
     adopted.map(Listener::from).map_err(ListenError::Adopt)
 }
 
-fn remove_stale(path: &Path) -> Result<(), ListenError> {
+/// Removes a socket at which nobody listens any more.
+///
+/// # Errors
+/// Somebody does, or it is no socket.
+pub fn remove_stale(path: &Path) -> Result<(), ListenError> {
     use std::os::unix::fs::FileTypeExt;
     let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !meta.file_type().is_socket() {
@@ -348,6 +352,10 @@ impl Gateway {
         let handshake = |message: String| (RefusalKind::Handshake, message);
         let first = match timeout(HANDSHAKE_TIMEOUT, frames.next()).await {
             Err(_) => return Err(handshake("no greeting came in time".to_owned())),
+            // What other protocols begin with reads as a length without end.
+            Ok(Err(ReadError::Frame(_))) => {
+                return Err(handshake("this is not the CYNIC protocol".to_owned()));
+            }
             Ok(Err(error)) => return Err(refusal_of(&error)),
             Ok(Ok(None)) => return Ok(false),
             Ok(Ok(Some(frame))) => frame,

@@ -25,7 +25,7 @@ use crate::metrics;
 use crate::pool::Pool;
 use crate::process::{CgroupTree, Spawner};
 use crate::quarantine::Files;
-use crate::recorder::{Database, Recorder, RecorderConfig, RecorderError};
+use crate::recorder::{CloseReport, Database, Recorder, RecorderConfig, RecorderError};
 use crate::traces::{self, Tracer};
 
 /// How long the store may take to close after the last judgment was handed to it.
@@ -72,6 +72,13 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
     let manager = Manager::from_env();
     // What clients sent is in this process's memory: no core dump, and no debugger of the same user's.
     set_dumpable(false).map_err(|errno| system("make this process undumpable")(errno.into()))?;
+    let (judges, admins) = (inherited.take(JUDGE_SOCKET), inherited.take(ADMIN_SOCKET));
+    // Before anything of another daemon's is touched.
+    for (socket, adopted) in [(&config.socket, &judges), (&config.admin_socket, &admins)] {
+        if adopted.is_none() {
+            gateway::remove_stale(&socket.path)?;
+        }
+    }
     let (recorder, recorder_thread) = Recorder::start(recorder_config(config))?;
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(system("start the runtime"))?;
@@ -79,11 +86,11 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
     let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
     let served: Result<(), ServiceError> = local.block_on(&runtime, async {
-        let judges = match inherited.take(JUDGE_SOCKET) {
+        let judges = match judges {
             Some(socket) => gateway::adopt(socket)?,
             None => gateway::listen(&config.socket)?,
         };
-        let admins = match inherited.take(ADMIN_SOCKET) {
+        let admins = match admins {
             Some(socket) => gateway::adopt(socket)?,
             None => gateway::listen(&config.admin_socket)?,
         };
@@ -142,7 +149,7 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
     });
     let closed = runtime.block_on(recorder.close(CLOSE_BUDGET));
     match closed {
-        Ok(report) => tracing::info!(?report, "stopped"),
+        Ok(CloseReport { lost, spooled }) => tracing::info!(lost, spooled, "stopped"),
         Err(error) => tracing::error!(%error, "the store was not closed in order"),
     }
     if recorder_thread.join().is_err() {

@@ -16,8 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{ClientError, Options};
 use crate::codec::{self, Frame};
 use crate::handshake::{Hello, Role};
-use crate::limits::HANDSHAKE_TIMEOUT;
-use crate::message::{Reply, Request, ToClient, ToDaemon};
+use crate::message::{RefusalKind, Reply, Request, ToClient, ToDaemon};
 use crate::stream::Stream;
 
 /// Pause between attempts to connect again: short, because a restarting daemon is back in milliseconds.
@@ -54,7 +53,7 @@ pub(super) async fn open(options: &Options) -> Result<Stream, ClientError> {
             _ => ClientError::Io { action: "connect to", path: path.clone(), source },
         })?;
     let stream = OwnedFd::try_from(socket).and_then(Stream::new).map_err(io_error("use"))?;
-    match timeout(HANDSHAKE_TIMEOUT, greet(&stream, options)).await {
+    match timeout(options.greeting_timeout, greet(&stream, options)).await {
         Ok(greeted) => greeted.map(|()| stream),
         Err(_) => Err(ClientError::HandshakeTimeout),
     }
@@ -104,6 +103,29 @@ fn accept_greeting(frame: &Frame) -> Result<(), ClientError> {
     }
 }
 
+/// Whether trying again to connect is of no use.
+fn is_final(error: &ClientError) -> bool {
+    match error {
+        ClientError::Handshake(_) | ClientError::NotPermitted { .. } => true,
+        ClientError::Refused { kind, .. } => *kind != RefusalKind::Unavailable,
+        _ => false,
+    }
+}
+
+/// The same error for another who waits. System errors have no copy but their kind.
+fn again(error: &ClientError) -> ClientError {
+    match error {
+        ClientError::Handshake(e) => ClientError::Handshake(e.clone()),
+        ClientError::NotPermitted { path, source } => {
+            ClientError::NotPermitted { path: path.clone(), source: source.kind().into() }
+        }
+        ClientError::Refused { kind, message } => {
+            ClientError::Refused { kind: *kind, message: message.clone() }
+        }
+        _ => ClientError::Lost,
+    }
+}
+
 /// What is in flight on a connection, by request number.
 struct InFlight {
     request: Request,
@@ -139,8 +161,8 @@ pub(super) async fn run(options: Options, stream: Stream, mut commands: mpsc::Re
             Err(_) => {}
         }
         match pump.reconnect().await {
-            Some(again) => stream = again,
-            None => return pump.fail_all(|| ClientError::Lost),
+            Ok(again) => stream = again,
+            Err(error) => return pump.fail_all(|| again(&error)),
         }
     }
 }
@@ -257,7 +279,10 @@ impl Pump {
     }
 
     /// Makes the connection again and asks again for the judgments that were in flight.
-    async fn reconnect(&mut self) -> Option<Stream> {
+    ///
+    /// # Errors
+    /// Nobody answered in time, or somebody did who will not take this client however often it asks.
+    async fn reconnect(&mut self) -> Result<Stream, ClientError> {
         let until = Instant::now() + self.options.reconnect_for;
         self.outbox.clear();
         self.inbox.clear();
@@ -269,13 +294,16 @@ impl Pump {
         }
         self.in_flight = again.into_iter().collect();
         while Instant::now() < until {
-            if let Ok(stream) = open(&self.options).await {
-                self.ask_again();
-                return Some(stream);
+            match open(&self.options).await {
+                Ok(stream) => {
+                    self.ask_again();
+                    return Ok(stream);
+                }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(_) => sleep(RECONNECT_PAUSE).await,
             }
-            sleep(RECONNECT_PAUSE).await;
         }
-        None
+        Err(ClientError::Lost)
     }
 
     fn ask_again(&mut self) {

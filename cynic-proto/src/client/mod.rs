@@ -27,11 +27,17 @@ use connection::Command;
 /// after which callers wait.
 const COMMANDS_MAX: usize = 256;
 
+/// Above what a daemon under systemd may take to stop and to start again; meanwhile clients wait in its socket.
+const GREETING_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// How a client connects.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The daemon's socket.
     pub socket: PathBuf,
+    /// How long to wait for the daemon's greeting. Where the service manager holds the socket, that is how long a
+    /// restart may take.
+    pub greeting_timeout: Duration,
     /// How long to go on trying after a connection broke; zero never tries again.
     pub reconnect_for: Duration,
     /// Largest frame to send or take.
@@ -43,6 +49,7 @@ impl Options {
     pub fn new(socket: impl Into<PathBuf>) -> Options {
         Options {
             socket: socket.into(),
+            greeting_timeout: GREETING_TIMEOUT,
             reconnect_for: Duration::from_secs(10),
             frame_bytes_max: crate::limits::FRAME_BYTES_MAX,
         }

@@ -92,6 +92,10 @@ impl Run {
             }
         }
         self.printer.finish()?;
+        if self.printer.tally().is_empty() {
+            // A gate must not let through what it has not seen.
+            anyhow::bail!("there are no items in the input: nothing was judged");
+        }
         Ok(self.exit())
     }
 

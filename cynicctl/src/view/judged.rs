@@ -185,6 +185,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether there was nothing to count.
+    pub fn is_empty(&self) -> bool {
+        self.verdicts.iter().sum::<u64>() + self.echoed + self.failed == 0
+    }
+
     /// Counts one row.
     pub fn count(&mut self, outcome: &Outcome) {
         match outcome {

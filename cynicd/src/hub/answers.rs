@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::{Hub, Waiter};
 use crate::gateway::Peer;
-use crate::pool::{Delivery, Effect, Event, Scored, Submission};
+use crate::pool::{Delivery, Effect, Event, Scored};
 
 /// Encoded details above this are no explanation: the judge quotes a bounded number of short passages.
 const DETAILS_BYTES_MAX: usize = 1024 * 1024;
@@ -28,8 +28,6 @@ pub(super) struct Held {
     pub(super) waiters: Vec<Waiter>,
     /// Who asked first.
     pub(super) peer: Peer,
-    /// Not submitted yet: the store is asked whether it has the judgment.
-    pub(super) parked: Option<Submission>,
     /// A canary is judged like any other, but neither counted nor stored.
     pub(super) canary: bool,
     /// When it came, if it is traced.

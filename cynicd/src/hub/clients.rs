@@ -28,6 +28,8 @@ pub(super) struct Client {
     pub(super) tasks: HashSet<TaskId>,
     /// How often it was refused what it may not.
     pub(super) refusals: u32,
+    /// Its questions about the store that are not answered yet.
+    pub(super) questions: u32,
 }
 
 impl Hub {
@@ -35,8 +37,10 @@ impl Hub {
         match news {
             ClientNews::Connected(peer, outbox) => {
                 self.figures.client_connected();
-                self.clients
-                    .insert(id, Client { peer, outbox, tasks: HashSet::new(), refusals: 0 });
+                self.clients.insert(
+                    id,
+                    Client { peer, outbox, tasks: HashSet::new(), refusals: 0, questions: 0 },
+                );
             }
             ClientNews::Request(message, payload) => self.request(id, *message, payload),
             ClientNews::Gone { expelled } => self.client_gone(id, expelled),
@@ -57,7 +61,7 @@ impl Hub {
         self.recording.forget_waiter(task, client);
         let Some(held) = self.tasks.get_mut(&task) else { return };
         held.waiters.retain(|waiter| waiter.client != client);
-        if held.waiters.is_empty() && held.parked.is_none() {
+        if held.waiters.is_empty() {
             self.feed(Event::Cancel(task));
         }
     }
@@ -153,24 +157,15 @@ impl Hub {
             lane: judge.lane,
             bytes: payload.len(),
             deadline: judge.deadline_ms.map(|ms| Duration::from_millis(ms.into())),
+            // It may have been stored before this daemon started: only the store knows.
+            parked: judge.retry,
         };
         let waiters = vec![waiter];
         let traced = if canary { None } else { self.traced(task) };
-        let held = Held { payload, hint: judge.hint, waiters, peer, parked: None, canary, traced };
+        let held = Held { payload, hint: judge.hint, waiters, peer, canary, traced };
         self.tasks.insert(task, held);
-        if judge.retry {
-            // It may have been stored before this daemon started: only the store knows.
-            self.park(submission);
-        } else {
-            self.feed(Event::Submit(submission));
-        }
-    }
-
-    /// Holds a task back until the store has said whether it has its judgment.
-    fn park(&mut self, submission: Submission) {
-        let task = submission.task;
-        if let Some(held) = self.tasks.get_mut(&task) {
-            held.parked = Some(submission);
+        self.feed(Event::Submit(submission));
+        if judge.retry && self.tasks.contains_key(&task) {
             self.recording.look_up(task);
         }
     }

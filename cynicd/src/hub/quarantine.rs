@@ -285,7 +285,7 @@ impl Hub {
         let Some(entry) = self.clients.get_mut(&client) else { return };
         let Some(record) = self.quarantine.index.get(task) else { return };
         entry.tasks.insert(task);
-        let (lane, bytes, deadline) = (Lane::Interactive, payload.len(), None);
+        let (lane, bytes, deadline, parked) = (Lane::Interactive, payload.len(), None, false);
         let uid = entry.peer.uid;
         let waiters = vec![Waiter { client, seq, ack: Ack::Judged }];
         let held = Held {
@@ -293,12 +293,11 @@ impl Hub {
             hint: record.hint.clone(),
             waiters,
             peer: entry.peer,
-            parked: None,
             canary: false,
             traced: self.traced(task),
         };
         self.tasks.insert(task, held);
-        self.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline }));
+        self.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline, parked }));
     }
 }
 

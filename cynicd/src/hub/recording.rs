@@ -2,16 +2,17 @@
 //! answered lately.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
 use cynic_proto::ids::TaskId;
-use cynic_proto::message::{Ack, Judged, Reply, ToClient};
-use tokio::sync::mpsc;
+use cynic_proto::message::{Ack, Judged, RefusalKind, Reply, ToClient};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::clients::conflict;
+use super::clients::{conflict, refused};
 use super::{Hub, Waiter};
 use crate::gateway::Peer;
 use crate::pool::{ClientId, Event};
@@ -40,6 +41,12 @@ pub(super) enum Settled {
     Reply(ClientId, Box<ToClient>),
 }
 
+/// Questions about the store that are worked on at once: their answers are held in memory.
+const QUESTIONS_MAX: usize = 32;
+
+/// Questions about the store that one connection may have open: more is no use to it, and would keep others waiting.
+const QUESTIONS_PER_CLIENT_MAX: u32 = 16;
+
 /// Answered judgments that are not safe yet but were asked to be.
 #[derive(Debug)]
 struct Storing {
@@ -67,6 +74,8 @@ pub(super) struct Recording {
     storing: HashMap<TaskId, Storing>,
     /// Entries that the recorder had no room for. Bounded by the tasks that were admitted before it said so.
     backlog: VecDeque<Pending>,
+    /// One for each question that the store works on.
+    turns: Rc<Semaphore>,
     recent: HashMap<TaskId, Recent>,
     recent_order: VecDeque<TaskId>,
 }
@@ -90,6 +99,7 @@ impl Recording {
             settle,
             storing: HashMap::new(),
             backlog: VecDeque::new(),
+            turns: Rc::new(Semaphore::new(QUESTIONS_MAX)),
             recent: HashMap::new(),
             recent_order: VecDeque::new(),
         };
@@ -156,14 +166,17 @@ impl Recording {
     }
 
     /// Answers a question about the store whenever the store does.
-    pub(super) fn ask(
+    fn ask(
         &self,
         client: ClientId,
         seq: u64,
         question: impl AsyncFnOnce(RecorderHandle) -> Reply + 'static,
     ) {
         let (recorder, settle) = (self.recorder.clone(), self.settle.clone());
+        let turns = Rc::clone(&self.turns);
         tokio::task::spawn_local(async move {
+            // Never closed.
+            let _turn = turns.acquire().await;
             let reply = question(recorder).await;
             drop(settle.send(Settled::Reply(client, Box::new(ToClient { seq, reply }))));
         });
@@ -281,11 +294,35 @@ impl Hub {
         self.feed(Event::StoreFull(false));
     }
 
+    /// Has the store answer a question of a client's, who may have a few open at once.
+    pub(super) fn ask_store(
+        &mut self,
+        client: ClientId,
+        seq: u64,
+        question: impl AsyncFnOnce(RecorderHandle) -> Reply + 'static,
+    ) {
+        let Some(entry) = self.clients.get_mut(&client) else { return };
+        if entry.questions < QUESTIONS_PER_CLIENT_MAX {
+            entry.questions += 1;
+            return self.recording.ask(client, seq, question);
+        }
+        let message = format!(
+            "{QUESTIONS_PER_CLIENT_MAX} questions about the store are open on this connection: wait for answers first"
+        );
+        let reply = refused(RefusalKind::Unavailable, &message);
+        self.reply(client, &ToClient { seq, reply }, &Bytes::new());
+    }
+
     pub(super) fn settled(&mut self, settled: Settled) {
         match settled {
             Settled::Entry(task, fate) => self.entry_settled(task, fate),
             Settled::LookedUp(task, found) => self.looked_up(task, found),
-            Settled::Reply(client, message) => self.reply(client, &message, &Bytes::new()),
+            Settled::Reply(client, message) => {
+                if let Some(entry) = self.clients.get_mut(&client) {
+                    entry.questions -= 1;
+                }
+                self.reply(client, &message, &Bytes::new());
+            }
         }
         self.end_if_drained();
     }
@@ -313,17 +350,12 @@ impl Hub {
     }
 
     fn looked_up(&mut self, task: TaskId, found: Option<Box<StoredJudgment>>) {
-        let Some(held) = self.tasks.get_mut(&task) else { return };
-        let Some(submission) = held.parked.take() else { return };
-        if held.waiters.is_empty() {
-            self.tasks.remove(&task);
-            return;
-        }
-        let Some(found) = found else { return self.feed(Event::Submit(submission)) };
-        let (waiters, uid) = (std::mem::take(&mut held.waiters), held.peer.uid);
-        self.tasks.remove(&task);
-        let (reply, details) = answer_of(*found, uid);
-        for waiter in waiters {
+        let Some(found) = found else { return self.feed(Event::Unpark(task)) };
+        // Cancelled, or out of time.
+        let Some(held) = self.tasks.remove(&task) else { return };
+        self.feed(Event::Known(task));
+        let (reply, details) = answer_of(*found, held.peer.uid);
+        for waiter in held.waiters {
             self.answer(task, waiter, reply.clone(), &details);
         }
     }

@@ -54,14 +54,14 @@ impl Hub {
             }
             query.client_uid = Some(uid);
         }
-        self.recording.ask(client, seq, async move |recorder| {
+        self.ask_store(client, seq, async move |recorder| {
             let page = recorder.history(query).await;
             page.map_or_else(|e| unanswered(&e), |page| Reply::History(Box::new(page)))
         });
     }
 
-    pub(super) fn show(&self, client: ClientId, seq: u64, task: TaskId, records: Records) {
-        self.recording.ask(client, seq, async move |recorder| match recorder.show(task).await {
+    pub(super) fn show(&mut self, client: ClientId, seq: u64, task: TaskId, records: Records) {
+        self.ask_store(client, seq, async move |recorder| match recorder.show(task).await {
             Ok(row) if records.show(&row) => Reply::Show(Box::new(row)),
             Ok(_) => not_found(task, records),
             Err(error) => unanswered(&error),
@@ -78,12 +78,12 @@ pub(super) struct Said {
 }
 
 impl Hub {
-    pub(super) fn feedback(&self, client: ClientId, seq: u64, said: Said, records: Records) {
+    pub(super) fn feedback(&mut self, client: ClientId, seq: u64, said: Said, records: Records) {
         let Some(client_uid) = self.clients.get(&client).map(|client| client.peer.uid) else {
             return;
         };
         let Said { task, truth, note } = said;
-        self.recording.ask(client, seq, async move |recorder| {
+        self.ask_store(client, seq, async move |recorder| {
             if records != Records::All {
                 match recorder.show(task).await {
                     Ok(row) if records.show(&row) => {}
@@ -97,15 +97,15 @@ impl Hub {
         });
     }
 
-    pub(super) fn calibrate(&self, client: ClientId, seq: u64, request: CalibrationRequest) {
-        self.recording.ask(client, seq, async move |recorder| {
+    pub(super) fn calibrate(&mut self, client: ClientId, seq: u64, request: CalibrationRequest) {
+        self.ask_store(client, seq, async move |recorder| {
             let report = recorder.calibrate(request).await;
             report.map_or_else(|e| unanswered(&e), |report| Reply::Calibration(Box::new(report)))
         });
     }
 
-    pub(super) fn backup(&self, client: ClientId, seq: u64, path: String) {
-        self.recording.ask(client, seq, async move |recorder| {
+    pub(super) fn backup(&mut self, client: ClientId, seq: u64, path: String) {
+        self.ask_store(client, seq, async move |recorder| {
             let report = recorder.backup(PathBuf::from(path)).await;
             report.map_or_else(|e| unanswered(&e), |report| Reply::Backup(Box::new(report)))
         });

@@ -18,6 +18,8 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 /// asks for one thing is let in.
 const INTERACTIVE_PART: usize = 4;
 
+const NO_WORKER: &str = "no worker can be started; see `cynicctl stats` and the daemon's log";
+
 /// Why a submission is refused.
 enum Refusal {
     ShuttingDown,
@@ -45,7 +47,11 @@ impl Pool {
         if let Some(refusal) = self.refusal(submission) {
             return self.refuse(id, &refusal);
         }
-        let place = self.queue.push(submission.lane, submission.client, id);
+        let place = if submission.parked {
+            Place::Parked
+        } else {
+            Place::Queued(self.queue.push(submission.lane, submission.client, id))
+        };
         let task = Task {
             client: submission.client,
             uid: submission.uid,
@@ -54,7 +60,7 @@ impl Pool {
             accepted: now,
             start_by: now + self.config.queue_timeout,
             end_by: now + submission.deadline.unwrap_or(self.config.total_deadline),
-            place: Place::Queued(place),
+            place,
             attempts: 0,
             strikes: 0,
             deaths: Vec::new(),
@@ -64,6 +70,16 @@ impl Pool {
         self.counters.accepted += 1;
         self.entered_queue(task.bytes);
         self.tasks.insert(id, task);
+    }
+
+    pub(super) fn unpark(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id).filter(|task| task.place == Place::Parked) else {
+            return;
+        };
+        if self.breaker.is_open() {
+            return self.fail(id, ErrorKind::Unavailable, NO_WORKER.to_owned());
+        }
+        task.place = Place::Queued(self.queue.push(task.lane, task.client, id));
     }
 
     fn hold(&mut self, task: &Task) {
@@ -96,10 +112,11 @@ impl Pool {
         if self.intake != Intake::Open {
             return Some(Refusal::ShuttingDown);
         }
-        if self.breaker.is_open() {
+        // What may be judged already needs neither a worker nor room in the store.
+        if self.breaker.is_open() && !submission.parked {
             return Some(Refusal::Unavailable);
         }
-        if self.store == Store::Refusing {
+        if self.store == Store::Refusing && !submission.parked {
             return Some(Refusal::StoreFull);
         }
         let room = |most: usize| match submission.lane {
@@ -132,11 +149,7 @@ impl Pool {
                 "shutting_down",
                 "the daemon is draining and takes no more work; retry when it is back",
             ),
-            Refusal::Unavailable => (
-                ErrorKind::Unavailable,
-                "unavailable",
-                "no worker can be started; see `cynicctl stats` and the daemon's log",
-            ),
+            Refusal::Unavailable => (ErrorKind::Unavailable, "unavailable", NO_WORKER),
             Refusal::StoreFull => (
                 ErrorKind::Busy,
                 "store_full",

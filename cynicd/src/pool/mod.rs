@@ -46,6 +46,10 @@ pub enum Event {
     Submit(Submission),
     /// Nobody waits for the task any more.
     Cancel(TaskId),
+    /// The store has no judgment of a parked task: it is to be tried.
+    Unpark(TaskId),
+    /// The store has the judgment of a parked task, which is over.
+    Known(TaskId),
     /// A process passed its self-test.
     Ready(WorkerId),
     /// A worker answered the item that it was at.
@@ -120,6 +124,8 @@ pub struct Submission {
     pub bytes: usize,
     /// How long it may take in all, where the client said so.
     pub deadline: Option<Duration>,
+    /// It waits for [`Event::Unpark`] or [`Event::Known`] first.
+    pub parked: bool,
 }
 
 /// What the shell has to do, in order.
@@ -300,6 +306,8 @@ impl Pool {
         match event {
             Event::Submit(submission) => self.submit(&submission, now),
             Event::Cancel(task) => self.cancel(task),
+            Event::Unpark(task) => self.unpark(task),
+            Event::Known(task) => drop(self.forget(task)),
             Event::Ready(worker) => self.ready(worker, now),
             Event::Done { worker, nonce, task, scored } => {
                 self.done(worker, nonce, task, scored, now);
@@ -394,6 +402,7 @@ impl Pool {
         self.expiries.remove(&(task.expiry(), id));
         self.let_go(&task);
         match task.place {
+            task::Place::Parked => self.left_queue(task.bytes),
             task::Place::Queued(place) => {
                 self.queue.remove(place);
                 self.left_queue(task.bytes);

@@ -97,6 +97,8 @@ struct World {
     /// Breakers that opened and closed.
     breakers: [u64; 2],
     drained: u64,
+    /// Parked tasks that the store had the judgment of.
+    known: u64,
 }
 
 fn config() -> Config {
@@ -151,6 +153,7 @@ impl World {
             condemned: 0,
             breakers: [0; 2],
             drained: 0,
+            known: 0,
         }
     }
 
@@ -204,6 +207,11 @@ impl World {
     fn observe(&mut self, event: &Event) -> bool {
         match event {
             Event::Died(death) => self.processes.remove(&death.worker).is_some(),
+            Event::Known(task) => {
+                // The hub answers it.
+                self.known += u64::from(self.open.remove(task));
+                true
+            }
             Event::Done { worker, nonce, task, .. } => {
                 // What a dead process had sent may still come in; the pool must not mind.
                 let Some(process) = self.processes.get_mut(worker) else { return true };
@@ -403,6 +411,7 @@ impl World {
         let deadline = self.chance(100).then(|| Duration::from_millis(self.random.next() % 80));
         let client = ClientId(self.random.next() % 5);
         let bytes = (self.random.next() % 3000) as usize;
+        let parked = self.chance(100);
         self.feed(Event::Submit(Submission {
             task,
             client,
@@ -410,7 +419,12 @@ impl World {
             lane,
             bytes,
             deadline,
+            parked,
         }));
+        if parked {
+            let known = self.chance(300);
+            self.after(5000, if known { Event::Known(task) } else { Event::Unpark(task) });
+        }
         if self.chance(self.faults.cancel) {
             self.after(3000, Event::Cancel(task));
         }
@@ -456,12 +470,19 @@ impl World {
         assert_eq!(pool.bytes_held, pool.tasks.values().map(|t| t.bytes).sum::<usize>());
         let held = pool.holdings.values().fold((0, 0), |sum, h| (sum.0 + h.tasks, sum.1 + h.bytes));
         assert_eq!(held, (pool.tasks.len(), pool.bytes_held));
-        assert_eq!(pool.queue.iter().count() + pool.solo.len(), pool.tasks_waiting);
+        let parked = pool.tasks.values().filter(|task| task.place == Place::Parked).count();
+        assert_eq!(pool.queue.iter().count() + pool.solo.len() + parked, pool.tasks_waiting);
         assert_eq!(pool.expiries.len(), pool.tasks.len());
         assert_eq!(pool.tasks.len(), self.open.len(), "tasks held and tasks open differ");
-        // What comes back from dead workers may exceed the bound by what workers can hold.
-        let in_hands = 8 * pool.config.chunk_items_max;
-        assert!(pool.tasks_waiting <= pool.config.queue_tasks_max + in_hands);
+        // What comes back from dead workers is let in whatever waits.
+        let fresh = || pool.tasks.values().filter(waiting).filter(|task| task.attempts == 0);
+        let most = pool.config.queue_tasks_max;
+        assert!(fresh().count() <= most);
+        assert!(fresh().filter(|task| task.lane == Lane::Bulk).count() <= most - most / 4);
+        for holding in pool.holdings.values() {
+            assert!(holding.tasks <= pool.config.tasks_per_uid_max);
+            assert!(holding.bytes <= pool.config.bytes_per_uid_max);
+        }
         assert!(pool.bytes_held <= pool.config.queue_bytes_max);
         for slot in &pool.slots {
             let process = self.processes.contains_key(&slot.id);
@@ -554,7 +575,7 @@ fn run(seed: u64, events: u64) -> World {
 fn a_million_events_with_faults_break_no_invariant() {
     let mut events = 0;
     let (mut delivered, mut quarantined) = (0, 0);
-    let (mut hits, mut condemned, mut breakers) = (0, 0, [0; 2]);
+    let (mut hits, mut condemned, mut known, mut breakers) = (0, 0, 0, [0; 2]);
     for seed in 0..50 {
         let world = run(seed, 20_000);
         events += world.events;
@@ -562,6 +583,7 @@ fn a_million_events_with_faults_break_no_invariant() {
         quarantined += world.quarantined;
         hits += world.hits;
         condemned += world.condemned;
+        known += world.known;
         breakers = [breakers[0] + world.breakers[0], breakers[1] + world.breakers[1]];
     }
     assert!(events >= 1_000_000);
@@ -570,6 +592,7 @@ fn a_million_events_with_faults_break_no_invariant() {
     assert!(quarantined > 500, "only {quarantined} tasks were quarantined");
     assert!(hits > 500, "only {hits} tasks were answered by the quarantine");
     assert!(condemned > 20, "only {condemned} tasks were ended for their item");
+    assert!(known > 500, "only {known} tasks were judged before");
     let [opened, closed] = breakers;
     assert!(opened > 500 && closed > 200, "breakers opened {opened} times, closed {closed} times");
 }

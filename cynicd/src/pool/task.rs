@@ -11,6 +11,8 @@ use super::queue::{self, ClientId};
 /// Where a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
+    /// Not to be tried yet: the store is being asked whether it has its judgment.
+    Parked,
     /// In the queue.
     Queued(queue::Place),
     /// Waiting for a fresh worker of its own.
@@ -44,7 +46,7 @@ impl Task {
     /// The next of its clocks to run out.
     pub(super) fn expiry(&self) -> Instant {
         match self.place {
-            Place::Queued(_) | Place::Solo => self.start_by.min(self.end_by),
+            Place::Parked | Place::Queued(_) | Place::Solo => self.start_by.min(self.end_by),
             Place::Leased(_) => self.end_by,
         }
     }

@@ -46,7 +46,8 @@ impl Bench {
 
     fn submit_as(&mut self, uid: u32, task: u128, client: u64, lane: Lane) -> Effects {
         let (task, client) = (TaskId(task), ClientId(client));
-        let submission = Submission { task, client, uid, lane, bytes: 100, deadline: None };
+        let submission =
+            Submission { task, client, uid, lane, bytes: 100, deadline: None, parked: false };
         self.feed(Event::Submit(submission))
     }
 
@@ -237,8 +238,15 @@ fn a_short_deadline_of_a_client_does_not_cost_a_worker() {
     let mut bench = Bench::new(1);
     let deadline = Some(Duration::from_millis(3));
     let (task, client, lane) = (TaskId(7), ClientId(1), Lane::Interactive);
-    let effects =
-        bench.feed(Event::Submit(Submission { task, client, uid: 0, lane, bytes: 1, deadline }));
+    let effects = bench.feed(Event::Submit(Submission {
+        task,
+        client,
+        uid: 0,
+        lane,
+        bytes: 1,
+        deadline,
+        parked: false,
+    }));
     let (worker, nonce, _) = lease(&effects);
     let effects = bench.wait(Duration::from_millis(3));
     assert_eq!(failure(&effects), (7, ErrorKind::DeadlineExceeded));
@@ -278,6 +286,32 @@ fn the_queue_is_bounded_and_shared() {
     assert_eq!(failure(&effects), (40, ErrorKind::Busy));
     let Effect::Fail { error, .. } = &effects[0] else { panic!() };
     assert!(error.retry_after_ms.is_some_and(|ms| ms > 0));
+}
+
+#[test]
+fn what_the_store_is_asked_about_has_its_place_and_its_time() {
+    let mut bench = Bench::with(Config { queue_tasks_max: 4, ..Config::default() });
+    let park = |bench: &mut Bench, task| {
+        let (task, client, lane) = (TaskId(task), ClientId(task as u64), Lane::Interactive);
+        let (uid, bytes, deadline, parked) = (0, 100, None, true);
+        bench.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline, parked }))
+    };
+    for task in 1..=4 {
+        assert_eq!(park(&mut bench, task), [], "it waits though workers are idle");
+    }
+    assert_eq!(failure(&park(&mut bench, 5)), (5, ErrorKind::Busy));
+    assert_eq!(bench.feed(Event::Known(TaskId(1))), []);
+    assert_eq!(park(&mut bench, 6), [], "what is known has gone");
+    assert_eq!(lease(&bench.feed(Event::Unpark(TaskId(2)))).2, [2]);
+    assert_eq!(bench.feed(Event::Unpark(TaskId(2))), [], "once");
+    assert_eq!(failure(&bench.feed(Event::Cancel(TaskId(3)))), (3, ErrorKind::Cancelled));
+    let effects = bench.wait(bench.pool.config().queue_timeout);
+    assert_eq!(
+        failure(&effects),
+        (4, ErrorKind::QueueTimeout),
+        "the store is not waited for for ever"
+    );
+    assert_eq!(bench.pool.tasks_held(), 1, "the one that is leased");
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl std::fmt::Debug for Rejected {
 
 impl Recorder {
     /// Takes hold of the data directory, opens the store, and starts the recorder's thread. Blocks until the
-    /// store is open; a PostgreSQL server that cannot be reached is not waited for.
+    /// store is open; a PostgreSQL server that does not answer is waited for a second.
     ///
     /// # Errors
     /// The data directory is in use, cannot be written or is damaged; the schema is newer than this build.

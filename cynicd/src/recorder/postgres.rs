@@ -24,6 +24,9 @@ use super::writer::Failure;
 /// How long a connection may take to be made: a few lost packets on a distant server, not a hang.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The same at the daemon's start, which waits for it.
+const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Connections for queries: one for a person, one for an export that runs meanwhile.
 const READERS: u32 = 2;
 
@@ -79,7 +82,7 @@ impl PostgresStore {
     /// Connects a first time. A server that cannot be reached now is no error (`Ok(false)`): judgments wait
     /// in the spool until it can.
     pub(super) async fn try_first(&self) -> Result<bool, RecorderError> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect()).await;
+        let connected = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, self.options.connect()).await;
         let Ok(Ok(mut connection)) = connected else { return Ok(false) };
         match schema::migrate_postgres(&mut connection, &self.options).await {
             Ok(()) => {

@@ -62,6 +62,7 @@ fn dispatch(times: usize) {
             lane: Lane::Interactive,
             bytes: 200,
             deadline: None,
+            parked: false,
         };
         now += Duration::from_micros(20);
         for effect in pool.handle(Event::Submit(submission), now) {

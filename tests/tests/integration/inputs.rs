@@ -39,6 +39,18 @@ fn fails(ended: &Ended, kind: &str, cause: Option<&str>, words: &[&str]) {
     }
 }
 
+/// Not a success: a gate that saw nothing must not let it through.
+#[tokio::test]
+async fn an_input_without_items() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let directory = home.path("nothing");
+    fs::create_dir(&directory).expect("a directory");
+    let ended = daemon.cynicctl(["judge", "--fail-on", "bark", &directory.display().to_string()]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("no items in the input"), "{ended:?}");
+}
+
 #[tokio::test]
 async fn files_that_are_no_text() {
     let home = Home::new("");

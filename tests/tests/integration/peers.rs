@@ -37,7 +37,8 @@ async fn bytes_that_are_no_greeting() {
     let mut http = RawClient::stranger(daemon.socket()).await;
     http.say(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let (kind, message) = farewell(http).await;
-    assert_eq!(kind, RefusalKind::TooLarge, "{message}");
+    assert_eq!(kind, RefusalKind::Handshake, "{message}");
+    assert!(message.contains("not the CYNIC protocol"), "{message}");
     let mut other = RawClient::stranger(daemon.socket()).await;
     other.say(&[4, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4]).await;
     let (kind, message) = farewell(other).await;

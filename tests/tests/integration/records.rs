@@ -4,9 +4,12 @@ use std::fs;
 
 use bytes::Bytes;
 use cynic_proto::client::{Client, Outcome};
+use cynic_proto::codec;
 use cynic_proto::ids::TaskId;
-use cynic_proto::message::{Ack, Judge};
+use cynic_proto::limits::FRAME_BYTES_MAX;
+use cynic_proto::message::{Ack, Judge, RefusalKind, Reply, Request, ToDaemon};
 use cynic_tests::daemon::{Daemon, Home};
+use cynic_tests::raw::RawClient;
 
 use crate::{plain_request, request, text};
 
@@ -58,6 +61,37 @@ async fn history_is_found_by_what_it_says() {
     assert_eq!(listed(&["--uid", "4294967294"]).len(), 0);
     let newest = listed(&["--limit", "1", "--verdict", "howl,wag,growl,bark"]);
     assert_eq!(newest[0]["task_id"], tasks[4].to_string());
+}
+
+/// A client that asks without waiting costs the daemon neither memory nor others their turn.
+#[tokio::test]
+async fn questions_without_end_are_refused() {
+    const QUESTIONS: u64 = 400;
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let mut client = RawClient::connect(daemon.socket()).await.expect("a daemon");
+    let mut bytes = Vec::new();
+    for seq in 0..QUESTIONS {
+        let message = ToDaemon { seq, request: Request::Show(TaskId::new()) };
+        codec::put(&message, &[], FRAME_BYTES_MAX, &mut bytes).expect("small");
+    }
+    client.say(&bytes).await.expect("a connection");
+    let (mut answered, mut refused) = (0, 0);
+    for _ in 0..QUESTIONS {
+        match client.reply().await.expect("a reply").1 {
+            Reply::Refused { kind: RefusalKind::NotFound, .. } => answered += 1,
+            Reply::Refused { kind: RefusalKind::Unavailable, message } => {
+                assert!(message.contains("wait for answers"), "{message}");
+                refused += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(answered >= 16 && refused > 0, "{answered} answered, {refused} refused");
+    let reply = client.send(QUESTIONS, Request::Show(TaskId::new()), &[]).await;
+    reply.expect("a connection");
+    let (_, reply) = client.reply().await.expect("a reply");
+    assert!(matches!(reply, Reply::Refused { kind: RefusalKind::NotFound, .. }), "{reply:?}");
 }
 
 #[tokio::test]

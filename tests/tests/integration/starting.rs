@@ -58,6 +58,7 @@ async fn a_second_daemon_on_the_same_socket() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let named = format!("another daemon is listening at {}", daemon.socket().display());
     assert!(ended.err.contains(&named) && ended.err.contains("--socket"), "{ended:?}");
+    assert!(!home.path("other").exists(), "nothing is made before that is known");
     is_unharmed(&daemon).await;
 }
 

@@ -20,7 +20,11 @@ doc=$root/share/doc/cynic
 etc=$destdir$sysconfdir/cynic
 dropin=$units/cynicd.service.d/50-recent-systemd.conf
 
+# Whether this is about the system that runs here, and systemd runs it.
+running() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
+
 if [ "$action" = uninstall ]; then
+    if running; then systemctl disable --now cynicd.service cynicd.socket 2>/dev/null || true; fi
     rm -fv "$bin/cynicd" "$bin/cynicctl" "$libexec/cynic-worker" \
         "$man/man8/cynicd.8" "$man/man1/cynicctl.1" "$man"/man1/cynicctl-*.1 \
         "$bash/cynicctl" "$zsh/_cynicctl" "$fish/cynicctl.fish" \
@@ -28,6 +32,7 @@ if [ "$action" = uninstall ]; then
     rm -rf "$share" "$doc"
     # What an operator has changed is kept.
     if cmp -s examples/cynic.toml "$etc/cynic.toml"; then rm -v "$etc/cynic.toml"; fi
+    if running; then systemctl daemon-reload; fi
     rmdir "$libexec" "$units/cynicd.service.d" "$etc" 2>/dev/null || true
     [ -e "$etc" ] && echo "kept: $etc, since its files were changed"
     echo "kept: the user cynic and its data in /var/lib/cynic"

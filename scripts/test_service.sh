@@ -102,6 +102,6 @@ inside timeout "$CHECKS_SECONDS_MAX" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin L
     >"$work/report" || code=$?
 cat "$work/report"
 if [ "$code" = 124 ] && ! grep -q '^FAILED' "$work/report"; then
-    skip "the checks did not end within $CHECKS_SECONDS_MAX s on this machine"
+    echo "FAILED: the checks did not end within $CHECKS_SECONDS_MAX s" >&2
 fi
 [ "$code" = 0 ] || exit 1

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use cynic_proto::canary;
 use cynic_proto::item::{Hint, ItemError};
 use cynic_proto::judgment::{Details, Evidence, FinalScore, Judgment};
 use cynic_proto::model::{DIMENSIONS, Dimension, Verdict};
@@ -146,9 +147,32 @@ impl Judge {
     /// # Errors
     /// The result is not the known one.
     pub fn self_test(&self) -> Result<(), SelfTestError> {
-        let (judgment, _) = self
-            .judge(br#"{"type":"text","content":"canary"}"#, &Hint::default())
-            .map_err(|source| SelfTestError(source.message))?;
-        judgment.validate().map_err(|source| SelfTestError(source.to_string()))
+        let (bad, good) = (self.sing(canary::BAD)?, self.sing(canary::GOOD)?);
+        if matches!(bad.verdict, Verdict::Howl | Verdict::Wag) {
+            return Err(SelfTestError(format!(
+                "{} at {:.1}, which is bad",
+                bad.verdict, bad.q_score
+            )));
+        }
+        if matches!(good.verdict, Verdict::Growl | Verdict::Bark) {
+            return Err(SelfTestError(format!(
+                "{} at {:.1}, which is good",
+                good.verdict, good.q_score
+            )));
+        }
+        Ok(())
+    }
+
+    fn sing(&self, canary: &str) -> Result<Judgment, SelfTestError> {
+        let judged = self.judge(canary.as_bytes(), &Hint::default());
+        let (judgment, _) = judged.map_err(|source| SelfTestError(source.message))?;
+        judgment.validate().map_err(|source| SelfTestError(source.to_string()))?;
+        if judgment.fallbacks != 0 {
+            return Err(SelfTestError(format!(
+                "only {} dimensions were scored",
+                judgment.covered()
+            )));
+        }
+        Ok(judgment)
     }
 }

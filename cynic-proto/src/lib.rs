@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod calibration;
+pub mod canary;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod codec;

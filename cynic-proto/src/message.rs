@@ -78,7 +78,7 @@ pub enum Request {
     RestartWorkers,
     /// Log by this filter until the next reload.
     LogLevel(String),
-    /// Judge the payload, but neither count nor store it: shows that workers judge as they should.
+    /// Judge [`crate::canary::BAD`], but neither count nor store it: shows that workers judge as they should.
     Canary(Judge),
     /// Look at everything that the daemon depends on.
     Doctor,
@@ -88,8 +88,7 @@ impl Request {
     /// Whether bytes may follow it.
     pub const fn takes_payload(&self) -> bool {
         use QuarantineRequest::{Replay, Retry};
-        let takes = matches!(self, Request::Judge(_) | Request::Canary(_));
-        takes || matches!(self, Request::Quarantine(Retry(_) | Replay(_)))
+        matches!(self, Request::Judge(_) | Request::Quarantine(Retry(_) | Replay(_)))
     }
 }
 

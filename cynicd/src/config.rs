@@ -310,15 +310,39 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
         queue_bytes_max,
         tasks_per_uid_max: share_of(queue_tasks_max, share_per_user(file)?),
         bytes_per_uid_max: share_of(queue_bytes_max, share_per_user(file)?),
-        queue_timeout: millis(file.queue.timeout_ms, defaults.queue_timeout),
-        soft_budget: millis(deadlines.soft_ms, defaults.soft_budget),
-        hard_deadline: millis(deadlines.hard_ms, defaults.hard_deadline),
-        total_deadline: millis(deadlines.total_ms, defaults.total_deadline),
+        queue_timeout: positive_millis(
+            "queue.timeout_ms",
+            file.queue.timeout_ms,
+            defaults.queue_timeout,
+        )?,
+        soft_budget: positive_millis("deadlines.soft_ms", deadlines.soft_ms, defaults.soft_budget)?,
+        hard_deadline: positive_millis(
+            "deadlines.hard_ms",
+            deadlines.hard_ms,
+            defaults.hard_deadline,
+        )?,
+        total_deadline: positive_millis(
+            "deadlines.total_ms",
+            deadlines.total_ms,
+            defaults.total_deadline,
+        )?,
         time_per_mib: millis(deadlines.per_mib_ms, defaults.time_per_mib),
         strikes_max: pool.strikes_max.unwrap_or(defaults.strikes_max).max(1),
-        start_timeout: millis(pool.start_timeout_ms, defaults.start_timeout),
-        heartbeat_interval: millis(pool.heartbeat_interval_ms, defaults.heartbeat_interval),
-        heartbeat_timeout: millis(pool.heartbeat_timeout_ms, defaults.heartbeat_timeout),
+        start_timeout: positive_millis(
+            "pool.start_timeout_ms",
+            pool.start_timeout_ms,
+            defaults.start_timeout,
+        )?,
+        heartbeat_interval: positive_millis(
+            "pool.heartbeat_interval_ms",
+            pool.heartbeat_interval_ms,
+            defaults.heartbeat_interval,
+        )?,
+        heartbeat_timeout: positive_millis(
+            "pool.heartbeat_timeout_ms",
+            pool.heartbeat_timeout_ms,
+            defaults.heartbeat_timeout,
+        )?,
         recycle_tasks: pool.recycle_tasks.unwrap_or(defaults.recycle_tasks).max(1),
         recycle_memory_bytes: pool
             .recycle_memory_mib
@@ -376,6 +400,20 @@ fn trusted_keys(texts: &[String]) -> Result<Vec<TrustedKey>, ConfigError> {
 fn millis(value: Option<u64>, default: Duration) -> Duration {
     value.map_or(default, Duration::from_millis)
 }
+
+/// A time without which nothing would ever be done in time.
+fn positive_millis(
+    key: &'static str,
+    value: Option<u64>,
+    default: Duration,
+) -> Result<Duration, ConfigError> {
+    let Some(ms) = value else { return Ok(default) };
+    within(key, ms, 1, MILLIS_MAX)?;
+    Ok(Duration::from_millis(ms))
+}
+
+/// A day.
+const MILLIS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 fn within<T: PartialOrd + Copy + std::fmt::Display>(
     key: &'static str,

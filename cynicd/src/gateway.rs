@@ -19,11 +19,11 @@ use cynic_proto::limits::HANDSHAKE_TIMEOUT;
 use cynic_proto::message::{RefusalKind, Reply, ToClient, ToDaemon};
 use cynic_proto::stream;
 use interprocess::local_socket::tokio::{Listener, Stream};
-use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -88,7 +88,7 @@ pub enum ListenError {
 pub struct Peer {
     /// Its effective user id.
     pub uid: u32,
-    /// Its process id; 0 where the kernel does not tell.
+    /// Its process id; 0 for one in a PID namespace that the daemon cannot see into.
     pub pid: u32,
     /// Its roles.
     pub roles: Roles,
@@ -245,16 +245,17 @@ impl Gateway {
     /// Who connected. A peer that the kernel does not name is nobody, and may nothing.
     fn peer(&self, stream: &Stream, door: Door) -> (Option<Peer>, u32) {
         let Stream::UdSocket(socket) = stream;
-        let Ok(creds) = stream.peer_creds() else { return (None, u32::MAX) };
-        let (Some(uid), Some(gid)) = (creds.euid(), creds.egid()) else { return (None, u32::MAX) };
+        let Ok(creds) = getsockopt(&socket.inner().as_fd(), PeerCredentials) else {
+            return (None, u32::MAX);
+        };
+        let (uid, gid) = (creds.uid(), creds.gid());
         let groups = peer_groups(socket.inner().as_fd()).unwrap_or_else(|error| {
             tracing::warn!(uid, %error, "could not tell a client's groups; going by its user alone");
             Vec::new()
         });
         let daemon_uid = rustix::process::geteuid().as_raw();
         let roles = self.access.roles(&Credentials { uid, gid, groups }, door, daemon_uid);
-        let pid = creds.pid().map_or(0, i32::cast_unsigned);
-        (Some(Peer { uid, pid, roles }), uid)
+        (Some(Peer { uid, pid: creds.pid().cast_unsigned(), roles }), uid)
     }
 
     /// Why a peer is not let in, if it is not.
@@ -309,7 +310,7 @@ impl Gateway {
             if kind == RefusalKind::NotPermitted {
                 tracing::warn!(uid, pid, ?door, "client refused: it has no role");
             } else {
-                tracing::debug!(client = id.0, uid, pid, %message, "client refused");
+                tracing::info!(client = id.0, uid, pid, %message, "client refused");
             }
             let farewell = ToClient { seq: 0, reply: Reply::Refused { kind, message } };
             // A farewell that does not fit or is not read is nobody's loss.

@@ -110,6 +110,7 @@ impl Hub {
             let _ = write!(report, "; {error}");
         }
         self.options.launch.program.clone_from(&config.worker);
+        self.options.launch.trusted_keys.clone_from(&config.trusted_keys);
         self.options.launch.plan.mode = config.sandbox;
         self.options.launch.plan.limits = config.limits;
         let pool = Box::new(config.pool.clone());
@@ -196,23 +197,51 @@ impl Hub {
 
 /// What differs and is read only when the daemon starts.
 fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    // All keys, so that a new one cannot be forgotten: what is not compared below is in force at once.
+    let Config {
+        worker: _,
+        trusted_keys: _,
+        sandbox: _,
+        limits: _,
+        pool: _,
+        drain_budget: _,
+        store_content: _,
+        log_level: _,
+        slow: _,
+        socket,
+        admin_socket,
+        access,
+        data_dir,
+        database,
+        clients_max,
+        clients_per_uid_max,
+        frame_bytes_max,
+        retention,
+        spool_bytes_max,
+        stage_budgets: _,
+        cgroup,
+        quarantine,
+        log_format,
+        metrics,
+        traces,
+    } = old;
     [
-        ("socket", old.socket != new.socket),
-        ("admin_socket", old.admin_socket != new.admin_socket),
-        ("access", old.access != new.access),
-        ("data_dir", old.data_dir != new.data_dir),
-        ("database", old.database != new.database),
-        ("clients.max", old.clients_max != new.clients_max),
-        ("access.share_per_user", old.clients_per_uid_max != new.clients_per_uid_max),
-        ("clients.frame_bytes_max", old.frame_bytes_max != new.frame_bytes_max),
-        ("recorder.retention", old.retention != new.retention),
-        ("recorder.spool_mib_max", old.spool_bytes_max != new.spool_bytes_max),
+        ("socket", *socket != new.socket),
+        ("admin_socket", *admin_socket != new.admin_socket),
+        ("access", *access != new.access),
+        ("data_dir", *data_dir != new.data_dir),
+        ("database", *database != new.database),
+        ("clients.max", *clients_max != new.clients_max),
+        ("access.share_per_user", *clients_per_uid_max != new.clients_per_uid_max),
+        ("clients.frame_bytes_max", *frame_bytes_max != new.frame_bytes_max),
+        ("recorder.retention", *retention != new.retention),
+        ("recorder.spool_mib_max", *spool_bytes_max != new.spool_bytes_max),
         ("stages.persist_ms", persist_budget(old) != persist_budget(new)),
-        ("pool.cgroup", old.cgroup != new.cgroup),
-        ("quarantine", old.quarantine != new.quarantine),
-        ("log.format", old.log_format != new.log_format),
-        ("metrics.listen", old.metrics != new.metrics),
-        ("traces", old.traces != new.traces),
+        ("pool.cgroup", *cgroup != new.cgroup),
+        ("quarantine", *quarantine != new.quarantine),
+        ("log.format", *log_format != new.log_format),
+        ("metrics.listen", *metrics != new.metrics),
+        ("traces", *traces != new.traces),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

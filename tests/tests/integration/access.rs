@@ -5,7 +5,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic_proto::client::{Client, ClientError, Options, Outcome};
@@ -14,7 +15,7 @@ use cynic_proto::event::{EventsQuery, Happening, Kind};
 use cynic_proto::message::{Ack, Judge, Lane, RefusalKind, Reply, Request};
 use cynic_proto::socket::admin_of;
 use cynic_tests::cli::Ended;
-use cynic_tests::daemon::{Daemon, Home, binary};
+use cynic_tests::daemon::{Daemon, Home, PATIENCE, binary};
 
 use crate::{plain_request, text};
 
@@ -208,6 +209,42 @@ async fn a_task_id_is_its_users_own() {
         assert_eq!(daemon.stop().await, Some(0));
         daemon = home.start().await;
     }
+}
+
+/// A container has processes of its own: the kernel has no number there for those outside.
+#[tokio::test]
+async fn clients_of_another_pid_namespace_are_who_they_are() {
+    if !is_root() {
+        return;
+    }
+    let home = open_home("");
+    let socket = home.path("cynicd.sock");
+    let mut daemon = Command::new("unshare")
+        .env_clear()
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(binary("cynicd"))
+        .arg("--config")
+        .arg(home.path("cynic.toml"))
+        .arg("--socket")
+        .arg(&socket)
+        .arg("--data-dir")
+        .arg(home.path("data"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("util-linux");
+    let ping = |deep: &[&str]| {
+        let mut command = Command::new(binary("cynicctl"));
+        Ended::of(command.env_clear().arg("--socket").arg(&socket).arg("ping").args(deep))
+    };
+    let until = Instant::now() + PATIENCE;
+    while !socket.exists() || ping(&[]).code == Some(4) {
+        assert!(Instant::now() < until, "it does not get ready");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let deep = ping(&["--deep"]);
+    daemon.kill().expect("killed");
+    daemon.wait().expect("reaped");
+    assert_eq!(deep.code, Some(0), "{deep:?}");
 }
 
 #[tokio::test]

@@ -53,6 +53,11 @@ async fn a_signature_is_checked_where_a_key_is_trusted() {
     let daemon = home.start().await;
     let none = codes(&daemon, "signature", &signature(&key, BODY)).await;
     assert!(!none.iter().any(|code| code.starts_with("signature.")), "{none:?}");
+    home.configure(&format!("[judge]\ntrusted_keys = [\"{trusted}\"]\n"));
+    let reloaded = daemon.cynicctl(["reload"]);
+    assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+    let right = codes(&daemon, "signature", &signature(&key, BODY)).await;
+    assert!(has(&right, "signature.right"), "a reload puts keys in force: {right:?}");
 }
 
 #[tokio::test]

@@ -10,23 +10,39 @@ use crate::item::Item;
 use crate::learned::{self, Learned, Sum};
 use crate::profile::Profile;
 use crate::route::{self, Route};
-use crate::spec::{HEADS, Span};
+use crate::spec::{HEADS, NO_SLOT, Norm, Span, Spec};
 use crate::text::scan::Grams;
 use crate::weights::{FamilyWeights, Weights};
 use crate::{code, fold, reading, shell, text};
 
 /// How much the evidence of texts counts for events and their like, which nothing was learned from, and the logit
-/// that they begin with: most of them are ordinary records.
+/// that they begin with: most of them are ordinary records. What is worded badly counts more: a record can carry a message.
 const UNLEARNED_SHARE: f32 = 0.2;
+const UNLEARNED_SHARE_BAD: f32 = 0.3;
 const UNLEARNED_MAX: f32 = 4.0;
-const UNLEARNED_LEAN: f32 = 1.4;
+const UNLEARNED_MAX_BAD: f32 = 8.0;
+const UNLEARNED_LEAN: f32 = 1.5;
 
 /// Logits of what the rubric alone decides (a planted instruction, a ruinous command) from which on nothing else of an
 /// item makes up for it, and how much all else may then still speak for it: a page of good words in front is padding.
 const SEVERE_FROM: f32 = -0.8;
 const BESIDE_SEVERE_MAX: f32 = 1.0;
+/// The same for records, of which little is known that could speak for them.
+const RECORD_BESIDE_SEVERE_MAX: f32 = 0.3;
 /// The most that speaks for a text in a script that no evidence covers.
 const FOREIGN_MAX: f32 = 0.6;
+/// The same for one of which hardly a word is known: it is not praised.
+const UNKNOWN_MAX: f32 = 5.0;
+/// Share of known words below which that is so.
+const KNOWN_MIN: f32 = 0.05;
+/// The least logit of a code of no words in which nothing risky was found; it falls to none at so many words.
+const HARMLESS_LEAN: f32 = 0.8;
+const HARMLESS_WORDS_MAX: f32 = 24.0;
+/// How much the wording of such a code counts against it.
+const HARMLESS_SHARE: f32 = 0.25;
+
+/// Logits from which on the rubric holds something against a code.
+const HARMFUL_RISK: f32 = -0.05;
 
 /// What one pass over an item found. Immutable; shared by all scorers of one judgment.
 #[derive(Debug)]
@@ -36,6 +52,8 @@ pub struct Analysis {
     pub(crate) domain: Domain,
     /// The domain was said, not detected.
     pub(crate) routed: bool,
+    /// It says that it is of a type that nothing is known of.
+    pub(crate) strange: bool,
     pub(crate) sha256: [u8; 32],
     pub(crate) checks: Checks,
     /// The features, made comparable.
@@ -47,6 +65,8 @@ pub struct Analysis {
     pub(crate) words: u32,
     /// Share of a text's words that the lexicon knows.
     pub(crate) known: f32,
+    /// Something was found that decides by itself, in however few words.
+    pub(crate) severe: bool,
     /// Logit that all dimensions start from.
     pub(crate) level: f32,
     /// Each dimension's own reading, in spreads around the usual.
@@ -145,17 +165,27 @@ impl Analysis {
         let mixture = mixture(own, family, &z, routed, said);
         let mut learned = learned::weigh(own, family, &z, &scanned.grams, mixture);
         let severe = learned::severe(family, &learned);
-        if severe < SEVERE_FROM {
-            learned.logit = (learned.logit - severe).min(BESIDE_SEVERE_MAX) + severe;
+        let mut beside = learned.logit - severe;
+        if is_record {
+            let wording = beside.clamp(-UNLEARNED_MAX_BAD, UNLEARNED_MAX);
+            let share = if wording < 0.0 { UNLEARNED_SHARE_BAD } else { UNLEARNED_SHARE };
+            beside = share * wording + UNLEARNED_LEAN;
+        }
+        let ruinous = severe + checks.reported.ruin.0;
+        if ruinous < SEVERE_FROM {
+            beside =
+                beside.min(if is_record { RECORD_BESIDE_SEVERE_MAX } else { BESIDE_SEVERE_MAX });
         }
         if scanned.foreign > 0.5 {
-            learned.logit = learned.logit.min(FOREIGN_MAX);
+            beside = beside.min(FOREIGN_MAX);
+        } else if scanned.known < KNOWN_MIN {
+            beside = beside.min(UNKNOWN_MAX);
         }
-        if is_record {
-            let wording = learned.logit.clamp(-UNLEARNED_MAX, UNLEARNED_MAX);
-            learned.logit = UNLEARNED_SHARE * wording + UNLEARNED_LEAN;
+        let short = 1.0 - scanned.words as f32 / HARMLESS_WORDS_MAX;
+        if family == Family::Code && short > 0.0 && is_harmless(&z, &scanned.spans) {
+            beside = beside.max(HARMLESS_SHARE * beside + HARMLESS_LEAN * short);
         }
-        learned.logit += checks.logit();
+        learned.logit = beside + severe + checks.logit();
         let domain = said.unwrap_or_else(|| detected(family, &mixture));
         let target = reading::level(learned.logit);
         let mut readings = reading::raw(family, &z, &learned);
@@ -165,12 +195,14 @@ impl Analysis {
         Analysis {
             family,
             domain,
+            strange: item.item_type.as_deref().is_some_and(|name| !route::is_known_type(name)),
             routed: said.is_some_and(|domain| domain != Domain::General),
             sha256,
             checks,
             spans: scanned.spans,
             words: scanned.words,
             known: scanned.known,
+            severe: ruinous < SEVERE_FROM,
             level,
             item,
             z,
@@ -210,6 +242,18 @@ fn detected(family: Family, mixture: &[f32; HEADS]) -> Domain {
         }
     }
     heads[best]
+}
+
+/// Whether nothing was found in a code that the rubric holds against it.
+fn is_harmless(z: &[f32], spans: &[Option<Span>]) -> bool {
+    let found = |spec: &Spec, z: f32| match spec.norm {
+        Norm::Count | Norm::Fixed => z > 0.0,
+        Norm::Learned | Norm::Neutral => {
+            spec.slot != NO_SLOT && spans[usize::from(spec.slot)].is_some()
+        }
+    };
+    let mut measured = Family::Code.specs().iter().zip(z);
+    !measured.any(|(spec, z)| spec.risk[0] <= HARMFUL_RISK && found(spec, *z))
 }
 
 /// The weighted mean of an axiom's readings, mostly; and a little of all axioms' mean, so that axioms

@@ -112,11 +112,41 @@ impl Checks {
             Dimension::Integrity => hash + signature - if self.lossy { 1.0 } else { 0.0 },
             Dimension::Accuracy => hash,
             Dimension::Utility | Dimension::Sustainability => self.reported.outcome(),
-            Dimension::Vigilance | Dimension::Irreversibility => self.reported.bypassed(),
+            Dimension::Vigilance | Dimension::Irreversibility => {
+                self.reported.bypassed() + self.reported.ruin.0
+            }
             Dimension::Provenance | Dimension::Accountability => claims + signature,
             Dimension::Consensus => claims,
             _ => 0.0,
         }
+    }
+
+    /// What the checks found that decides the item as a whole, in that direction.
+    pub(crate) fn reasons(self, body: &str, direction: f32) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let mut say = |text: &str, span: Option<Span>| {
+            let quote = span.and_then(|(begin, end)| body.get(begin..end));
+            reasons
+                .push(quote.map_or_else(|| text.to_owned(), |quote| format!("{text}: {quote:?}")));
+        };
+        let Reported { bypass, ruin, .. } = self.reported;
+        if direction < 0.0 {
+            if ruin.0 < 0.0 {
+                say("holds a command that ruins or betrays its host", Some(ruin.1));
+            }
+            if bypass.0 > 0 {
+                say("leaves a safeguard out", Some(bypass.1));
+            }
+            if self.sha256 == Proof::Wrong {
+                say("the stated SHA-256 is not that of the body", None);
+            }
+            if self.signature == Proof::Wrong {
+                say("its signature is of no trusted key", None);
+            }
+        } else if self.signature == Proof::Right {
+            say("is signed by a trusted key", None);
+        }
+        reasons
     }
 
     /// The reasons for [`Checks::own`]; `slope` is points for each logit.
@@ -133,7 +163,15 @@ impl Checks {
             let text = quote.map_or_else(|| text.to_owned(), |quote| format!("{text}: {quote:?}"));
             evidence.push(Finding { code: Cow::Borrowed(code), points, span, text: Some(text) });
         };
-        let Reported { success, failure, bypass } = self.reported;
+        let Reported { success, failure, bypass, ruin } = self.reported;
+        if ruin.0 < 0.0 && matches!(dimension, Dimension::Vigilance | Dimension::Irreversibility) {
+            add(
+                "command.ruinous",
+                ruin.0,
+                "holds a command that ruins or betrays its host",
+                Some(ruin.1),
+            );
+        }
         match dimension {
             Dimension::Utility | Dimension::Sustainability => {
                 let logit = self.reported.outcome();

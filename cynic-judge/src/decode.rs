@@ -1,4 +1,6 @@
-//! Decoding of parts that hide text: base64, hexadecimal, percent and backslash escapes. Bounded.
+//! Decoding of parts that hide text: base64, base32, hexadecimal, escapes and entities. Bounded, and linear.
+
+use crate::spec::Span;
 
 /// How deep an encoded part inside an encoded part is followed.
 pub(crate) const DEPTH_MAX: u8 = 2;
@@ -34,7 +36,214 @@ pub(crate) fn base64(chunk: &str) -> Option<String> {
             }
         }
     }
+    readable(&decoded).or_else(|| readable(&narrow(&decoded)?))
+}
+
+/// Bytes of UTF-16 that stand for ASCII, as ASCII.
+fn narrow(bytes: &[u8]) -> Option<Vec<u8>> {
+    let zeros = |from: usize| bytes.iter().skip(from).step_by(2).all(|byte| *byte == 0);
+    let ascii = |from: usize| bytes.iter().copied().skip(from).step_by(2).collect();
+    if bytes.is_empty() {
+        None
+    } else if zeros(1) {
+        Some(ascii(0))
+    } else {
+        zeros(0).then(|| ascii(1))
+    }
+}
+
+/// The text that base32 hides.
+pub(crate) fn base32(chunk: &str) -> Option<String> {
+    const CHARACTERS_MIN: usize = 24;
+    let digits = chunk.trim_end_matches('=');
+    if digits.len() < CHARACTERS_MIN {
+        return None;
+    }
+    let mut decoded = Vec::new();
+    let (mut buffer, mut bits) = (0_u32, 0);
+    for byte in digits.bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'2'..=b'7' => byte - b'2' + 26,
+            _ => return None,
+        };
+        if decoded.len() < DECODED_BYTES_MAX {
+            buffer = buffer << 5 | u32::from(value);
+            bits += 5;
+            if bits >= 8 {
+                bits -= 8;
+                decoded.push((buffer >> bits) as u8);
+            }
+        }
+    }
     readable(&decoded)
+}
+
+/// Fewest escapes that are resolved: one is a sign that could not be typed.
+const ESCAPES_MIN: u32 = 2;
+/// Fewest bytes set apart that are read as text.
+const BYTES_APART_MIN: usize = 8;
+
+/// A text as a browser, a shell or a model reads it: HTML entities, `%41`, `\x41`, `\u0041` and bytes set apart
+/// (`49 67 6e`, `0x49, 0x67`) are what they stand for. With the place from the first to the last of them; `None` if there are
+/// hardly any.
+pub(crate) fn unescaped(text: &str) -> Option<(String, Span)> {
+    let (once, span) = resolve(text)?;
+    // `%2541` hides `%41`.
+    let twice = resolve(&once).map(|(twice, _)| twice);
+    Some((twice.unwrap_or(once), span))
+}
+
+fn resolve(text: &str) -> Option<(String, Span)> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::new();
+    let (mut at, mut copied, mut escapes) = (0, 0, 0_u32);
+    let mut span: Option<Span> = None;
+    while at < bytes.len() {
+        let found = match bytes[at] {
+            b'&' => entity(&bytes[at..]),
+            b'%' => hex_byte(bytes.get(at + 1..at + 3)).map(|byte| (Unit::Byte(byte), 3)),
+            b'\\' => escape(&bytes[at..]),
+            byte if byte.is_ascii_hexdigit()
+                && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric()) =>
+            {
+                let (apart, length) = bytes_apart(&bytes[at..]);
+                if apart.len() < BYTES_APART_MIN {
+                    at += length.max(1);
+                    continue;
+                }
+                out.extend_from_slice(&bytes[copied..at]);
+                out.extend_from_slice(&apart);
+                escapes += apart.len() as u32;
+                span = Some((span.map_or(at, |(from, _)| from), at + length));
+                at += length;
+                copied = at;
+                continue;
+            }
+            _ => None,
+        };
+        let Some((unit, length)) = found else {
+            at += 1;
+            continue;
+        };
+        out.extend_from_slice(&bytes[copied..at]);
+        match unit {
+            Unit::Byte(byte) => out.push(byte),
+            Unit::Character(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        span = Some((span.map_or(at, |(from, _)| from), at + length));
+        at += length;
+        copied = at;
+        escapes += 1;
+    }
+    if escapes < ESCAPES_MIN {
+        return None;
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    Some((String::from_utf8_lossy(&out).into_owned(), span?))
+}
+
+/// What an escape stands for.
+enum Unit {
+    Byte(u8),
+    Character(char),
+}
+
+fn hex_byte(digits: Option<&[u8]>) -> Option<u8> {
+    let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+    Some(nibble(digits[0]) << 4 | nibble(digits[1]))
+}
+
+/// `&#73;`, `&#x49;`, and the names that stand for signs of ASCII.
+fn entity(bytes: &[u8]) -> Option<(Unit, usize)> {
+    const BYTES_MAX: usize = 12;
+    let end = bytes.iter().take(BYTES_MAX).position(|byte| *byte == b';')?;
+    let name = std::str::from_utf8(&bytes[1..end]).ok()?;
+    let number = match name.strip_prefix('#') {
+        Some(number) => match number.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+            None => number.parse().ok()?,
+        },
+        None => u32::from(match name {
+            "amp" => '&',
+            "lt" => '<',
+            "gt" => '>',
+            "quot" => '"',
+            "apos" => '\'',
+            "nbsp" => ' ',
+            "colon" => ':',
+            "comma" => ',',
+            "period" => '.',
+            "sol" => '/',
+            "excl" => '!',
+            "lpar" => '(',
+            "rpar" => ')',
+            "Tab" => '\t',
+            "NewLine" => '\n',
+            _ => return None,
+        }),
+    };
+    Some((Unit::Character(char::from_u32(number)?), end + 1))
+}
+
+/// `\x49`, `\u0049` and `\u{49}`.
+fn escape(bytes: &[u8]) -> Option<(Unit, usize)> {
+    match bytes.get(1)? {
+        b'x' => hex_byte(bytes.get(2..4)).map(|byte| (Unit::Byte(byte), 4)),
+        b'u' if bytes.get(2) == Some(&b'{') => {
+            let end = bytes.iter().take(12).position(|byte| *byte == b'}')?;
+            let digits = std::str::from_utf8(&bytes[3..end]).ok()?;
+            let c = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            Some((Unit::Character(c), end + 1))
+        }
+        b'u' => {
+            let digits = std::str::from_utf8(bytes.get(2..6)?).ok()?;
+            let c = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            Some((Unit::Character(c), 6))
+        }
+        _ => None,
+    }
+}
+
+/// The bytes that hexadecimal pairs with signs between them give, and how far they reach.
+fn bytes_apart(bytes: &[u8]) -> (Vec<u8>, usize) {
+    let mut decoded = Vec::new();
+    let (mut at, mut end) = (0, 0);
+    loop {
+        let prefix = if bytes[at..].starts_with(b"0x") { 2 } else { 0 };
+        let Some(byte) = hex_byte(bytes.get(at + prefix..at + prefix + 2)) else { break };
+        at += prefix + 2;
+        if bytes.get(at).is_some_and(u8::is_ascii_alphanumeric) {
+            break;
+        }
+        decoded.push(byte);
+        end = at;
+        let gap = bytes[at..]
+            .iter()
+            .take(3)
+            .take_while(|byte| matches!(byte, b' ' | b',' | b':' | b';' | b'\n'))
+            .count();
+        if gap == 0 {
+            break;
+        }
+        at += gap;
+    }
+    (decoded, end)
+}
+
+/// The text with each letter thirteen places on.
+pub(crate) fn rotated(text: &str) -> String {
+    let rotate = |c: char| match c {
+        'a'..='z' => char::from((c as u8 - b'a' + 13) % 26 + b'a'),
+        'A'..='Z' => char::from((c as u8 - b'A' + 13) % 26 + b'A'),
+        _ => c,
+    };
+    text.chars().map(rotate).collect()
+}
+
+/// The text from its end to its beginning.
+pub(crate) fn reversed(text: &str) -> String {
+    text.chars().rev().collect()
 }
 
 /// The text that hexadecimal digits hide.

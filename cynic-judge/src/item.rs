@@ -139,6 +139,7 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
 }
 
 fn read_plain(bytes: &[u8]) -> Item {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let body = String::from_utf8_lossy(bytes);
     Item { lossy: matches!(body, std::borrow::Cow::Owned(_)), ..Item::of(body.into_owned()) }
 }
@@ -177,9 +178,12 @@ fn read_json(bytes: &[u8]) -> Result<Item, ItemError> {
     Ok(item)
 }
 
+const TOO_DEEP: &str = "nested too deep";
+
 fn json_error(source: &serde_json::Error) -> ItemError {
     let (line, column) = (source.line(), source.column());
-    if source.to_string().starts_with("recursion limit") {
+    let said = source.to_string();
+    if said.starts_with("recursion limit") || said.starts_with(TOO_DEEP) {
         return error(
             ItemErrorKind::WrongType,
             format!(
@@ -264,12 +268,13 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                     fields.item_type =
                         Some(type_name(&map.next_value_seed(StringField("type"))?.text));
                 }
-                "content" => fields.content = map.next_value_seed(Body("content"))?,
-                "code" => fields.code = map.next_value_seed(Body("code"))?,
+                "content" => {
+                    add(&mut fields.content, map.next_value_seed(Body("content"))?);
+                }
+                "code" => add(&mut fields.code, map.next_value_seed(Body("code"))?),
                 "event" => {
-                    let mut event = Text::default();
-                    map.next_value_seed(Flatten { out: &mut event, key: "", depth: 0 })?;
-                    fields.event = Some(event);
+                    let event = fields.event.get_or_insert_default();
+                    map.next_value_seed(Flatten { out: event, key: "", depth: 0 })?;
                 }
                 "context" => fields.context = map.next_value_seed(ContextSeed)?,
                 "sha256" => {
@@ -286,6 +291,19 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             }
         }
         Ok(fields)
+    }
+}
+
+/// A field that is given again is read too: what hides in the first would otherwise pass unread.
+fn add(field: &mut Option<Text>, again: Option<Text>) {
+    let Some(again) = again else { return };
+    match field {
+        None => *field = Some(again),
+        Some(text) => {
+            text.text.push_str("\n\n");
+            text.text.push_str(&again.text);
+            text.lossy |= again.lossy;
+        }
     }
 }
 
@@ -435,9 +453,7 @@ impl Flatten<'_> {
 
     fn descend<E: serde::de::Error>(&self) -> Result<usize, E> {
         if self.depth >= NESTING_DEPTH_MAX {
-            return Err(E::custom(format_args!(
-                "nested deeper than {NESTING_DEPTH_MAX} levels; flatten it"
-            )));
+            return Err(E::custom(TOO_DEEP));
         }
         Ok(self.depth + 1)
     }

@@ -160,12 +160,20 @@ pub(crate) fn mixed(logits: &[f32; HEADS], mixture: &[f32; HEADS]) -> f32 {
 /// Shouting is not.
 const SEVERE_RISK: f32 = -1.5;
 
+fn is_severe(spec: &Spec) -> bool {
+    spec.norm == Norm::Fixed && spec.risk.iter().any(|risk| *risk <= SEVERE_RISK)
+}
+
 /// What speaks against an item of what is severe (logits).
 pub(crate) fn severe(family: Family, learned: &Learned) -> f32 {
-    let severe =
-        |spec: &Spec| spec.norm == Norm::Fixed && spec.risk.iter().any(|risk| *risk <= SEVERE_RISK);
     let parts = family.specs().iter().zip(&learned.features);
-    parts.filter(|(spec, part)| severe(spec) && **part < 0.0).map(|(_, part)| part).sum()
+    parts.filter(|(spec, part)| is_severe(spec) && **part < 0.0).map(|(_, part)| part).sum()
+}
+
+/// The same by the rubric alone, of a part of an item that has a family of its own.
+pub(crate) fn severe_risk(family: Family, values: &[f32]) -> f32 {
+    let severe = family.specs().iter().zip(values).filter(|(spec, _)| is_severe(spec));
+    severe.map(|(spec, value)| spec.risk[0] * value.clamp(0.0, FEATURE_MAX)).sum()
 }
 
 /// What an item's n-grams say for the last head's domain (logits).

@@ -41,8 +41,9 @@ const POINTS_MIN: f32 = 1.5;
 const FURTHER_POINTS_MIN: f32 = 6.0;
 /// Most findings reported for one dimension: a reviewer names one or two things.
 const FINDINGS_MAX: usize = 2;
-/// Features named in the note on the whole.
+/// Reasons named in the note on the whole, and what share of the strongest one's part a further one must have.
 const DECIDING_MAX: usize = 3;
+const DECIDING_SHARE_MIN: f32 = 0.15;
 /// Longest quotation, in bytes.
 const QUOTE_BYTES_MAX: usize = 60;
 
@@ -202,19 +203,26 @@ fn of_feature(analysis: &Analysis, n: usize, points: f32) -> Finding {
 }
 
 fn of_grams(analysis: &Analysis, dimension: Dimension, points: f32) -> Finding {
-    let (start, end) = analysis.learned.places[dimension as usize][usize::from(points > 0.0)];
-    let kind = if points > 0.0 { "good" } else { "bad" };
-    let quote = analysis.item.body.get(start..end).unwrap_or_default();
-    let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
+    let facet = dimension as usize;
+    let (start, end) = analysis.learned.places[facet][usize::from(points > 0.0)];
     Finding {
         code: Cow::Borrowed("learned.words"),
         points: points.clamp(-100.0, 100.0),
         span: (start < end).then_some((start, end)),
-        text: Some(if quote.is_empty() {
-            format!("is worded like {kind} items of its kind")
-        } else {
-            format!("is worded like {kind} items of its kind: {quote:?}")
-        }),
+        text: Some(wording(analysis, facet, points > 0.0)),
+    }
+}
+
+/// What the n-grams of a facet say, with the one that says most.
+fn wording(analysis: &Analysis, facet: usize, good: bool) -> String {
+    let (start, end) = analysis.learned.places[facet][usize::from(good)];
+    let kind = if good { "good" } else { "bad" };
+    let quote = analysis.item.body.get(start..end).unwrap_or_default();
+    let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
+    if quote.is_empty() {
+        format!("is worded like {kind} items of its kind")
+    } else {
+        format!("is worded like {kind} items of its kind: {quote:?}")
     }
 }
 
@@ -230,30 +238,56 @@ fn said(analysis: &Analysis, about: &str, span: Option<(usize, usize)>, little: 
     }
 }
 
-/// The features that decided most, the strongest first: those that pull to where the evidence points.
-fn deciding(learned: &Learned) -> Vec<usize> {
-    let mut strongest: Vec<(f32, usize)> = Vec::with_capacity(DECIDING_MAX + 1);
-    for (n, part) in learned.features.iter().enumerate() {
-        let part = part * learned.logit.signum();
-        if part <= 0.0 || strongest.len() == DECIDING_MAX && strongest[DECIDING_MAX - 1].0 >= part {
-            continue;
+/// What decided most, the strongest first: what pulls to where the evidence points, by its part of the logit. What an item
+/// lacks is no reason that anybody could look up.
+fn deciding(analysis: &Analysis) -> Vec<String> {
+    let learned = &analysis.learned;
+    let direction = learned.logit.signum();
+    let features = learned.features.iter().enumerate().map(|(n, part)| (*part, Cause::Feature(n)));
+    let grams = (learned.grams.iter().sum(), Cause::Grams);
+    let mut causes: Vec<(f32, Cause)> = features
+        .chain([grams])
+        .map(|(part, cause)| (part * direction * weight(analysis, cause), cause))
+        .filter(|(part, cause)| *part > 0.0 && !is_little(analysis, *cause))
+        .collect();
+    causes.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let least = causes.first().map_or(0.0, |(part, _)| part * DECIDING_SHARE_MIN);
+    let mut reasons = analysis.checks.reasons(&analysis.item.body, direction);
+    let told = causes.into_iter().filter(|(part, _)| *part >= least);
+    reasons.extend(told.map(|(_, cause)| match cause {
+        Cause::Feature(n) => {
+            let spec = &analysis.family.specs()[n];
+            let span =
+                if spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
+            said(analysis, spec.about, span, false)
         }
-        let place = strongest.partition_point(|(other, _)| *other >= part);
-        strongest.insert(place, (part, n));
-        strongest.truncate(DECIDING_MAX);
-    }
-    strongest.into_iter().map(|(_, n)| n).collect()
+        Cause::Grams => wording(analysis, strongest_grams(learned, direction), direction > 0.0),
+    }));
+    reasons.truncate(DECIDING_MAX);
+    reasons
 }
 
-/// What the evidence says of the item as a whole, with the features that decided it.
+/// How much a reason counts to a reader: what cannot be pointed at counts less.
+fn weight(analysis: &Analysis, cause: Cause) -> f32 {
+    const NOWHERE: f32 = 0.5;
+    match cause {
+        Cause::Feature(n) if analysis.family.specs()[n].slot == NO_SLOT => NOWHERE,
+        Cause::Feature(_) | Cause::Grams => 1.0,
+    }
+}
+
+/// The dimension whose n-grams tell most in that direction.
+fn strongest_grams(learned: &Learned, direction: f32) -> usize {
+    let grams = learned.grams.iter().map(|part| part * direction);
+    grams.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(facet, _)| facet)
+}
+
+/// What the evidence says of the item as a whole, with what decided it.
 fn whole(analysis: &Analysis, points: f32) -> Finding {
     let mut text = String::from("as a whole");
-    for (n, feature) in deciding(&analysis.learned).into_iter().enumerate() {
-        let spec = &analysis.family.specs()[feature];
-        let span = if spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
-        let little = analysis.z[feature] < 0.0;
+    for (n, reason) in deciding(analysis).iter().enumerate() {
         text.push_str(if n == 0 { ": " } else { "; " });
-        text.push_str(&said(analysis, spec.about, if little { None } else { span }, little));
+        text.push_str(reason);
     }
     Finding { code: Cow::Borrowed("whole"), points, span: None, text: Some(text) }
 }

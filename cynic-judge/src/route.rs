@@ -40,7 +40,7 @@ pub(crate) fn route(item: &Item) -> Route {
     if item.item_type.as_deref() == Some("event") || item.body_kind == BodyKind::Event {
         return text(Domain::General);
     }
-    if item.body.starts_with("#!") {
+    if item.body.starts_with("#!") && is_script(&item.body) {
         return shell_or_code(&item.body);
     }
     if record::is_log(&item.body) {
@@ -71,6 +71,12 @@ fn by_type(name: &str) -> Option<Route> {
     })
 }
 
+/// Whether anything is known of items of that type.
+pub(crate) fn is_known_type(name: &str) -> bool {
+    matches!(name, "text" | "code" | "event" | "log" | "note" | "document")
+        || by_type(name).is_some()
+}
+
 /// Endings of file names that say the domain.
 fn by_name(name: &str) -> Option<Route> {
     let (_, ending) = name.rsplit_once('.')?;
@@ -96,6 +102,16 @@ fn shell_or_code(body: &str) -> Route {
     }
     if code_signs(head) > shell_signs(head) { CODE } else { SHELL }
 }
+
+/// Whether what follows the first line reads as a script: anybody can put `#!` in front of a letter.
+fn is_script(body: &str) -> bool {
+    const SIGNS_MIN: f32 = 0.5;
+    let (_, rest) = crate::item::cut(body, LOOK_BYTES_MAX).split_once('\n').unwrap_or_default();
+    shell_signs(rest) - SHELL_LEAN > SIGNS_MIN || code_signs(rest) > SIGNS_MIN
+}
+
+/// What is neither one nor the other is rather a command.
+const SHELL_LEAN: f32 = 0.6;
 
 fn code_signs(head: &str) -> f32 {
     const WORDS: [&str; 26] = [
@@ -137,7 +153,7 @@ fn code_signs(head: &str) -> f32 {
             && line.contains(')')
             && !line.contains("$(")
             && !line.contains(" -");
-        signs += f32::from(u8::from(starts)) * 1.5
+        signs += f32::from(u8::from(starts || is_call(line))) * 1.5
             + f32::from(u8::from(ends))
             + f32::from(u8::from(called)) * 0.5;
         signs += f32::from(u8::from(
@@ -150,8 +166,16 @@ fn code_signs(head: &str) -> f32 {
     signs / lines.max(1.0).sqrt()
 }
 
+/// `name.name(`: no command is written so.
+fn is_call(line: &str) -> bool {
+    let name = line.split('(').next().unwrap_or_default();
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    starts && name.len() < line.len() && name.chars().all(word)
+}
+
 fn shell_signs(head: &str) -> f32 {
-    let mut signs = 0.6;
+    let mut signs = SHELL_LEAN;
     let mut lines = 0.0_f32;
     for line in head.lines().map(str::trim).filter(|line| !line.is_empty()) {
         lines += 1.0;

@@ -35,15 +35,19 @@ fn head(out: &mut String, evaluation: &Evaluation) {
     let versions: Vec<String> = evaluation.judge_versions.iter().map(u32::to_string).collect();
     let pooled = &evaluation.pooled;
     let sets = if evaluation.sets.len() == 1 { "set" } else { "sets" };
-    let _ = writeln!(
+    let items = if pooled.items == 1 { "item" } else { "items" };
+    let _ = write!(
         out,
-        "{} items judged ({} good, {} bad) in {} {sets}, judge version {}",
+        "{} {items} judged ({} good, {} bad) in {} {sets}",
         pooled.items,
         pooled.good,
         pooled.bad,
         evaluation.sets.len(),
-        versions.join(" and "),
     );
+    if !versions.is_empty() {
+        let _ = write!(out, ", judge version {}", versions.join(" and "));
+    }
+    out.push('\n');
     for note in &evaluation.notes {
         let _ = writeln!(out, "note: {}", visible(note));
     }

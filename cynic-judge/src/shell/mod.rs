@@ -61,9 +61,11 @@ pub(crate) enum Hit {
     BareAddress,
     /// A registry path.
     Registry,
+    /// Credentials of a host are dumped.
+    CredentialDump,
 }
 
-const HITS: usize = Hit::Registry as usize + 1;
+const HITS: usize = Hit::CredentialDump as usize + 1;
 
 /// The lexicon of commands, built on first use.
 fn lexicon() -> &'static Lexicon {
@@ -338,7 +340,8 @@ impl<G: Grams> Scanner<'_, G> {
         self.past.command |= classes;
         self.past.line |= classes;
         self.past.redirect = false;
-        if leads {
+        // `| sudo sh` pipes into `sh`.
+        if leads && classes & Class::Privilege.bit() == 0 {
             self.past.piped = false;
         }
     }

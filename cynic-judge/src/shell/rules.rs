@@ -134,6 +134,9 @@ impl<G: Grams> Scanner<'_, G> {
                 self.scan.record(Hit::Exfiltration, word.span);
             }
         }
+        if self.dumps(word) {
+            self.scan.record(Hit::CredentialDump, word.span);
+        }
         if folded.starts_with("hk")
             && (folded.starts_with("hklm")
                 || folded.starts_with("hkcu")
@@ -144,6 +147,28 @@ impl<G: Grams> Scanner<'_, G> {
         self.execution(word, marks);
         self.safety(word);
         self.network(word, marks);
+    }
+
+    /// Whether a word dumps credentials: a tool that is for nothing else, or the memory or registry that holds them, saved.
+    fn dumps(&self, word: &Word<'_>) -> bool {
+        const TOOLS: [&str; 8] = [
+            "mimikatz",
+            "sekurlsa",
+            "lsadump",
+            "secretsdump",
+            "hashdump",
+            "lazagne",
+            "dcsync",
+            "pypykatz",
+        ];
+        const HIVES: [&str; 3] = ["hklm\\sam", "hklm\\security", "hklm\\system"];
+        let folded = word.folded;
+        let tool = folded.len() >= 6 && TOOLS.iter().any(|tool| folded.contains(tool));
+        let last = self.past.hashes[1];
+        let saved = HIVES.contains(&folded) && last == crate::fold::hash(b"save");
+        let memory = folded == "minidump"
+            || folded.contains("lsass") && self.past.line & Class::Secret.bit() != 0;
+        tool || saved || memory
     }
 
     fn before(&self, class: Class) -> bool {
@@ -187,6 +212,15 @@ impl<G: Grams> Scanner<'_, G> {
                 | "*.*"
                 | "$home/"
         );
+        // What is managed by a tool goes with it: a whole infrastructure without a question, a namespace with all in it.
+        let last = self.past.hashes[1];
+        let managed = matches!(folded, "-auto-approve" | "--auto-approve")
+            || last == crate::fold::hash(b"delete")
+                && matches!(folded, "ns" | "namespace" | "namespaces");
+        if managed {
+            self.scan.record(Hit::Ruin, span);
+            return;
+        }
         let shallow_system = system && folded.matches('/').count() <= 2;
         if everything || shallow_system || word.classes & Class::Block.bit() != 0 {
             self.scan.record(Hit::Ruin, span);
@@ -218,7 +252,7 @@ impl<G: Grams> Scanner<'_, G> {
         let invoked = word.folded.starts_with("iex") || word.folded.ends_with("iex");
         let runs = has(Class::Run) || invoked;
         if runs
-            && (self.past.piped && word.leads
+            && (self.past.piped && (word.leads || self.before(Class::Privilege))
                 || invoked
                 || word.folded == "eval"
                 || word.folded == "-c")

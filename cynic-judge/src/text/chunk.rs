@@ -194,9 +194,11 @@ fn tags<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) {
     if !chunk.as_bytes().windows(2).any(|pair| pair == [0xf3, 0xa0]) {
         return;
     }
-    let tag = |c: char| {
-        let code = (c as u32).wrapping_sub(0xe0000);
-        (0x20..0x7f).contains(&code).then(|| char::from(code as u8))
+    // Variation selectors after the first sixteen stand for bytes from 16 on.
+    let tag = |c: char| match (c as u32).wrapping_sub(0xe0000) {
+        code @ 0x20..0x7f => Some(char::from(code as u8)),
+        code @ 0x110..0x16f => Some(char::from((code - 0x100 + 16) as u8)),
+        _ => None,
     };
     let spelled: String = chunk.chars().filter_map(tag).take(UNSPACED_BYTES_MAX).collect();
     if spelled.len() >= TAGS_MIN && scanner.depth < decode::DEPTH_MAX {
@@ -225,9 +227,8 @@ fn encoded<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize, sig
         return false;
     }
     let chunk = &scanner.text[start..end];
-    let Some(plain_text) = decode::base64(chunk).or_else(|| decode::hex(chunk)) else {
-        return false;
-    };
+    let decoded = decode::base64(chunk).or_else(|| decode::hex(chunk));
+    let Some(plain_text) = decoded.or_else(|| decode::base32(chunk)) else { return false };
     inner(scanner, &plain_text, (start, end));
     true
 }

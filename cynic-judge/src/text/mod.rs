@@ -10,7 +10,7 @@ mod token;
 use scan::{Grams, Scan, Scanner};
 
 /// Takes no n-grams: for parts that are only read for rules.
-struct NoGrams;
+pub(crate) struct NoGrams;
 
 impl Grams for NoGrams {
     fn gram(&mut self, _: u64, _: u8, _: crate::spec::Span) {}
@@ -22,7 +22,26 @@ impl Grams for NoGrams {
 /// context's words.
 pub(crate) fn scan<G: Grams>(text: &str, order: &[i8], context: &[u64], grams: G) -> (Scan, G) {
     // A line end at the end says nothing, and neither does how lines end.
-    Scanner::new(text.trim_end(), order, context, grams, 0).run()
+    let text = text.trim_end();
+    let (mut scan, grams) = Scanner::new(text, order, context, grams, 0).run();
+    uncover(text, &mut scan);
+    (scan, grams)
+}
+
+/// Words from which a text in which hardly one is known may be a disguise.
+const DISGUISED_WORDS_MIN: u32 = 3;
+
+/// Reads a text as others may: with its escapes resolved, and, where hardly a word is known, rotated and from its end.
+fn uncover(text: &str, scan: &mut Scan) {
+    let unread = scan.words < DISGUISED_WORDS_MIN || scan.known * 4 < scan.words;
+    if let Some((plain, span)) = crate::decode::unescaped(text) {
+        scan.reveal(&scan_plain(&plain, 1), span, unread);
+    }
+    if unread && scan.words >= DISGUISED_WORDS_MIN && scan.non_latin * 2 < scan.words {
+        for other in [crate::decode::rotated(text), crate::decode::reversed(text)] {
+            scan.reveal(&scan_plain(&other, 1), (0, text.len()), true);
+        }
+    }
 }
 
 /// Scans a decoded part for rules only.

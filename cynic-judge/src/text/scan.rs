@@ -233,6 +233,36 @@ impl Scan {
         self.spans[Class::COUNT + hit as usize].get_or_insert(span);
     }
 
+    /// Adds what another reading of the text finds that this one did not. Where this one could make nothing of the text
+    /// and the other can, it was meant to be read so.
+    pub(crate) fn reveal(&mut self, other: &Scan, span: Span, unread: bool) {
+        const HIDDEN: [Hit; 9] = [
+            Hit::Override,
+            Hit::LooseOverride,
+            Hit::RevealPrompt,
+            Hit::SecretRequest,
+            Hit::UrgentDemand,
+            Hit::Menace,
+            Hit::HiddenInstruction,
+            Hit::ModelTold,
+            Hit::Courting,
+        ];
+        let mut revealed = unread && other.words >= 4 && other.known * 2 >= other.words;
+        if revealed {
+            self.encoded_bytes = self.encoded_bytes.saturating_add((span.1 - span.0) as u32);
+        }
+        for hit in HIDDEN {
+            if other.hits[hit as usize] > self.hits[hit as usize] {
+                self.record(hit, span);
+                self.record(Hit::HiddenInstruction, span);
+                revealed = true;
+            }
+        }
+        if revealed {
+            self.record(Hit::Encoded, span);
+        }
+    }
+
     /// Adds what a decoded part holds of risk; its words count as said, at the place of the blob.
     pub(crate) fn absorb(&mut self, inner: &Scan, span: Span) {
         const RISKY: [Hit; 12] = [

@@ -139,22 +139,65 @@ fn decided(out: &mut String, judgment: &Judgment, ranked: &[Influence<'_>], colu
     } else {
         ("What decided it", "What spoke against it")
     };
-    evidence_list(out, first, &decisive, DECISIVE_MAX, columns);
-    evidence_list(out, second, &opposing, OPPOSING_MAX, columns);
+    let mut reasons = Vec::new();
+    for influence in &decisive {
+        if influence.code == WHOLE {
+            reasons.extend(reasons_of(influence.text.unwrap_or_default()));
+        }
+    }
+    let named = |influence: &&&Influence<'_>| {
+        let text = influence.text.unwrap_or_default();
+        influence.code != WHOLE && !lacking(text) && !reasons.iter().any(|reason| reason == text)
+    };
+    let decisive: Vec<_> = decisive.iter().filter(named).copied().collect();
+    let opposing: Vec<_> = opposing.iter().filter(named).copied().collect();
+    if !reasons.is_empty() || !decisive.is_empty() {
+        out.push_str(&paint(STRONG, first));
+        out.push('\n');
+        let (sign, colour) = signed(if bad { -1.0 } else { 1.0 });
+        for reason in reasons.iter().take(DECISIVE_MAX) {
+            let mark = paint(colour, &sign.to_string());
+            let text = clip(&squeezed(reason), QUOTE_COLUMNS);
+            paragraph(out, &text, columns, &format!("  {mark} "), "    ");
+        }
+        let left = DECISIVE_MAX.saturating_sub(reasons.len());
+        evidence_list(out, &decisive, left, columns);
+        out.push('\n');
+    }
+    if !opposing.is_empty() {
+        out.push_str(&paint(STRONG, second));
+        out.push('\n');
+        evidence_list(out, &opposing, OPPOSING_MAX, columns);
+        out.push('\n');
+    }
 }
 
-fn evidence_list(
-    out: &mut String,
-    title: &str,
-    list: &[&Influence<'_>],
-    most: usize,
-    columns: usize,
-) {
-    if list.is_empty() {
-        return;
+/// The single reasons in the note on the whole: `as a whole: one; another: "a; b"`.
+fn reasons_of(text: &str) -> Vec<String> {
+    let Some(list) = text.strip_prefix("as a whole: ") else { return Vec::new() };
+    let mut reasons = vec![String::new()];
+    let (mut quoted, mut escaped) = (false, false);
+    for c in list.chars() {
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        match reasons.last_mut() {
+            Some(reason) if c != ';' || quoted => reason.push(c),
+            _ => reasons.push(String::new()),
+        }
     }
-    out.push_str(&paint(STRONG, title));
-    out.push('\n');
+    reasons
+        .iter()
+        .map(|reason| reason.trim().to_owned())
+        .filter(|reason| !reason.is_empty())
+        .collect()
+}
+
+/// Whether evidence is about what the item has less of than others: nothing that a reader could look up.
+fn lacking(text: &str) -> bool {
+    text.ends_with("less than is usual")
+}
+
+fn evidence_list(out: &mut String, list: &[&Influence<'_>], most: usize, columns: usize) {
     for influence in list.iter().take(most) {
         let (sign, colour) = signed(influence.effect);
         let moved: Vec<String> =
@@ -174,10 +217,6 @@ fn evidence_list(
             paragraph(out, &text, columns, "    ", "    ");
         }
     }
-    if list.len() > most {
-        let _ = writeln!(out, "    {}", paint(FAINT, &format!("and {} more", list.len() - most)));
-    }
-    out.push('\n');
 }
 
 /// `SACRIFICE −45`.
@@ -214,7 +253,8 @@ fn raise(out: &mut String, judgment: &Judgment, details: &Details, columns: usiz
 /// What pulled a dimension down most, in its own words where it has some.
 fn worst(details: &Details, dimension: Dimension) -> Option<String> {
     let against = details.evidence.iter().filter(|evidence| {
-        evidence.dimension == dimension && evidence.points < 0.0 && evidence.code != WHOLE
+        let told = evidence.code != WHOLE && !lacking(evidence.text.as_deref().unwrap_or_default());
+        evidence.dimension == dimension && evidence.points < 0.0 && told
     });
     let worst = against.min_by(|a, b| a.points.total_cmp(&b.points))?;
     let words = worst.text.as_deref().map(squeezed).filter(|text| !text.is_empty());
@@ -267,5 +307,18 @@ fn paragraph(out: &mut String, text: &str, columns: usize, first: &str, rest: &s
         out.push_str(if n == 0 { first } else { rest });
         out.push_str(line);
         out.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_on_the_whole_is_taken_apart_between_its_quotations() {
+        let note = r#"as a whole: asks for secrets: "a; \"b\"; c"; links: "x"; has length"#;
+        let reasons = [r#"asks for secrets: "a; \"b\"; c""#, r#"links: "x""#, "has length"];
+        assert_eq!(reasons_of(note), reasons);
+        assert_eq!(reasons_of("as a whole"), Vec::<String>::new());
     }
 }

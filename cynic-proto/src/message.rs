@@ -78,7 +78,8 @@ pub enum Request {
     RestartWorkers,
     /// Log by this filter until the next reload.
     LogLevel(String),
-    /// Judge [`crate::canary::BAD`], but neither count nor store it: shows that workers judge as they should.
+    /// Judge [`crate::canary::BAD`], but neither count nor store it: shows that workers judge as they should. The payload,
+    /// if there is one, is judged in its place; that takes role `admin`, since it leaves no record.
     Canary(Judge),
     /// Look at everything that the daemon depends on.
     Doctor,
@@ -88,7 +89,8 @@ impl Request {
     /// Whether bytes may follow it.
     pub const fn takes_payload(&self) -> bool {
         use QuarantineRequest::{Replay, Retry};
-        matches!(self, Request::Judge(_) | Request::Quarantine(Retry(_) | Replay(_)))
+        let judged = matches!(self, Request::Judge(_) | Request::Canary(_));
+        judged || matches!(self, Request::Quarantine(Retry(_) | Replay(_)))
     }
 }
 

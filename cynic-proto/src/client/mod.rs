@@ -128,11 +128,30 @@ pub struct Answer {
     pub details: Details,
 }
 
+/// A judgment whose explanation is not taken out yet: forty strings, which take longer than all else on the client's side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sealed {
+    /// The judgment and how it came about.
+    pub judged: Judged,
+    /// [`Details`], encoded.
+    pub details: Bytes,
+}
+
+impl Sealed {
+    /// Takes the explanation out.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn open(self) -> Result<Answer, ClientError> {
+        Ok(Answer { judged: self.judged, details: codec::decode(&self.details)? })
+    }
+}
+
 /// What came of a task.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum Outcome<A = Answer> {
     /// It was judged.
-    Judged(Box<Answer>),
+    Judged(Box<A>),
     /// It passed through under the `null` profile.
     Echoed(TaskId),
     /// It was not.
@@ -192,10 +211,25 @@ impl Client {
     /// # Errors
     /// The daemon could not be asked. A task that was not judged is an [`Outcome`], not an error.
     pub async fn judge(&self, request: Judge, item: Bytes) -> Result<Outcome, ClientError> {
+        Ok(match self.judge_sealed(request, item).await? {
+            Outcome::Judged(sealed) => Outcome::Judged(Box::new(sealed.open()?)),
+            Outcome::Echoed(task) => Outcome::Echoed(task),
+            Outcome::Failed { task, error } => Outcome::Failed { task, error },
+        })
+    }
+
+    /// The same for who wants verdicts, and explanations of few of them or none.
+    ///
+    /// # Errors
+    /// As [`Client::judge`].
+    pub async fn judge_sealed(
+        &self,
+        request: Judge,
+        item: Bytes,
+    ) -> Result<Outcome<Sealed>, ClientError> {
         match self.request(Request::Judge(request), item).await? {
-            (Reply::Judged(judged), payload) => {
-                let details = codec::decode(&payload)?;
-                Ok(Outcome::Judged(Box::new(Answer { judged: *judged, details })))
+            (Reply::Judged(judged), details) => {
+                Ok(Outcome::Judged(Box::new(Sealed { judged: *judged, details })))
             }
             (Reply::Echoed(task), _) => Ok(Outcome::Echoed(task)),
             (Reply::Failed { task, error }, _) => Ok(Outcome::Failed { task, error }),

@@ -238,7 +238,7 @@ fn schedule(rate: f64, until: Instant) -> Result<mpsc::Receiver<Instant>> {
 /// Sends one item and counts its answer; returns how long to wait before the next if it was refused.
 async fn send(state: &Shared, client: &Client, due: Instant) -> Option<Duration> {
     let (number, part, item, request) = state.borrow_mut().next(due);
-    let answer = client.judge(request, item.bytes).await;
+    let answer = client.judge_sealed(request, item.bytes).await;
     let mut state = state.borrow_mut();
     state.waiting.remove(&number);
     match answer {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cynic_proto::access::Role;
 use cynic_proto::canary;
 use cynic_proto::error::ErrorKind;
 use cynic_proto::ids::TaskId;
@@ -76,11 +77,18 @@ impl Hub {
         };
         let reply = match message.request {
             Request::Judge(judge) => return self.judge(client, seq, judge, payload, false),
-            Request::Canary(judge) => {
-                // Its own item, whatever comes: what is neither counted nor stored is nobody's way around the record.
+            Request::Canary(judge) if payload.is_empty() => {
                 let judge = Judge { hint: Hint { form: Form::Json, ..Hint::default() }, ..judge };
                 let item = Bytes::from_static(canary::BAD.as_bytes());
                 return self.judge(client, seq, judge, item, true);
+            }
+            Request::Canary(judge) => {
+                let of_admin = |client: &Client| client.peer.roles.has(Role::Admin);
+                if self.clients.get(&client).is_some_and(of_admin) {
+                    return self.judge(client, seq, judge, payload, true);
+                }
+                let message = "a canary of one's own leaves no record, and takes role `admin`";
+                refused(RefusalKind::NotPermitted, message)
             }
             Request::Doctor => return self.doctor(Asker { client, seq }),
             Request::Cancel(task) => {

@@ -99,6 +99,11 @@ async fn a_canary_is_judged_but_neither_counted_nor_stored() {
     let reply = ask(&client, Request::Canary(plain_request())).await;
     let Reply::Judged(judged) = reply else { panic!("{reply:?}") };
     assert!(judged.judgment.verdict >= cynic_proto::model::Verdict::Growl, "{judged:?}");
+    let own = (Request::Canary(plain_request()), Bytes::from_static(b"A note of one's own."));
+    let reply = client.request(own.0.clone(), own.1.clone()).await.expect("an answer").0;
+    assert!(matches!(reply, Reply::Judged(_)), "an admin's: {reply:?}");
+    let reply = daemon.client().await.request(own.0, own.1).await.expect("an answer").0;
+    assert!(matches!(reply, Reply::Refused { kind: RefusalKind::NotPermitted, .. }), "{reply:?}");
     let stats = daemon.settled().await;
     assert_eq!((stats.verdicts.values().sum::<u64>(), stats.latency.count), (0, 0));
     assert_eq!((stats.recorder.flushed, stats.recorder.buffered), (0, 0));

@@ -36,7 +36,7 @@ pub(crate) async fn measure(daemon: &Daemon, workers: u32) {
         let name = format!("{bytes} B, judged, stored in the background");
         line(&name, &[rate(bare), rate(interactive), rate(bulk), ratio]);
     }
-    storing(&client).await;
+    storing(&daemon.admin().await).await;
     let item = Bytes::from(vec![b'x'; 200]);
     title("null items per second, 64 in flight", &["-", "interactive", "bulk", "-"]);
     let interactive =
@@ -128,7 +128,7 @@ async fn through_pool(client: &Client, item: &Bytes, request: fn() -> Sent) -> f
 async fn send(client: &Client, sent: Sent, item: Bytes) {
     match sent {
         Sent::Task(request) => {
-            let outcome = client.judge(request, item).await.expect("an answer");
+            let outcome = client.judge_sealed(request, item).await.expect("an answer");
             assert!(!matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
         }
         Sent::Canary(request) => {

@@ -30,5 +30,12 @@ forbid cynic-judge tokio async-std smol async-io mio interprocess sqlx sqlx-core
 forbid cynic-proto tokio interprocess sqlx
 forbid cynic-eval tokio sqlx cynic-judge
 
+# One place encodes and decodes.
+others=$(grep -rl 'bincode::' --include='*.rs' --exclude-dir=target . | grep -v '^./cynic-proto/src/codec.rs$' || true)
+if [ -n "$others" ]; then
+    echo "only cynic-proto/src/codec.rs may name bincode, but these do: $others" >&2
+    failed=1
+fi
+
 [ "$failed" = 0 ] && echo "boundaries hold"
 exit "$failed"

@@ -402,7 +402,8 @@ fn claimed_scores_are_not_believed() {
     });
     let (claimed, _) = sound(scores.to_string().as_bytes(), &Hint::default())
         .expect("a text with a body is judged");
-    assert!((claimed.q_score - honest.q_score).abs() <= 5.0);
+    assert_eq!(claimed.q_score.to_bits(), honest.q_score.to_bits());
+    assert_eq!(claimed.confidence.to_bits(), honest.confidence.to_bits());
 }
 
 #[test]

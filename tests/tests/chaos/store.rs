@@ -8,8 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
-/// The tasks whose judgments are in the store. The key of the table keeps a task from being there twice; what
-/// belongs to a judgment must be there as often as the judgment.
+/// The tasks whose judgments are in the store, each once.
 pub(crate) async fn stored(data: &Path) -> BTreeSet<TaskId> {
     let mut store = open(data).await;
     let rows = sqlx::query("SELECT task_id FROM judgments").fetch_all(&mut store).await;
@@ -23,6 +22,14 @@ pub(crate) async fn stored_in_postgres(url: &str) -> BTreeSet<TaskId> {
     let rows =
         sqlx::query("SELECT CAST(task_id AS TEXT) FROM judgments").fetch_all(&mut store).await;
     let ids: Vec<String> = rows.expect("the judgments").iter().map(|row| row.get(0)).collect();
+    once_each(&ids)
+}
+
+/// The tasks that failed, each once.
+pub(crate) async fn failed(data: &Path) -> BTreeSet<TaskId> {
+    let mut store = open(data).await;
+    let rows = sqlx::query("SELECT task_id FROM failures").fetch_all(&mut store).await;
+    let ids: Vec<String> = rows.expect("the failures").iter().map(|row| row.get(0)).collect();
     once_each(&ids)
 }
 

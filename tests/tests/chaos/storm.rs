@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use cynic_proto::error::ErrorKind;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane, Reply, Request};
+use cynic_proto::socket::admin_of;
 use cynic_tests::daemon::{Daemon, Home, PATIENCE};
 use cynic_tests::raw::RawClient;
 use cynic_tests::{faults, procfs, raw};
@@ -14,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::items;
 use crate::random::{self, Random};
-use crate::store::stored;
+use crate::store::{failed, stored};
 
 /// Clients that send work and wait for every answer.
 const PATIENT_CLIENTS: usize = 4;
@@ -41,17 +43,25 @@ const POISON: &[&str] = &[
     "attempt fork",
 ];
 
+/// Innocent tasks that may fail: signals from outside that look like a crash of the worker's own, three times over one
+/// task, are told from poison by nobody.
+const UNLUCKY_MAX: usize = 2;
+
 /// What came of the tasks of one client.
 #[derive(Debug, Default)]
 struct Tally {
     judged: BTreeSet<TaskId>,
-    failed: BTreeMap<String, u64>,
+    failed: BTreeMap<TaskId, ErrorKind>,
+    poison: BTreeSet<TaskId>,
 }
 
 #[tokio::test]
 async fn every_task_is_answered_and_stored_once_in_a_storm() {
     let mut random = Random::seeded("the storm");
-    let home = Home::new(&items::impatient_config(env!("CARGO_BIN_EXE_faulty_worker").as_ref()));
+    let home = Home::new("");
+    let config = items::impatient_config(env!("CARGO_BIN_EXE_faulty_worker").as_ref());
+    let metrics = home.path("metrics.sock");
+    home.configure(&format!("{config}[metrics]\nlisten = \"unix:{}\"\n", metrics.display()));
     let daemon = home.start().await;
     let settled = daemon.settled().await;
     let (descriptors, memory) = (daemon.descriptors(), daemon.memory_bytes());
@@ -61,18 +71,24 @@ async fn every_task_is_answered_and_stored_once_in_a_storm() {
         .map(|_| tokio::spawn(send_and_wait(daemon.socket().to_owned(), random.split(), end)))
         .collect();
     let vanishing = tokio::spawn(vanish(daemon.socket().to_owned(), random.split(), end));
-    let babbling = tokio::spawn(babble(daemon.socket().to_owned(), random.split(), end));
+    let babbling: Vec<_> = [daemon.socket().to_owned(), admin_of(daemon.socket()), metrics]
+        .into_iter()
+        .map(|socket| tokio::spawn(babble(socket, random.split(), end)))
+        .collect();
     let signals = hurt_workers(&daemon, &mut random, end).await;
 
     let mut tally = Tally::default();
     for client in clients {
         let client = client.await.expect("every task is answered exactly once");
         tally.judged.extend(client.judged);
-        for (kind, count) in client.failed {
-            *tally.failed.entry(kind).or_default() += count;
-        }
+        tally.failed.extend(client.failed);
+        tally.poison.extend(client.poison);
     }
-    let (vanished, babbled) = (vanishing.await.expect("sent"), babbling.await.expect("sent"));
+    let vanished = vanishing.await.expect("sent");
+    let mut babbled = 0;
+    for babbling in babbling {
+        babbled += babbling.await.expect("sent");
+    }
     let stats = daemon.settled().await;
     report(&tally, &signals, (vanished, babbled), &stats);
 
@@ -82,9 +98,16 @@ async fn every_task_is_answered_and_stored_once_in_a_storm() {
     let grown = daemon.memory_bytes().saturating_sub(memory);
     assert!(grown < 64 << 20, "the daemon grew by {grown} bytes");
     assert_eq!(daemon.stop().await, Some(0));
-    let stored = stored(&home.path("data")).await;
-    let lost: Vec<_> = tally.judged.difference(&stored).collect();
+    let (judged, failed) = (stored(&home.path("data")).await, failed(&home.path("data")).await);
+    let lost: Vec<_> = tally.judged.difference(&judged).collect();
     assert!(lost.is_empty(), "answered but not stored: {lost:?}");
+    let lost: Vec<_> = tally.failed.keys().filter(|task| !failed.contains(task)).collect();
+    assert!(lost.is_empty(), "failed, and nothing stored of it: {lost:?}");
+    let otherwise = |(_, kind): &(&TaskId, &ErrorKind)| **kind != ErrorKind::Quarantined;
+    let otherwise: Vec<_> = tally.failed.iter().filter(otherwise).collect();
+    assert!(otherwise.is_empty(), "not judged, and not because of poison: {otherwise:?}");
+    let innocent: Vec<_> = tally.failed.keys().filter(|t| !tally.poison.contains(t)).collect();
+    assert!(innocent.len() <= UNLUCKY_MAX, "given up without being poison: {innocent:?}");
 }
 
 /// Keeps a number of tasks in flight until the end, then waits for the last answers. Every reply must belong to
@@ -98,14 +121,18 @@ async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tal
         while Instant::now() < end && waiting.len() < IN_FLIGHT {
             seq += 1;
             let task = TaskId::new();
+            let lane = if random.once_in(2) { Lane::Bulk } else { Lane::Interactive };
+            let ack = if random.once_in(4) { Ack::Stored } else { Ack::Judged };
+            let mut request = raw::judge(task, lane, ack);
             let item = if random.once_in(POISON_ONE_IN) {
+                // Each another one, or only the first would be tried.
+                request.hint.name = Some(task.to_string());
+                tally.poison.insert(task);
                 faults::item(random.choose(POISON).expect("some"))
             } else {
                 items::ordinary(random.next())
             };
-            let lane = if random.once_in(2) { Lane::Bulk } else { Lane::Interactive };
-            let ack = if random.once_in(4) { Ack::Stored } else { Ack::Judged };
-            let request = Request::Judge(raw::judge(task, lane, ack));
+            let request = Request::Judge(request);
             client.send(seq, request, &item).await.expect("the connection holds");
             waiting.insert(seq, task);
         }
@@ -120,7 +147,7 @@ async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tal
             }
             Reply::Failed { task: failed, error } => {
                 assert_eq!(failed, task);
-                *tally.failed.entry(error.kind.name().to_owned()).or_default() += 1;
+                assert_eq!(tally.failed.insert(task, error.kind), None, "{task} fails twice");
             }
             other => panic!("{other:?}"),
         }
@@ -199,7 +226,8 @@ fn report(
     stats: &cynic_proto::stats::Stats,
 ) {
     let pool = &stats.pool;
-    eprintln!("judged {}, failed {:?}", tally.judged.len(), tally.failed);
+    let (judged, poison, failed) = (tally.judged.len(), tally.poison.len(), tally.failed.len());
+    eprintln!("judged {judged}, given up {failed}, of {poison} that were poison");
     eprintln!("signals {signals:?}, clients vanished {vanished}, connections of garbage {babbled}");
     eprintln!("deaths {:?}, retries {}, recycled {}", pool.deaths, pool.retries, pool.recycled);
 }

@@ -9,7 +9,9 @@ use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::message::{RefusalKind, Reply, Request};
 use cynic_proto::worker::PROFILE_NULL;
 use cynic_tests::daemon::{Daemon, Home, PATIENCE};
+use cynic_tests::procfs;
 use cynic_tests::raw::RawClient;
+use rustix::process::Signal;
 use tokio::time::timeout;
 
 use crate::{is_unharmed, plain_request, text};
@@ -172,4 +174,25 @@ async fn echoed(client: &Client) {
     request.hint.profile = Some(PROFILE_NULL.to_owned());
     let outcome = client.judge(request, text()).await.expect("an answer");
     assert!(matches!(outcome, Outcome::Echoed(_)), "{outcome:?}");
+}
+
+/// Work that nobody waits for any more is not done.
+#[tokio::test]
+async fn what_a_client_left_behind_is_cancelled() {
+    const TASKS: u64 = 20;
+    let home = Home::new("[pool]\nsize = 1\n[deadlines]\nhard_ms = 60000\nsoft_ms = 30000\n");
+    let daemon = home.start().await;
+    let [worker] = daemon.workers()[..] else { panic!("one worker") };
+    procfs::signal(worker, Signal::STOP);
+    let mut leaver = RawClient::connect(daemon.socket()).await.expect("greeted");
+    for seq in 0..TASKS {
+        let request = Request::Judge(plain_request());
+        leaver.send(seq, request, &text()).await.expect("taken");
+    }
+    daemon.until("all are accepted", |stats| stats.pool.queue_length as u64 == TASKS - 1).await;
+    drop(leaver);
+    let stats = daemon.until("they are gone", |stats| stats.pool.queue_length == 0).await;
+    assert_eq!(stats.pool.failures.get("cancelled"), Some(&TASKS));
+    procfs::signal(worker, Signal::CONT);
+    is_unharmed(&daemon).await;
 }

@@ -2,6 +2,7 @@
 //! to do about it.
 
 use std::fmt::Write as _;
+use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use cynic_proto::client::{ClientError, unexpected};
 use cynic_proto::finding::{Finding, FindingState};
 use cynic_proto::handshake::BUILD;
 use cynic_proto::message::{RefusalKind, Reply, Request};
+use cynic_proto::socket::admin_of;
 
 use crate::daemon::{connect_for, print};
 use crate::exit::Exit;
@@ -24,7 +26,9 @@ const INDENT: usize = 24;
 
 /// Looks and reports. Ends with 0 unless something does not work.
 pub(crate) async fn run(socket: PathBuf, as_json: bool) -> Result<Exit> {
+    let admin_socket = admin_of(&socket);
     let mut findings = vec![kernel(), seccomp(), landlock(), socket_file(&socket)];
+    findings.extend(admin_socket_file(&admin_socket));
     match connect_for(&Request::Doctor, socket).await {
         Ok(client) => {
             findings.push(Finding::good("connection", format!("this program is {BUILD}")));
@@ -64,10 +68,10 @@ fn text(findings: &[Finding], columns: usize) -> String {
         for (n, line) in lines.iter().enumerate() {
             let _ = writeln!(out, "{}{line}", if n == 0 { &head } else { &blank });
         }
-        for line in wrap(&printable(&finding.advice), room.saturating_sub(2)) {
-            if !line.is_empty() {
-                let _ = writeln!(out, "{:INDENT$}{}", "", paint(FAINT, &format!("→ {line}")));
-            }
+        let advice = wrap(&printable(&finding.advice), room.saturating_sub(2));
+        for (n, line) in advice.iter().filter(|line| !line.is_empty()).enumerate() {
+            let mark = if n == 0 { "→" } else { " " };
+            let _ = writeln!(out, "{:INDENT$}{}", "", paint(FAINT, &format!("{mark} {line}")));
         }
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
@@ -116,16 +120,72 @@ fn socket_file(path: &Path) -> Finding {
         }
     };
     let mode = meta.mode() & 0o777;
-    let what =
-        format!("{}: mode {mode:04o}, owner {}, group {}", path.display(), meta.uid(), meta.gid());
+    let group = group_name(meta.gid());
+    let what = format!(
+        "{}: mode {mode:04o}, owner {}, group {group}, {}",
+        path.display(),
+        user_name(meta.uid()),
+        belonging(&meta),
+    );
     if !meta.file_type().is_socket() {
         Finding::bad(check, format!("{what}; it is no socket"), "remove it and start the daemon")
+    } else if !may_ask(&meta) {
+        let advice =
+            format!("have yourself added to it (`usermod -aG {group} USER`) and log in again");
+        Finding::bad(check, what, &advice)
     } else if mode & 0o007 != 0 {
         let advice = "every user may ask for judgments; set SocketMode=0660 (or socket_mode) unless that is meant";
         Finding::warn(check, what, advice)
     } else {
         Finding::good(check, what)
     }
+}
+
+/// Where operators connect; nothing is said of one that this user cannot see.
+fn admin_socket_file(path: &Path) -> Option<Finding> {
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    let mode = meta.mode() & 0o777;
+    let (owner, group) = (user_name(meta.uid()), group_name(meta.gid()));
+    let what = format!("{}: mode {mode:04o}, owner {owner}, group {group}", path.display());
+    let open = mode & 0o007 != 0;
+    Some(if open {
+        let advice = "every user may change how the daemon works; give it mode 0600, or 0660 and a group of operators";
+        Finding::bad("admin socket", what, advice)
+    } else {
+        Finding::good("admin socket", what)
+    })
+}
+
+/// What this user is to a file.
+fn belonging(meta: &Metadata) -> &'static str {
+    if nix::unistd::geteuid().as_raw() == meta.uid() {
+        "which this user is"
+    } else if in_group(meta.gid()) {
+        "of which this user is a member"
+    } else {
+        "of which this user is no member"
+    }
+}
+
+fn may_ask(meta: &Metadata) -> bool {
+    let own = nix::unistd::geteuid();
+    own.is_root() || own.as_raw() == meta.uid() || in_group(meta.gid()) || meta.mode() & 0o002 != 0
+}
+
+fn in_group(gid: u32) -> bool {
+    let is = |group: &nix::unistd::Gid| group.as_raw() == gid;
+    is(&nix::unistd::getegid()) || nix::unistd::getgroups().is_ok_and(|all| all.iter().any(is))
+}
+
+/// The name, or the number where there is none.
+fn user_name(uid: u32) -> String {
+    let user = nix::unistd::User::from_uid(uid.into());
+    user.ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+fn group_name(gid: u32) -> String {
+    let group = nix::unistd::Group::from_gid(gid.into());
+    group.ok().flatten().map_or_else(|| gid.to_string(), |group| group.name)
 }
 
 /// The oldest kernel whose Landlock confines signals and abstract sockets.

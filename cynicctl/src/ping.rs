@@ -42,12 +42,12 @@ pub(crate) async fn ping(socket: PathBuf, deep: bool) -> Result<Exit> {
     let began = Instant::now();
     let pong = client.ping().await?;
     let took = micros(began.elapsed().as_micros() as f64);
-    let state = match (pong.ready, pong.degraded) {
-        (true, false) => paint(GOOD, "ready"),
-        (true, true) => paint(WARN, "ready, degraded"),
-        (false, _) => paint(BAD, "not ready"),
+    let colour = match (pong.ready, pong.degraded) {
+        (true, false) => GOOD,
+        (true, true) => WARN,
+        (false, _) => BAD,
     };
-    print(&format!("{state}: {} ({took})\n", printable(&pong.status)))?;
+    print(&format!("{} ({took})\n", paint(colour, &printable(&pong.status))))?;
     if !pong.ready {
         return Ok(Exit::Unavailable);
     }

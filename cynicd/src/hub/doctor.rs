@@ -2,9 +2,11 @@
 //! store, disk and limits, with what to do about each.
 
 use std::path::Path;
+use std::time::Duration;
 
 use cynic_proto::finding::Finding;
 use cynic_proto::handshake::BUILD;
+use cynic_proto::history::HistoryQuery;
 use cynic_proto::message::Reply;
 use cynic_proto::sandbox::SandboxMode;
 
@@ -12,11 +14,14 @@ use super::operations::{Asker, chain};
 use super::{Hub, Input};
 use crate::config::{Config, Source};
 
-/// Free space below this fills up within a day of busy judging: a million judgments take about 1 GiB.
-const DISK_BYTES_WARN: u64 = 1 << 30;
+/// Free space below this fills up within a day of busy judging: a million judgments take about 4 GiB.
+const DISK_BYTES_WARN: u64 = 4 << 30;
 
 /// Free space below this is not enough for a checkpoint of the database.
 const DISK_BYTES_BAD: u64 = 64 << 20;
+
+/// How long the store may take to answer the question whether it is there.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Descriptors that a worker takes: its socket, page, process and standard error.
 const DESCRIPTORS_PER_WORKER: u64 = 4;
@@ -28,15 +33,24 @@ impl Hub {
     /// Looks at what the hub knows, then, on another thread, at the host.
     pub(super) fn doctor(&self, asker: Asker) {
         let mut findings = vec![
-            Finding::good("version", format!("{BUILD}, pid {}", std::process::id())),
+            self.version_finding(),
             self.workers_finding(),
             self.sandbox_finding(),
-            self.store_finding(),
+            self.cgroup_finding(),
         ];
+        let store = self.store_finding();
+        let recorder = self.recording.recorder().clone();
         let operations = &self.options.operations;
         let (source, config) = (operations.source.clone(), operations.config.clone());
         let hub = self.inputs.clone();
         tokio::task::spawn_local(async move {
+            let query = HistoryQuery { limit: 1, ..HistoryQuery::default() };
+            let answered = tokio::time::timeout(STORE_TIMEOUT, recorder.history(query)).await;
+            findings.push(match answered {
+                Ok(Ok(_)) => store,
+                Ok(Err(error)) => no_store(&chain(&error)),
+                Err(_) => no_store("it does not answer"),
+            });
             let looked = tokio::task::spawn_blocking(move || host_findings(&source, &config));
             findings.extend(looked.await.unwrap_or_default());
             // The hub is gone only when the daemon ends.
@@ -44,9 +58,22 @@ impl Hub {
         });
     }
 
+    fn version_finding(&self) -> Finding {
+        let judge = self.judge_version.map_or_else(
+            || "no worker has said by which rules it judges".to_owned(),
+            |version| format!("workers judge by version {version}"),
+        );
+        Finding::good("version", format!("{BUILD}, pid {}; {judge}", std::process::id()))
+    }
+
+    /// An addition to the workers' own limits, so that doing without is no fault.
+    fn cgroup_finding(&self) -> Finding {
+        Finding::good("control groups", self.options.launch.isolation().cgroup)
+    }
+
     fn workers_finding(&self) -> Finding {
         let (live, size) = (self.pool.workers_live(), self.pool.config().size);
-        let what = format!("{live} of {size} live; {}", self.status());
+        let what = format!("{live} of {size} live");
         let advice = "look for `a worker died` in the daemon's log (`journalctl -u cynicd`)";
         if self.pool.is_draining() {
             Finding::warn("workers", what, "`cynicctl resume` takes work again")
@@ -107,6 +134,14 @@ impl Hub {
     }
 }
 
+fn no_store(why: &str) -> Finding {
+    Finding::bad(
+        "database",
+        why.to_owned(),
+        "judging goes on and judgments are kept; mend the database, nothing else is needed",
+    )
+}
+
 fn host_findings(source: &Source, config: &Config) -> Vec<Finding> {
     vec![
         configuration(source, config),
@@ -162,7 +197,11 @@ fn descriptors(config: &Config) -> Finding {
     let limit = limit.current.unwrap_or(u64::MAX);
     let workers = u64::from(config.pool.size.get()) * DESCRIPTORS_PER_WORKER;
     let needed = config.clients_max as u64 + workers + DESCRIPTORS_OTHER;
-    let what = format!("{limit} open files allowed, at most {needed} needed");
+    let what = format!(
+        "{limit} open files allowed, at most {needed} needed; {} MiB of memory for each of {} workers",
+        config.limits.memory_bytes >> 20,
+        config.pool.size
+    );
     if limit < needed {
         let advice = "raise LimitNOFILE= of the unit (or `ulimit -n`), or lower clients.max";
         Finding::warn("limits", what, advice)

@@ -59,9 +59,9 @@ pub struct Retention {
 
 impl Default for Retention {
     /// A quarter of a year: long enough to look into last month's decisions, and by count what the queries
-    /// are made to answer at once (some 10 GiB).
+    /// are made to answer at once (some 8 GiB).
     fn default() -> Retention {
-        Retention { age_max: Some(Duration::from_hours(90 * 24)), rows_max: Some(10_000_000) }
+        Retention { age_max: Some(Duration::from_hours(90 * 24)), rows_max: Some(2_000_000) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an operator does to a daemon at work: nothing of it may cost a task.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use cynic_proto::client::{Client, Outcome};
 use cynic_proto::finding::FindingState;
@@ -156,6 +158,36 @@ async fn metrics_are_handed_out_at_a_socket() {
         "{text}"
     );
     assert_eq!(daemon.stop().await, Some(0));
+    let metrics: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let documented = names(include_str!("../../../docs/operations.md"));
+    let lacking: Vec<_> = metrics.iter().filter(|name| !documented.contains(**name)).collect();
+    assert!(lacking.is_empty(), "not in docs/operations.md: {lacking:?}");
+    for used in [
+        include_str!("../../../docs/operations.md"),
+        include_str!("../../../monitoring/alerts.yml"),
+        include_str!("../../../monitoring/grafana-dashboard.json"),
+    ] {
+        let unknown = |name: &&str| !metrics.contains(name.trim_end_matches("_bucket"));
+        let unknown: Vec<&str> = names(used).into_iter().filter(unknown).collect();
+        assert!(unknown.is_empty(), "no such metric: {unknown:?}");
+    }
+    // Each alert has its entry in the runbook.
+    let runbook = include_str!("../../../docs/operations.md");
+    let alerts = include_str!("../../../monitoring/alerts.yml");
+    for alert in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(runbook.contains(&format!("\n### {alert}\n")), "{alert} is not in the runbook");
+        let anchor = format!("docs/operations.md#{}\"", alert.to_lowercase());
+        assert!(alerts.contains(&anchor), "{alert} does not name its entry");
+    }
+}
+
+/// The names of metrics in a text.
+fn names(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let lower = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let words = words.filter(|word| word.starts_with("cynic_") && word.len() > "cynic_".len());
+    words.filter(lower).collect()
 }
 
 #[tokio::test]

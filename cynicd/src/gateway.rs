@@ -44,6 +44,11 @@ const MODE_PRIVATE: u32 = 0o600;
 /// at the other socket, so that an operator gets in when that is full.
 const ADMINS_MAX: usize = 64;
 
+/// How long a client is not read from for each request that was refused because the queue is full, and for how long at
+/// most at once: it is told when to try again, and who does not mind that is refused a thousand times a second.
+const REFUSED_PAUSE: Duration = Duration::from_millis(1);
+const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(250);
+
 /// How long a refused client gets to read why.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -381,6 +386,11 @@ impl Gateway {
         loop {
             // Who does not take answers may not ask more.
             outbox.room().await;
+            // Nor may who asks on though there is no room: saying no that often would take the time of those let in.
+            let refusals = outbox.take_refusals();
+            if refusals > 0 {
+                sleep((REFUSED_PAUSE * refusals).min(REFUSED_PAUSE_MAX)).await;
+            }
             let frame = tokio::select! {
                 frame = frames.next() => frame?,
                 () = outbox.closed() => return Ok(()),

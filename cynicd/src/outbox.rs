@@ -42,6 +42,8 @@ struct Inner {
     tail: RefCell<Vec<u8>>,
     bytes: Cell<usize>,
     closed: Cell<bool>,
+    /// Requests that were refused for want of room since the peer was last read from.
+    refused: Cell<u32>,
     /// Something could not be sent at once.
     blocked: Notify,
     /// Something was sent, or the outbox was closed.
@@ -57,6 +59,7 @@ impl Outbox {
             tail: RefCell::default(),
             bytes: Cell::new(0),
             closed: Cell::new(false),
+            refused: Cell::new(0),
             blocked: Notify::new(),
             moved: Notify::new(),
         }))
@@ -104,6 +107,16 @@ impl Outbox {
         }
         self.0.bytes.set(self.0.bytes.get() + head + payload_bytes);
         Ok(())
+    }
+
+    /// Notes that a request of the peer's was refused for want of room.
+    pub fn note_refusal(&self) {
+        self.0.refused.set(self.0.refused.get().saturating_add(1));
+    }
+
+    /// How many requests were refused so since this was last asked.
+    pub fn take_refusals(&self) -> u32 {
+        self.0.refused.take()
     }
 
     /// Sends what the socket takes now; the rest is the flusher's.

@@ -175,7 +175,8 @@ async fn submit(client: &mut RawClient, plan: &Plan, n: u64) -> TaskId {
         }
         _ => ordinary(n),
     };
-    client.send(n, Request::Judge(request), &item).await.expect("the connection holds");
+    let sent = client.send_and_listen(n, Request::Judge(request), &item).await;
+    sent.expect("the connection holds");
     task
 }
 

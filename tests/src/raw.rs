@@ -54,6 +54,29 @@ impl RawClient {
         self.frame(&ToDaemon { seq, request }, payload).await
     }
 
+    /// Sends a request as a client with manners does: it goes on reading while the daemon does not.
+    pub async fn send_and_listen(
+        &mut self,
+        seq: u64,
+        request: Request,
+        payload: &[u8],
+    ) -> Option<()> {
+        let mut bytes = Vec::new();
+        codec::put(&ToDaemon { seq, request }, payload, FRAME_BYTES_MAX, &mut bytes).ok()?;
+        let (mut reader, mut writer) = self.stream.split();
+        let mut left = &bytes[..];
+        while !left.is_empty() {
+            tokio::select! {
+                biased;
+                written = writer.write(left) => left = &left[written.ok()?..],
+                read = reader.read_buf(&mut self.inbox) => {
+                    read.ok().filter(|read| *read > 0)?;
+                }
+            }
+        }
+        Some(())
+    }
+
     /// Sends any bytes; `None` if the connection broke.
     pub async fn say(&mut self, bytes: &[u8]) -> Option<()> {
         self.stream.write_all(bytes).await.ok()

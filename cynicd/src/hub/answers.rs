@@ -196,6 +196,9 @@ impl Hub {
     pub(super) fn answer(&mut self, task: TaskId, waiter: Waiter, reply: Reply, payload: &Bytes) {
         if let Some(client) = self.clients.get_mut(&waiter.client) {
             client.tasks.remove(&task);
+            if matches!(&reply, Reply::Failed { error, .. } if error.kind == ErrorKind::Busy) {
+                client.outbox.note_refusal();
+            }
         }
         self.reply(waiter.client, &ToClient { seq: waiter.seq, reply }, payload);
     }

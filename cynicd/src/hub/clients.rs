@@ -135,7 +135,7 @@ impl Hub {
             (_, true, _) => "draining: finishing what was accepted, taking nothing new".to_owned(),
             (false, ..) => "not ready: see `cynicctl stats`".to_owned(),
             (true, _, []) => "ready".to_owned(),
-            (true, _, problems) => format!("ready, but {}", problems.join("; ")),
+            (true, _, problems) => format!("ready, degraded: {}", problems.join("; ")),
         };
         Pong { ready, degraded: !degraded.is_empty(), status }
     }

@@ -14,8 +14,8 @@ const RETRY_AFTER_MIN: Duration = Duration::from_millis(5);
 /// A hint above this says nothing that the client cannot find out better by trying.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
-/// One part in so many of the queue, which bulk work leaves to interactive work: whatever a flood of files does, who
-/// asks for one thing is let in.
+/// One part in so many of the queue, and of each user's share of it, which bulk work leaves to interactive work: whatever
+/// a flood of files does, who asks for one thing is let in.
 const INTERACTIVE_PART: usize = 4;
 
 const NO_WORKER: &str = "no worker can be started; see `cynicctl stats` and the daemon's log";
@@ -129,8 +129,8 @@ impl Pool {
             return Some(Refusal::QueueFull);
         }
         if let Some(holding) = self.holdings.get(&submission.uid)
-            && (holding.tasks >= self.config.tasks_per_uid_max
-                || holding.bytes + submission.bytes > self.config.bytes_per_uid_max)
+            && (holding.tasks >= room(self.config.tasks_per_uid_max)
+                || holding.bytes + submission.bytes > room(self.config.bytes_per_uid_max))
         {
             return Some(Refusal::UserShareUsed);
         }

@@ -11,6 +11,9 @@ use super::slot::{Heartbeat, Lease, Leased, Slot, State};
 use super::task::{Place, Task};
 use super::{Delivery, Effect, Intake, Pool, Scored, Store};
 
+/// Items that a chunk may have though the next client in line has fewer waiting: most of what chunks gain.
+const SHARED_CHUNK_ITEMS_MIN: usize = 8;
+
 /// Weight of the newest figure in the running mean of a bulk item's time: smooth over about eight items.
 const MEAN_WEIGHT: u32 = 8;
 
@@ -65,7 +68,12 @@ impl Pool {
     fn take(&mut self, lane: Lane, now: Instant) -> Vec<TaskId> {
         let items_max = match lane {
             // What a dimension is tried with again travels alone.
-            Lane::Bulk if !self.dimensions.trial_due(now) => self.chunk_items(),
+            Lane::Bulk if !self.dimensions.trial_due(now) => {
+                // Nobody gets much more with one turn than the next one can take with his.
+                let next = self.queue.waiting_of_next(lane);
+                let fair = next.map_or(usize::MAX, |waiting| waiting.max(SHARED_CHUNK_ITEMS_MIN));
+                self.chunk_items().min(fair)
+            }
             Lane::Interactive | Lane::Bulk => 1,
         };
         let (tasks, bytes_max) = (&self.tasks, self.config.chunk_bytes_max);

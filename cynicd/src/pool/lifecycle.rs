@@ -41,6 +41,7 @@ impl Pool {
             slot.memory_bytes = 0;
             slot.cpu = Duration::ZERO;
             slot.recycle_wanted = false;
+            slot.ready_at = None;
             slot.recycle_at = self.config.recycle_tasks.saturating_add(jitter);
             slot.state = State::Starting { deadline: now + self.config.start_timeout };
             self.effects.push(Effect::Spawn(slot.id));
@@ -51,7 +52,10 @@ impl Pool {
         let due = Heartbeat::Due(now + self.config.heartbeat_interval);
         let Some(slot) = self.slot_mut(worker) else { return };
         match slot.state {
-            State::Starting { .. } => slot.state = State::Idle { heartbeat: due },
+            State::Starting { .. } => {
+                slot.state = State::Idle { heartbeat: due };
+                slot.ready_at = Some(now);
+            }
             State::Killed { .. } | State::Stopping { .. } => return,
             _ => {
                 let what = "READY from a worker that was ready".to_owned();
@@ -162,7 +166,10 @@ impl Pool {
     pub(super) fn died(&mut self, mut death: Death, now: Instant) {
         let Some(slot) = self.slot_mut(death.worker) else { return };
         let state = std::mem::replace(&mut slot.state, State::Down { until: now });
-        let of_use = slot.tasks > 0;
+        let of_use = slot.was_of_use(now);
+        if of_use {
+            slot.failures = 0;
+        }
         let (lease, blame, scheduled) = match state {
             State::Busy { lease } => {
                 let blame = !is_from_outside(&death.cause);

@@ -146,6 +146,12 @@ impl Queue {
         taken
     }
 
+    /// How many tasks the client has in a lane whose turn comes after the present one; `None` if there is no other.
+    pub(super) fn waiting_of_next(&self, lane: Lane) -> Option<usize> {
+        let queue = self.lane(lane);
+        queue.turns.get(1).and_then(|client| queue.clients.get(client)).map(BTreeMap::len)
+    }
+
     /// How many clients have tasks in a lane.
     pub(super) fn clients(&self, lane: Lane) -> usize {
         self.lane(lane).turns.len()

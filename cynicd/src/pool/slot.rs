@@ -73,7 +73,9 @@ pub(super) struct Slot {
     pub(super) recycle_wanted: bool,
     pub(super) memory_bytes: u64,
     pub(super) cpu: Duration,
-    /// Processes in a row that died before they had answered anything.
+    /// When the present process was ready.
+    pub(super) ready_at: Option<Instant>,
+    /// Processes in a row that died before they were of use.
     pub(super) failures: u32,
 }
 
@@ -87,6 +89,7 @@ impl Slot {
             recycle_wanted: false,
             memory_bytes: 0,
             cpu: Duration::ZERO,
+            ready_at: None,
             failures: 0,
         }
     }
@@ -121,6 +124,12 @@ impl Slot {
             State::Starting { .. } | State::Stopping { .. } | State::Killed { .. } => true,
             State::Idle { .. } | State::Busy { .. } | State::Retired => false,
         }
+    }
+
+    /// Whether the process has answered something, or has stood ready long enough to have come up well: what ends it
+    /// then is no failure to start.
+    pub(super) fn was_of_use(&self, now: Instant) -> bool {
+        self.tasks > 0 || self.ready_at.is_some_and(|at| now.duration_since(at) >= STOOD_READY)
     }
 
     pub(super) fn recycle_due(&self, config: &Config) -> bool {
@@ -172,6 +181,10 @@ impl Slot {
         }
     }
 }
+
+/// How long a worker has to stand ready to have started well: far above what a faulty one takes to fall over, and it
+/// bounds how often a slot whose idle workers die is filled.
+const STOOD_READY: Duration = Duration::from_millis(100);
 
 /// First pause before a slot whose process failed to start is tried again.
 const BACKOFF_MIN: Duration = Duration::from_millis(10);

@@ -320,14 +320,19 @@ fn one_user_has_its_share_however_many_connections_it_makes() {
     let mut bench = Bench::with(config);
     let _ = lease(&bench.submit(1));
     let refused: Vec<_> =
-        (2..9).filter(|n| !bench.submit_to(*n, *n as u64, Lane::Bulk).is_empty()).collect();
+        (2..9).filter(|n| !bench.submit_to(*n, *n as u64, Lane::Interactive).is_empty()).collect();
     assert_eq!(refused, [6, 7, 8], "five tasks of 100 bytes, the one at work included");
     assert_eq!(bench.submit_as(7, 30, 30, Lane::Bulk), [], "another user has room");
-    let effects = bench.submit_to(40, 40, Lane::Bulk);
+    let effects = bench.submit_to(40, 40, Lane::Interactive);
     assert_eq!(failure(&effects), (40, ErrorKind::Busy));
     assert_eq!(bench.pool.stats(bench.now).rejects.get("user_share"), Some(&4));
     let _ = bench.feed(Event::Cancel(TaskId(5)));
-    assert_eq!(bench.submit_to(41, 41, Lane::Bulk), [], "what is over counts no more");
+    assert_eq!(bench.submit_to(41, 41, Lane::Interactive), [], "what is over counts no more");
+    // Bulk work leaves a part of the share to what the same user waits for.
+    let bulk: Vec<_> =
+        (50..59).filter(|n| bench.submit_as(9, *n, *n as u64, Lane::Bulk).is_empty()).collect();
+    assert_eq!(bulk, [50, 51, 52], "three quarters of 500 bytes");
+    assert_eq!(bench.submit_as(9, 60, 60, Lane::Interactive), []);
 }
 
 #[test]
@@ -395,7 +400,44 @@ fn an_idle_worker_that_does_not_answer_is_replaced() {
     let effects = bench.wait(bench.pool.config().heartbeat_interval);
     assert!(matches!(effects[..], [Effect::Ping { .. }]));
     assert_eq!(bench.wait(bench.pool.config().heartbeat_timeout), [Effect::Kill(worker)]);
-    assert_eq!(spawned(&bench.die(worker)).len(), 0, "it had done nothing: a short pause first");
+    assert_eq!(spawned(&bench.die(worker)).len(), 1, "it had come up well");
+}
+
+#[test]
+fn idle_workers_that_fall_over_at_once_are_replaced_with_pauses() {
+    let mut bench = Bench::new(1);
+    let mut worker = WorkerId { slot: 0, generation: 1 };
+    bench.now += Duration::from_secs(1);
+    for _ in 0..3 {
+        // Killed by somebody who goes through them one by one.
+        let [next] = spawned(&bench.die_of(DeathCause::Signal(9), worker))[..] else { panic!() };
+        worker = next;
+        let _ = bench.feed(Event::Ready(worker));
+        bench.now += Duration::from_secs(1);
+    }
+    let [worker] = spawned(&bench.die(worker))[..] else { panic!() };
+    let _ = bench.feed(Event::Ready(worker));
+    assert_eq!(spawned(&bench.die(worker)), [], "it stood for no time at all");
+}
+
+#[test]
+fn a_client_with_much_gets_no_more_with_its_turn_than_one_with_less() {
+    let mut bench = Bench::new(1);
+    let (busy, nonce, _) = lease(&bench.submit(1));
+    for task in 100..160 {
+        let _ = bench.submit_to(task, 2, Lane::Bulk);
+    }
+    for task in 10..22 {
+        let _ = bench.submit_to(task, 3, Lane::Bulk);
+    }
+    bench.pool.bulk_item_time = Duration::from_nanos(1);
+    let (worker, nonce, greedy) = lease(&bench.feed(done(busy, nonce, 1)));
+    assert_eq!(greedy, (100..112).collect::<Vec<_>>());
+    let mut effects = Effects::new();
+    for task in greedy {
+        effects = bench.feed(done(worker, nonce, task));
+    }
+    assert_eq!(lease(&effects).2, (10..22).collect::<Vec<_>>());
 }
 
 #[test]

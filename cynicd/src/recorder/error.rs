@@ -23,6 +23,15 @@ pub enum RecorderError {
         /// The data directory.
         path: PathBuf,
     },
+    /// There is no room for the database.
+    #[error("there is no room on the disk of {}: free some space, or name another --data-dir", path.display())]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        #[source]
+        source: sqlx::Error,
+    },
     /// A database file cannot be opened.
     #[error("could not open the database {}", path.display())]
     Open {

@@ -148,6 +148,9 @@ impl Recorder {
         let (in_use, calibration) = watch::channel(Arc::default());
         let thread_gate = gate.clone();
         let body = move || {
+            // Somebody waits for the hub and for workers, hardly anybody for the store. Threads made here inherit it; where it
+            // is not permitted the store competes with them.
+            let _ = rustix::process::nice(NICE);
             let fail = |e| {
                 // The other end waits for exactly this.
                 let _ = opened_sender.send(Err(e));
@@ -182,6 +185,9 @@ impl Recorder {
         Ok((RecorderHandle { commands, gate, status, calibration }, RecorderThread { thread }))
     }
 }
+
+/// How much the store's threads yield to the others while all processors are busy.
+const NICE: i32 = 5;
 
 /// The stores, and what the spool was left with.
 type Opened = (Stores, LeftBehind);

@@ -325,7 +325,11 @@ pub(super) fn not_opened(path: &Path, source: sqlx::Error) -> RecorderError {
     if code.is_some_and(|code| DAMAGED.contains(&(code & 0xff))) {
         RecorderError::Damaged { path: path.to_owned(), found: describe(&source) }
     } else {
-        RecorderError::Open { path: path.to_owned(), source }
+        if has_room(path) {
+            RecorderError::Open { path: path.to_owned(), source }
+        } else {
+            RecorderError::NoRoom { path: path.to_owned(), source }
+        }
     }
 }
 
@@ -342,6 +346,13 @@ pub(super) async fn quick_check(
         [ok] if ok == "ok" => Ok(()),
         _ => Err(RecorderError::Damaged { path: path.to_owned(), found: found.join("; ") }),
     }
+}
+
+/// Whether a database could be begun there. A disk that cannot be asked is not what is wrong.
+fn has_room(path: &Path) -> bool {
+    const BYTES_MIN: u64 = 1 << 20;
+    let directory = path.parent().unwrap_or(path);
+    rustix::fs::statvfs(directory).map_or(true, |disk| disk.f_bavail * disk.f_frsize >= BYTES_MIN)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cynicd::recorder::{Fate, Recorder, RecorderError, RecorderHandle, SafePlace};
+use cynicd::recorder::{Fate, Recorder, RecorderConfig, RecorderError, RecorderHandle, SafePlace};
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -70,6 +70,17 @@ async fn is_intact(path: &Path) {
     let found: String =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.unwrap();
     assert_eq!(found, "ok");
+}
+
+#[test]
+fn a_full_disk_at_the_start_is_said_to_be_full() {
+    let Some(disk) = Tmpfs::mount("256k") else { return };
+    let data_dir = disk.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    std::fs::write(disk.path().join("filler"), vec![0; 200 << 10]).unwrap();
+    let error = Recorder::start(RecorderConfig::new(&data_dir)).expect_err("no room");
+    let said = error.to_string();
+    assert!(said.contains("no room") && said.contains("--data-dir"), "{said}");
 }
 
 #[tokio::test]

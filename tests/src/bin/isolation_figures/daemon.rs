@@ -14,6 +14,9 @@ use crate::figure::{Figure, headings};
 
 const RUNS: usize = 200;
 
+/// Idle workers that die again and again at once are replaced with pauses; this one has started well.
+const STOOD: Duration = Duration::from_millis(110);
+
 pub(crate) async fn measure() {
     let home = Home::new(&config("cynic-worker", ""));
     let daemon = home.start().await;
@@ -44,8 +47,10 @@ fn kill(pid: u32) -> Instant {
     start
 }
 
+/// A worker that has stood there for a moment is killed.
 async fn replace(daemon: &Daemon, client: &Client) -> Duration {
     daemon.settled().await;
+    tokio::time::sleep(STOOD).await;
     let victim = first(client).await;
     let start = kill(victim.pid);
     loop {

@@ -30,7 +30,7 @@ pub enum RecorderError {
         path: PathBuf,
         /// What the database said.
         #[source]
-        source: sqlx::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A database file cannot be opened.
     #[error("could not open the database {}", path.display())]

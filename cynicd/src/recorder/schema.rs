@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
 use super::error::RecorderError;
+use super::sqlite::has_room;
 use super::sqlite::not_opened;
 
 /// Version, name and text of each migration, oldest first. A released one is never changed: its checksum is
@@ -59,10 +60,13 @@ async fn migrate_file(
             sqlx::query_scalar(APPLIED).fetch_one(&mut *connection).await.map_err(failed)?;
         refuse_newer(&path.display().to_string(), found, scripts)?;
     }
-    migrator(scripts)
-        .run_direct(None, connection, false)
-        .await
-        .map_err(|source| RecorderError::Migrate { database: path.display().to_string(), source })
+    migrator(scripts).run_direct(None, connection, false).await.map_err(|source| {
+        if has_room(path) {
+            RecorderError::Migrate { database: path.display().to_string(), source }
+        } else {
+            RecorderError::NoRoom { path: path.to_owned(), source: source.into() }
+        }
+    })
 }
 
 fn refuse_newer(

@@ -328,7 +328,7 @@ pub(super) fn not_opened(path: &Path, source: sqlx::Error) -> RecorderError {
         if has_room(path) {
             RecorderError::Open { path: path.to_owned(), source }
         } else {
-            RecorderError::NoRoom { path: path.to_owned(), source }
+            RecorderError::NoRoom { path: path.to_owned(), source: source.into() }
         }
     }
 }
@@ -349,7 +349,7 @@ pub(super) async fn quick_check(
 }
 
 /// Whether a database could be begun there. A disk that cannot be asked is not what is wrong.
-fn has_room(path: &Path) -> bool {
+pub(super) fn has_room(path: &Path) -> bool {
     const BYTES_MIN: u64 = 1 << 20;
     let directory = path.parent().unwrap_or(path);
     rustix::fs::statvfs(directory).map_or(true, |disk| disk.f_bavail * disk.f_frsize >= BYTES_MIN)

@@ -324,12 +324,10 @@ pub(super) fn not_opened(path: &Path, source: sqlx::Error) -> RecorderError {
     let code = source.as_database_error().and_then(|e| e.code()?.parse::<u32>().ok());
     if code.is_some_and(|code| DAMAGED.contains(&(code & 0xff))) {
         RecorderError::Damaged { path: path.to_owned(), found: describe(&source) }
+    } else if has_room(path) {
+        RecorderError::Open { path: path.to_owned(), source }
     } else {
-        if has_room(path) {
-            RecorderError::Open { path: path.to_owned(), source }
-        } else {
-            RecorderError::NoRoom { path: path.to_owned(), source: source.into() }
-        }
+        RecorderError::NoRoom { path: path.to_owned(), source: source.into() }
     }
 }
 

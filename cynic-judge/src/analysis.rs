@@ -1,5 +1,7 @@
 //! The analysis of one item: everything that the dimensions read, computed once.
 
+use std::sync::OnceLock;
+
 use cynic_proto::model::{AXIOMS, DIMENSIONS_PER_AXIOM, Domain, POSITION_WEIGHTS};
 use sha2::{Digest, Sha256};
 
@@ -73,6 +75,8 @@ pub struct Analysis {
     pub(crate) readings: [f32; FACETS],
     /// What is subtracted from the readings of each axiom, so that they share out the level.
     pub(crate) centres: [f32; AXIOMS],
+    /// The note on the whole, once it was asked for.
+    pub(crate) whole: OnceLock<String>,
 }
 
 /// What a scanner found, whatever the family.
@@ -209,6 +213,7 @@ impl Analysis {
             learned,
             readings,
             centres,
+            whole: OnceLock::new(),
         }
     }
 }

@@ -105,7 +105,8 @@ fn resolve(text: &str) -> Option<(String, Span)> {
             b'%' => hex_byte(bytes.get(at + 1..at + 3)).map(|byte| (Unit::Byte(byte), 3)),
             b'\\' => escape(&bytes[at..]),
             byte if byte.is_ascii_hexdigit()
-                && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric()) =>
+                && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric())
+                && begins_apart(&bytes[at..]) =>
             {
                 let (apart, length) = bytes_apart(&bytes[at..]);
                 if apart.len() < BYTES_APART_MIN {
@@ -203,6 +204,13 @@ fn escape(bytes: &[u8]) -> Option<(Unit, usize)> {
         }
         _ => None,
     }
+}
+
+/// Whether a byte stands here that may be set apart from others: most words that begin with `a` to `f` are none.
+fn begins_apart(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"0x")
+        || bytes.get(1).is_some_and(u8::is_ascii_hexdigit)
+            && bytes.get(2).is_some_and(|byte| matches!(byte, b' ' | b',' | b':' | b';' | b'\n'))
 }
 
 /// The bytes that hexadecimal pairs with signs between them give, and how far they reach.

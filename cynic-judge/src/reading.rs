@@ -284,10 +284,13 @@ fn strongest_grams(learned: &Learned, direction: f32) -> usize {
 
 /// What the evidence says of the item as a whole, with what decided it.
 fn whole(analysis: &Analysis, points: f32) -> Finding {
-    let mut text = String::from("as a whole");
-    for (n, reason) in deciding(analysis).iter().enumerate() {
-        text.push_str(if n == 0 { ": " } else { "; " });
-        text.push_str(reason);
-    }
-    Finding { code: Cow::Borrowed("whole"), points, span: None, text: Some(text) }
+    let text = analysis.whole.get_or_init(|| {
+        let mut text = String::from("as a whole");
+        for (n, reason) in deciding(analysis).iter().enumerate() {
+            text.push_str(if n == 0 { ": " } else { "; " });
+            text.push_str(reason);
+        }
+        text
+    });
+    Finding { code: Cow::Borrowed("whole"), points, span: None, text: Some(text.clone()) }
 }

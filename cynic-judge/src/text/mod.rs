@@ -2,6 +2,7 @@
 
 mod chunk;
 pub(crate) mod features;
+mod found;
 pub(crate) mod lexicon;
 pub(crate) mod order;
 pub(crate) mod scan;

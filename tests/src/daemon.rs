@@ -100,11 +100,19 @@ impl Home {
             // Whatever the environment says to a daemon, it does not say to this one.
             .env_clear()
             .env("CYNIC_LOG", "info")
+            .envs(self.patience())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(appended);
         let child = adjust(&mut command).spawn().expect("a daemon");
         Daemon { child, socket, log }
+    }
+
+    /// Unoptimised workers beside other tests may take longer to start than a product's have to.
+    fn patience(&self) -> Option<(&'static str, &'static str)> {
+        let config = fs::read_to_string(self.path("cynic.toml")).unwrap_or_default();
+        let told = config.contains("start_timeout_ms");
+        (!told).then_some(("CYNIC_POOL__START_TIMEOUT_MS", "10000"))
     }
 
     /// Starts a daemon and waits until it is ready.

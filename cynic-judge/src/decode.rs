@@ -127,6 +127,10 @@ fn resolve(text: &str) -> Option<(String, Span)> {
             at += 1;
             continue;
         };
+        if escapes == 0 {
+            // What it stands for is never longer.
+            out.reserve_exact(bytes.len());
+        }
         out.extend_from_slice(&bytes[copied..at]);
         match unit {
             Unit::Byte(byte) => out.push(byte),
@@ -141,7 +145,9 @@ fn resolve(text: &str) -> Option<(String, Span)> {
         return None;
     }
     out.extend_from_slice(&bytes[copied..]);
-    Some((String::from_utf8_lossy(&out).into_owned(), span?))
+    let text = String::from_utf8(out);
+    let text = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Some((text, span?))
 }
 
 /// What an escape stands for.

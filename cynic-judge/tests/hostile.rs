@@ -178,6 +178,13 @@ fn written(text: &str) -> Vec<(&'static str, String)> {
         ("letters apart", text.chars().map(String::from).collect::<Vec<_>>().join(" ")),
         ("zero-width", text.chars().map(String::from).collect::<Vec<_>>().join("\u{200b}")),
         ("soft hyphens", text.chars().map(String::from).collect::<Vec<_>>().join("\u{ad}")),
+        (
+            "an address in a sentence",
+            format!(
+                "The soup is good today and there is bread with it, see {}@x.example for the rest of the week.",
+                text.replace(' ', "%20")
+            ),
+        ),
         ("a comment", format!("A recipe for soup.\n<!-- {text} -->\nStir well.")),
     ]
 }

@@ -35,7 +35,11 @@ const DISGUISED_WORDS_MIN: u32 = 3;
 /// Reads a text as others may: with its escapes resolved, and, where hardly a word is known, rotated and from its end.
 fn uncover(text: &str, scan: &mut Scan) {
     let unread = scan.words < DISGUISED_WORDS_MIN || scan.known * 4 < scan.words;
-    if let Some((plain, span)) = crate::decode::unescaped(text) {
+    let escapes = text.bytes().filter(|byte| matches!(byte, b'&' | b'%' | b'\\')).count();
+    let numbers = scan.numbers + scan.mixed;
+    if (unread || escapes >= 2 || numbers >= 4)
+        && let Some((plain, span)) = crate::decode::unescaped(text)
+    {
         scan.reveal(&scan_plain(&plain, 1), span, unread);
     }
     if unread && scan.words >= DISGUISED_WORDS_MIN && scan.non_latin * 2 < scan.words {

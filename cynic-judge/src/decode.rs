@@ -16,27 +16,38 @@ pub(crate) fn base64(chunk: &str) -> Option<String> {
     if bytes.len() < 16 {
         return None;
     }
-    let mut decoded = Vec::with_capacity(bytes.len().min(DECODED_BYTES_MAX) * 3 / 4 + 3);
+    let decoded = unpack(bytes, 6, sextet)?;
+    readable(&decoded).or_else(|| readable(&narrow(&decoded)?))
+}
+
+/// What a digit of base64 stands for, in either of its alphabets.
+fn sextet(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}
+
+/// The bytes of which each digit gives so many bits, up to a limit; `None` where something else is among the digits.
+fn unpack(digits: &[u8], each: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(digits.len().min(DECODED_BYTES_MAX) + 3);
     let (mut buffer, mut bits) = (0_u32, 0);
-    for byte in bytes {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        if decoded.len() < DECODED_BYTES_MAX {
-            buffer = buffer << 6 | u32::from(value);
-            bits += 6;
+    for digit in digits {
+        let value = value(*digit)?;
+        if bytes.len() < DECODED_BYTES_MAX {
+            buffer = buffer << each | u32::from(value);
+            bits += each;
             if bits >= 8 {
                 bits -= 8;
-                decoded.push((buffer >> bits) as u8);
+                bytes.push((buffer >> bits) as u8);
             }
         }
     }
-    readable(&decoded).or_else(|| readable(&narrow(&decoded)?))
+    Some(bytes)
 }
 
 /// Bytes of UTF-16 that stand for ASCII, as ASCII.
@@ -59,23 +70,12 @@ pub(crate) fn base32(chunk: &str) -> Option<String> {
     if digits.len() < CHARACTERS_MIN {
         return None;
     }
-    let mut decoded = Vec::new();
-    let (mut buffer, mut bits) = (0_u32, 0);
-    for byte in digits.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'2'..=b'7' => byte - b'2' + 26,
-            _ => return None,
-        };
-        if decoded.len() < DECODED_BYTES_MAX {
-            buffer = buffer << 5 | u32::from(value);
-            bits += 5;
-            if bits >= 8 {
-                bits -= 8;
-                decoded.push((buffer >> bits) as u8);
-            }
-        }
-    }
+    let quintet = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'2'..=b'7' => Some(byte - b'2' + 26),
+        _ => None,
+    };
+    let decoded = unpack(digits.as_bytes(), 5, quintet)?;
     readable(&decoded)
 }
 
@@ -365,22 +365,6 @@ pub(crate) fn binary(text: &str, length: usize) -> Option<Vec<u8>> {
         let pairs = text.as_bytes().chunks_exact(2);
         return Some(pairs.map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect());
     }
-    let (mut buffer, mut bits, mut bytes) = (0_u32, 0, Vec::with_capacity(length));
-    for byte in text.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        buffer = buffer << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((buffer >> bits) as u8);
-        }
-    }
+    let bytes = unpack(text.trim_end_matches('=').as_bytes(), 6, sextet)?;
     (bytes.len() == length).then_some(bytes)
 }

@@ -97,7 +97,7 @@ features! { s: Scan;
     "mining.done" ValueCreation Fixed -1.6 [-2.5] class(Class::Mine), "mines coins" = few(s.class(Class::Mine));
     "wipe.source" ValueCreation Count -0.6 [-0.2] class(Class::Nullify), "reads noise or discards output" = few(s.class(Class::Nullify));
     "secret.read" Sacrifice Count -1.2 [-0.9] hit(Hit::SecretRead), "reads secrets" = few(s.hit(Hit::SecretRead));
-    "secret.dumped" Sacrifice Fixed -1.6 [-2.2] hit(Hit::CredentialDump), "dumps the credentials of its host" = few(s.hit(Hit::CredentialDump));
+    "secret.dumped" Sacrifice Fixed -1.6 [-2.2] hit(Hit::CredentialDump), "dumps or sends the credentials of its host" = few(s.hit(Hit::CredentialDump));
     "data.sent" Sacrifice Fixed -1.2 [-1.4] hit(Hit::Exfiltration), "sends data away" = few(s.hit(Hit::Exfiltration));
     "shell.handed" Contribution Fixed -1.8 [-3.0] hit(Hit::ReverseShell), "hands a shell to another host" = few(s.hit(Hit::ReverseShell));
     "flags.share" Contribution Learned 0.5 [0.05] NO_SLOT, "is steered by options" = share((s.flags + s.long_flags) as f32, s.words as f32);

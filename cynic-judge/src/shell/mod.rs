@@ -150,6 +150,19 @@ struct Past {
     fetched: Option<Span>,
     decoded: Option<Span>,
     hashes: [u64; 2],
+    search: Option<Search>,
+    /// An earlier command went to such a place.
+    at_root: bool,
+}
+
+/// A search for files.
+#[derive(Clone, Copy)]
+struct Search {
+    begin: usize,
+    /// It starts where all of a host or a user is.
+    everywhere: bool,
+    /// It looks for names, so that not everything is found.
+    narrowed: bool,
 }
 
 pub(crate) struct Scanner<'a, G> {
@@ -313,8 +326,8 @@ impl<G: Grams> Scanner<'_, G> {
     }
 
     fn new_line(&mut self) {
-        let hashes = self.past.hashes;
-        self.past = Past { hashes, ..Past::default() };
+        let Past { hashes, at_root, .. } = self.past;
+        self.past = Past { hashes, at_root, ..Past::default() };
     }
 
     fn gram(&mut self, hash: u64, facet: u8, span: Span) {

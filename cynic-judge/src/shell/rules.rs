@@ -1,6 +1,6 @@
 //! What the words of a command line do together: the rules for ruinous, hidden and guarded commands.
 
-use super::{Class, Hit, Scanner, Word};
+use super::{Class, Hit, Scanner, Search, Word};
 use crate::decode;
 use crate::text::scan::Grams;
 
@@ -118,6 +118,7 @@ impl<G: Grams> Scanner<'_, G> {
         }
         let system = marks.any(Marks::PLACE) && names_system(folded, marks);
         self.destruction(word, system);
+        self.search(word, system);
         if system && !folded.starts_with("/dev/null") {
             let writes = self.past.redirect
                 || self.before(Class::Media) && !self.before(Class::Inform)
@@ -175,6 +176,31 @@ impl<G: Grams> Scanner<'_, G> {
         self.past.command & class.bit() != 0
     }
 
+    /// What a search starts from: `find / … -delete` removes as `rm` does, and so does `cd /` before it.
+    fn search(&mut self, word: &Word<'_>, system: bool) {
+        let folded = word.folded;
+        let wide = is_everything(folded) && !matches!(folded, "*" | "." | "./" | "..")
+            || system && folded.matches('/').count() <= 2;
+        let last = self.past.hashes[1];
+        if last == crate::fold::hash(b"cd") {
+            self.past.at_root = wide;
+        }
+        if word.leads && folded == "find" {
+            let everywhere = self.past.at_root;
+            self.past.search = Some(Search { begin: word.span.0, everywhere, narrowed: false });
+        }
+        let Some(search) = &mut self.past.search else { return };
+        if last == crate::fold::hash(b"find") && !folded.starts_with('.') {
+            search.everywhere = wide;
+        }
+        search.narrowed |= matches!(folded, "-name" | "-iname" | "-path" | "-regex");
+        if folded == "-delete" && search.everywhere {
+            let hit = if search.narrowed { Hit::ForcedDelete } else { Hit::Ruin };
+            let span = (search.begin, word.span.1);
+            self.scan.record(hit, span);
+        }
+    }
+
     /// Removing is ordinary; what is removed, and whether it is forced, is not.
     fn destruction(&mut self, word: &Word<'_>, system: bool) {
         let folded = word.folded;
@@ -187,36 +213,14 @@ impl<G: Grams> Scanner<'_, G> {
             return;
         };
         let span = (begin.0, word.span.1);
-        let everything = matches!(
-            folded,
-            "/" | "/*"
-                | "~"
-                | "~/"
-                | "~/*"
-                | "*"
-                | "."
-                | "./"
-                | ".."
-                | "$home"
-                | "$home/*"
-                | "${home}"
-                | "/home"
-                | "/home/*"
-                | "c:"
-                | "c:\\"
-                | "c:\\*"
-                | "c:/"
-                | "--no-preserve-root"
-                | "/var"
-                | "/."
-                | "*.*"
-                | "$home/"
-        );
-        // What is managed by a tool goes with it: a whole infrastructure without a question, a namespace with all in it.
+        let everything = is_everything(folded);
+        // What is managed by a tool goes with it: a whole infrastructure without a question, a namespace with all in it,
+        // a volume.
         let last = self.past.hashes[1];
         let managed = matches!(folded, "-auto-approve" | "--auto-approve")
             || last == crate::fold::hash(b"delete")
-                && matches!(folded, "ns" | "namespace" | "namespaces");
+                && matches!(folded, "ns" | "namespace" | "namespaces")
+            || matches!(folded, "vgremove" | "lvremove" | "pvremove");
         if managed {
             self.scan.record(Hit::Ruin, span);
             return;
@@ -316,6 +320,10 @@ impl<G: Grams> Scanner<'_, G> {
             || fetches && after(&[b"-t"]) && folded.starts_with(['/', '.', '~']);
         if file || uploads {
             self.scan.record(Hit::Exfiltration, word.span);
+            if self.past.line & Class::Secret.bit() != 0 {
+                // What is sent is a secret: `cat .env | curl -d @-`.
+                self.scan.record(Hit::CredentialDump, word.span);
+            }
         }
     }
 
@@ -368,6 +376,35 @@ fn names_system(word: &str, marks: Marks) -> bool {
     by_path
         || foreign && SYSTEM_NAMES.iter().any(|name| bare.contains(name))
         || bare.contains("system32")
+}
+
+/// A place whose loss is the loss of all that a host or a user has.
+fn is_everything(place: &str) -> bool {
+    matches!(
+        place,
+        "/" | "/*"
+            | "~"
+            | "~/"
+            | "~/*"
+            | "*"
+            | "."
+            | "./"
+            | ".."
+            | "$home"
+            | "$home/*"
+            | "${home}"
+            | "/home"
+            | "/home/*"
+            | "c:"
+            | "c:\\"
+            | "c:\\*"
+            | "c:/"
+            | "--no-preserve-root"
+            | "/var"
+            | "/."
+            | "*.*"
+            | "$home/"
+    )
 }
 
 /// `-rf`, `-fr`, `-rfv`.

@@ -21,6 +21,8 @@ pub struct Stats {
     pub degraded: Vec<String>,
     /// The pool.
     pub pool: PoolStats,
+    /// The last workers that died, the newest last: at most eight.
+    pub last_deaths: Vec<LastDeath>,
     /// Each worker.
     pub workers: Vec<WorkerStats>,
     /// Judgments by verdict.
@@ -82,6 +84,19 @@ pub struct PoolStats {
     pub breaker_open: bool,
     /// Dimensions that crashed or overran, or are skipped because they did.
     pub dimensions: Vec<DimensionStats>,
+}
+
+/// A worker that died.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDeath {
+    /// Milliseconds since then.
+    pub ago_ms: u64,
+    /// Which worker: slot and generation.
+    pub worker: String,
+    /// What of.
+    pub cause: String,
+    /// What it was doing: stage and dimension, as far as known; empty where it had no task.
+    pub doing: String,
 }
 
 /// A dimension's circuit breaker.

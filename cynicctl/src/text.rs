@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use cynic_proto::stats::LastDeath;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Marks that may pile up on one letter: real scripts need three or four; more is a picture drawn over
@@ -150,6 +151,14 @@ pub fn bytes(n: u64) -> String {
 /// Microseconds in a unit that reads well: `350 µs`, `1.2 ms`, `12 s`.
 pub fn micros(us: f64) -> String {
     scaled(us, 1000.0, &["µs", "ms", "s"])
+}
+
+/// A worker's death: what of, over what, when.
+pub fn death(death: &LastDeath) -> String {
+    let cause = printable(&death.cause);
+    let doing = printable(&death.doing);
+    let over = if doing.is_empty() { String::new() } else { format!(" ({doing})") };
+    format!("{cause}{over} {} ago", elapsed(death.ago_ms / 1000))
 }
 
 fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {

@@ -33,7 +33,7 @@ use cynic_proto::quarantine::{
     ItemKey, QuarantineRecord, QuarantineRequest, ReplayOutcome, Replayed,
 };
 use cynic_proto::sandbox::{Layer, LayerStatus, SandboxMode, SandboxReport};
-use cynic_proto::stats::{PoolStats, Stats, WorkerStats};
+use cynic_proto::stats::{LastDeath, PoolStats, Stats, WorkerStats};
 use cynic_proto::worker::{FromWorker, Lease, LeaseItem, Outcome, Spent, ToWorker};
 use serde::Serialize;
 
@@ -355,7 +355,9 @@ fn stats() -> Stats {
         rejects: BTreeMap::from([("busy".to_owned(), 3)]),
         ..PoolStats::default()
     };
+    let death = LastDeath { ago_ms: 5, worker: "1.3".to_owned(), ..LastDeath::default() };
     Stats {
+        last_deaths: vec![death],
         build: "cynic/0.0.0".to_owned(),
         pid: 4242,
         uptime_s: 60,

@@ -10,9 +10,6 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 /// Points of a sparkline that are kept: as many as the widest screen shows.
 const POINTS_MAX: usize = 256;
 
-/// Deaths that are kept to be shown.
-const DEATHS_MAX: usize = 3;
-
 /// A key that means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
@@ -98,8 +95,6 @@ pub(super) struct Model {
     pub(super) answered: VecDeque<u64>,
     /// Mean time to an answer in each second, in microseconds.
     pub(super) latency_us: VecDeque<u64>,
-    /// What workers died of since the screen was opened, the newest last.
-    pub(super) deaths: VecDeque<String>,
     pub(super) paused: bool,
     pub(super) sort: Sort,
     pub(super) detail: bool,
@@ -116,7 +111,6 @@ impl Model {
             rates: Rates::default(),
             answered: VecDeque::new(),
             latency_us: VecDeque::new(),
-            deaths: VecDeque::new(),
             paused: false,
             sort: Sort::default(),
             detail: false,
@@ -147,12 +141,6 @@ impl Model {
         let total = |stats: &Stats| stats.latency.mean_us * stats.latency.count as f64;
         let answers = stats.latency.count.saturating_sub(old.latency.count);
         let mean = if answers == 0 { 0.0 } else { (total(&stats) - total(old)) / answers as f64 };
-        for (cause, n) in &stats.pool.deaths {
-            let before = old.pool.deaths.get(cause).copied().unwrap_or(0);
-            if *n > before {
-                push(&mut self.deaths, format!("{cause} ×{}", n - before), DEATHS_MAX);
-            }
-        }
         push(&mut self.answered, self.rates.answered, POINTS_MAX);
         push(&mut self.latency_us, mean.max(0.0) as u64, POINTS_MAX);
         self.stats = stats;
@@ -228,13 +216,11 @@ mod tests {
     #[test]
     fn rates_are_what_changed() {
         let mut model = Model::new(stats(100, 10.0));
-        let mut next = stats(200, 20.0);
-        next.pool.deaths.insert("signal".to_owned(), 2);
+        let next = stats(200, 20.0);
         model.update(next);
         assert_eq!(model.rates.answered, 100);
         // 200 × 20 − 100 × 10, over 100 answers.
         assert_eq!(model.latency_us, [30]);
-        assert_eq!(model.deaths, ["signal ×2"]);
     }
 
     #[test]

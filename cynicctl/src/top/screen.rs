@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Row, Sparkline, Table, TableState};
 
 use super::model::Model;
-use crate::text::{bytes, elapsed, grouped, micros, printable};
+use crate::text::{bytes, counted, elapsed, grouped, micros, printable};
 
 /// Lines of a sparkline.
 const SPARK_ROWS: u16 = 3;
@@ -119,16 +119,16 @@ fn load_lines(model: &Model) -> Vec<Line<'static>> {
     let oldest = micros(pool.oldest_wait_ms as f64 * 1e3);
     vec![
         Line::raw(format!(
-            "Pool     {} workers, {} idle   active {}   breaker {}   clients {}",
-            pool.pool_size,
+            "Pool     {}, {} idle   active {}   breaker {}   clients {}",
+            counted(pool.pool_size.into(), "worker"),
             pool.workers_idle,
             pool.active_tasks,
             if pool.breaker_open { "OPEN" } else { "closed" },
             clients.connected
         )),
         Line::raw(format!(
-            "Queue    {} tasks (most {})   {}   oldest {oldest}",
-            grouped(pool.queue_length.into()),
+            "Queue    {} (most {})   {}   oldest {oldest}",
+            counted(pool.queue_length.into(), "task"),
             grouped(pool.queue_length_max.into()),
             bytes(pool.queue_bytes)
         )),
@@ -244,11 +244,11 @@ fn detail_lines(worker: &WorkerStats) -> Vec<Line<'static>> {
     vec![
         Line::styled(format!("Worker in slot {}", worker.slot), STRONG),
         Line::raw(format!(
-            "  process {} (the {}. in this slot), {}, {} tasks, {}",
+            "  process {} (the {}. in this slot), {}, {}, {}",
             worker.pid,
             worker.generation,
             printable(&worker.state),
-            grouped(worker.tasks),
+            counted(worker.tasks, "task"),
             bytes(worker.memory_bytes)
         )),
         Line::raw(format!("  sandbox {}", printable(&worker.sandbox))),
@@ -261,10 +261,8 @@ fn death_line(model: &Model, look: Look) -> Line<'static> {
     if total == 0 {
         return Line::styled("no worker has died", look.faint());
     }
-    let last: Vec<&str> = model.deaths.iter().rev().map(String::as_str).collect();
-    let last =
-        if last.is_empty() { "none since this screen is open".to_owned() } else { last.join(", ") };
-    let text = format!("Deaths   {} in all; last: {}", grouped(total), printable(&last));
+    let last: Vec<String> = model.stats.last_deaths.iter().rev().map(crate::text::death).collect();
+    let text = format!("Deaths   {} in all; last: {}", grouped(total), last.join("; "));
     Line::styled(text, look.bad())
 }
 
@@ -272,7 +270,7 @@ fn death_line(model: &Model, look: Look) -> Line<'static> {
 mod tests {
     use super::*;
     use crate::top::model::Key;
-    use cynic_proto::stats::Stats;
+    use cynic_proto::stats::{LastDeath, Stats};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -314,6 +312,9 @@ mod tests {
         let mut next = busy();
         next.pool.tasks_processed = 5_000;
         next.pool.deaths.insert("deadline".to_owned(), 1);
+        let doing = "score CANDOR".to_owned();
+        let cause = "it overran its deadline".to_owned();
+        next.last_deaths.push(LastDeath { ago_ms: 65_000, worker: "1.3".to_owned(), cause, doing });
         model.update(next);
         model.key(Key::Detail);
         let screen = screen(&model, 80, 24);
@@ -323,7 +324,7 @@ mod tests {
             "5,000/s answered",
             "score CANDOR",
             "sandbox enforced",
-            "deadline ×1",
+            "1 in all; last: it overran its deadline (score CANDOR) 1 min 5 s ago",
             "q quit",
             "▇",
         ] {

@@ -77,6 +77,10 @@ fn pool(out: &mut String, stats: &Stats, columns: usize) {
     {
         figure(out, name, &clip_to(&counted(counts), columns));
     }
+    for death in stats.last_deaths.iter().rev() {
+        let text = format!("{}, worker {}", crate::text::death(death), printable(&death.worker));
+        figure(out, "died", &clip_to(&text, columns));
+    }
     for dimension in &pool.dimensions {
         let name = printable(&dimension.name);
         let retry = match dimension.retry_in_ms {

@@ -1,12 +1,13 @@
 //! The daemon's own figures: what it answered, how fast, to how many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use cynic_proto::error::Death;
 use cynic_proto::handshake::BUILD;
 use cynic_proto::message::Timings;
 use cynic_proto::model::{Stage, Verdict};
-use cynic_proto::stats::{ClientStats, LatencyStats, StageStats, Stats};
+use cynic_proto::stats::{ClientStats, LastDeath, LatencyStats, StageStats, Stats};
 use hdrhistogram::Histogram;
 
 use super::Hub;
@@ -14,6 +15,9 @@ use crate::metrics::{self, BUCKETS_US, Buckets};
 
 /// Times above this are counted as this: longer than any deadline in use.
 const TIME_MAX_US: u64 = 3_600_000_000;
+
+/// Deaths that are shown with their causes.
+const LAST_DEATHS_MAX: usize = 8;
 
 /// Decimal digits of precision of the histograms: a percentile is right to about 1%.
 const DIGITS: u8 = 2;
@@ -25,6 +29,8 @@ pub(super) struct Figures {
     latency: Times,
     stages: [StageFigures; 4],
     clients: ClientStats,
+    /// The newest last.
+    deaths: VecDeque<(Instant, LastDeath)>,
 }
 
 #[derive(Debug)]
@@ -102,11 +108,36 @@ impl Default for Figures {
                 over_budget: 0,
             }),
             clients: ClientStats::default(),
+            deaths: VecDeque::new(),
         }
     }
 }
 
 impl Figures {
+    pub(super) fn died(&mut self, death: &Death) {
+        let stage = death.stage.map(|stage| stage.to_string());
+        let dimension = death.dimension.map(|dimension| dimension.to_string());
+        let doing: Vec<String> = [stage, dimension].into_iter().flatten().collect();
+        let death = LastDeath {
+            ago_ms: 0,
+            worker: death.worker.to_string(),
+            cause: death.cause.to_string(),
+            doing: doing.join(" "),
+        };
+        if self.deaths.len() == LAST_DEATHS_MAX {
+            self.deaths.pop_front();
+        }
+        self.deaths.push_back((Instant::now(), death));
+    }
+
+    fn last_deaths(&self) -> Vec<LastDeath> {
+        let aged = |(at, death): &(Instant, LastDeath)| {
+            let ago_ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+            LastDeath { ago_ms, ..death.clone() }
+        };
+        self.deaths.iter().map(aged).collect()
+    }
+
     pub(super) fn client_connected(&mut self) {
         self.clients.accepted += 1;
         self.clients.connected += 1;
@@ -234,6 +265,7 @@ impl Hub {
             ready: self.pool.is_ready(),
             draining: self.pool.is_draining(),
             degraded: self.degraded(),
+            last_deaths: figures.last_deaths(),
             pool: self.pool.stats(Instant::now()),
             workers,
             verdicts: Verdict::ALL

@@ -310,6 +310,7 @@ impl Hub {
         );
         self.publish(Happening::of_death(death, attempts));
         self.last_death = Some(death.cause.to_string());
+        self.figures.died(death);
         self.record_death(death);
         // A kernel does not grow a missing layer: trying again would only hide it.
         if death.cause == DeathCause::ExitCode(exit_code::SANDBOX) && self.judge_version.is_none() {

@@ -41,7 +41,7 @@ impl Hub {
     pub(super) fn status(&self) -> String {
         let pool = self.pool.stats(Instant::now());
         if self.pool.is_draining() {
-            return format!("draining: {} tasks left", self.pool.tasks_held());
+            return format!("draining, tasks left: {}", self.pool.tasks_held());
         }
         if !self.pool.is_ready() {
             return match &self.last_death {
@@ -52,7 +52,7 @@ impl Hub {
         let problems = self.degraded();
         let state = if problems.is_empty() { "ready" } else { "ready, degraded" };
         let mut status = format!(
-            "{state}: {} of {} workers live, {} tasks done, {} waiting",
+            "{state}: {} of {} workers live; tasks: {} done, {} waiting",
             self.pool.workers_live(),
             pool.pool_size,
             pool.tasks_processed,

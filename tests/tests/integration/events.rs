@@ -10,6 +10,7 @@ use cynic_proto::error::{DeathCause, ErrorKind};
 use cynic_proto::event::{Event, EventsBatch, EventsQuery, Happening, Kind};
 use cynic_proto::message::{Judge, Lane, RefusalKind, Reply, Request};
 use cynic_proto::model::Stage;
+use cynic_proto::stats::LastDeath;
 use cynic_tests::cli::program;
 use cynic_tests::daemon::{Daemon, Home};
 use cynic_tests::{faults, procfs};
@@ -192,6 +193,11 @@ async fn the_story_of_an_item_that_kills_its_workers() {
         assert_eq!(*attempts, Some(deaths));
     }
     assert_eq!(deaths, 3, "{told:?}");
+    // Whoever looks later still sees them.
+    let last = daemon.stats().await.last_deaths;
+    let cause = DeathCause::Signal(6).to_string();
+    let as_told = |death: &LastDeath| death.cause == cause && death.doing.starts_with("score");
+    assert!(last.len() == 3 && last.iter().all(as_told), "{last:?}");
     let uid = rustix::process::geteuid().as_raw();
     let quarantined = Happening::TaskQuarantined { task: judge.task, uid };
     assert!(told.iter().any(|event| event.what == quarantined), "{told:?}");

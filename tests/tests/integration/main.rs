@@ -7,6 +7,7 @@ mod events;
 mod examples;
 mod figures;
 mod inputs;
+mod installing;
 mod judging;
 mod operations;
 mod peers;

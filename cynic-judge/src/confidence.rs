@@ -24,7 +24,7 @@ pub(crate) fn of(analysis: &Analysis, fallen_back: usize) -> f32 {
     let (amount, language) = match analysis.family {
         _ if analysis.severe => (1.0, 1.0),
         Family::Text => (
-            graded(0.35, analysis.words as f32, WORDS_ENOUGH),
+            graded(0.3, analysis.words as f32, WORDS_ENOUGH),
             graded(0.4, analysis.known, KNOWN_ENOUGH),
         ),
         Family::Shell | Family::Code => {

@@ -43,6 +43,8 @@ pub struct Preference<'a> {
     pub better: Side<'a>,
     /// The other.
     pub worse: Side<'a>,
+    /// How much it counts.
+    pub weight: f32,
 }
 
 /// A trained head.
@@ -155,7 +157,7 @@ impl Training {
             (z, grams)
         });
         let [better, worse] = sides.map(|(z, grams)| self.parts.sum(z, grams));
-        let error = (sigmoid(better - worse) - 1.0) * PAIR_WEIGHT;
+        let error = (sigmoid(better - worse) - 1.0) * PAIR_WEIGHT * pair.weight;
         for (sign, (z, grams)) in [1.0, -1.0].into_iter().zip(sides) {
             self.step(sign * error, z, grams, false);
         }

@@ -155,6 +155,10 @@ const NEIGHBOUR_WEIGHT: f32 = 0.15;
 
 /// The head that learns from pairs: arguments.
 const PAIRED: usize = 2;
+/// The head for messages and how much pairs count there: what is put worse is no better in chat. So little that it
+/// decides nothing that messages themselves say, and enough that abuse of a kind never seen is told from argument.
+const SOCIAL: usize = 0;
+const SOCIAL_PAIRS: f32 = 0.05;
 
 fn part_in(n: usize, item: &Prepared) -> f32 {
     if item.head == n {
@@ -185,13 +189,18 @@ fn fit(
             weight: item.weight * part_in(n, item),
         })
         .collect();
-    let pairs = if n == PAIRED { pairs } else { &[] };
+    let (pairs, weight) = match (family, n) {
+        (_, PAIRED) => (pairs, 1.0),
+        (Family::Text, SOCIAL) => (pairs, SOCIAL_PAIRS),
+        _ => (&[][..], 0.0),
+    };
     let preferences: Vec<Preference<'_>> = pairs
         .iter()
         .filter(|pair| keep(pair.inner))
         .map(|pair| Preference {
             better: (&pair.better.1, &pair.better.0.grams),
             worse: (&pair.worse.1, &pair.worse.0.grams),
+            weight,
         })
         .collect();
     logistic::fit(family, n, &examples, &preferences)

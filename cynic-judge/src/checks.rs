@@ -304,39 +304,53 @@ const MONTHS: [&str; 12] = [
 
 /// `2026-02-30` does not exist; `Monday, 4 March 2025` was a Tuesday.
 fn dates(body: &str, scan: &mut Scan) {
-    let mut weekday = None;
-    let mut last: [(&str, usize); 2] = [("", 0); 2];
-    let mut checked = 0;
     let head = crate::item::cut(body, DATED_BYTES_MAX);
-    let words = head.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
-    for word in words {
-        let at = word.as_ptr() as usize - head.as_ptr() as usize;
-        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        if let Some(day) = WEEKDAYS.iter().position(|day| day.eq_ignore_ascii_case(word)) {
-            weekday = Some((day, at));
+    let bytes = head.as_bytes();
+    let apart = |byte: &u8| byte.is_ascii_whitespace() || *byte == b',';
+    // Where the last date ended: a weekday belongs to one.
+    let (mut at, mut from, mut checked) = (0, 0, 0);
+    while at < bytes.len() && checked < STATEMENTS_MAX {
+        // A date ends with a word that begins with a digit.
+        if !bytes[at].is_ascii_digit() || at > 0 && bytes[at - 1].is_ascii_alphanumeric() {
+            at += 1;
+            continue;
         }
-        let date = iso_date(word).or_else(|| long_date(last, word));
-        if let Some((year, month, day)) = date {
+        let end = bytes[at..].iter().position(apart).map_or(bytes.len(), |length| at + length);
+        let word = head[at..end].trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let before =
+            &head[head.ceil_char_boundary(at.saturating_sub(BEFORE_DATE_BYTES).max(from))..at];
+        if let Some((year, month, day)) = iso_date(word).or_else(|| long_date(before, word)) {
             let exists = (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day);
-            let fits = weekday.is_none_or(|(stated, from)| {
-                at - from > 30 || !exists || stated == weekday_of(year, month, day)
-            });
-            let named = weekday.is_some_and(|(_, from)| at - from <= 30);
+            let stated = weekday_in(before);
+            let fits =
+                stated.is_none_or(|day_of| !exists || day_of == weekday_of(year, month, day));
             if !exists || !fits {
                 scan.record(Hit::Wrong, (at, at + word.len()));
-            } else if named {
+            } else if stated.is_some() {
                 scan.record(Hit::Right, (at, at + word.len()));
             }
-            weekday = None;
             checked += 1;
-            if checked >= STATEMENTS_MAX {
-                return;
-            }
+            from = end;
         }
-        last = [last[1], (word, at)];
+        at = end;
     }
 }
 
+/// The words of a text, the last first, without the signs around them.
+fn words_back(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.rsplit(|c: char| c.is_ascii_whitespace() || c == ',');
+    let bare = words.map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()));
+    bare.filter(|word| !word.is_empty())
+}
+
+/// The last weekday that is named, Monday being 0.
+fn weekday_in(text: &str) -> Option<usize> {
+    let named = |word: &str| WEEKDAYS.iter().position(|day| day.eq_ignore_ascii_case(word));
+    words_back(text).find_map(named)
+}
+
+/// Bytes before a date's last word in which its other words and its weekday stand.
+const BEFORE_DATE_BYTES: usize = 30;
 /// Bytes of a text in which dates are checked.
 const DATED_BYTES_MAX: usize = 32 * 1024;
 
@@ -348,8 +362,8 @@ fn iso_date(word: &str) -> Option<(i32, u32, u32)> {
     Some((word[..4].parse().ok()?, word[5..7].parse().ok()?, word[8..].parse().ok()?))
 }
 
-/// `4 March 2025` or `March 4 2025`, at its last word.
-fn long_date(last: [(&str, usize); 2], word: &str) -> Option<(i32, u32, u32)> {
+/// `4 March 2025` or `March 4 2025`, by its last word and what stands before it.
+fn long_date(before: &str, word: &str) -> Option<(i32, u32, u32)> {
     let year: i32 = word.parse().ok().filter(|year| (1600..=2400).contains(year))?;
     let month = |word: &str| {
         let found = |name: &str| {
@@ -360,7 +374,8 @@ fn long_date(last: [(&str, usize); 2], word: &str) -> Option<(i32, u32, u32)> {
     };
     let day =
         |word: &str| word.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse::<u32>().ok();
-    let [(first, _), (second, _)] = last;
+    let mut words = words_back(before);
+    let (second, first) = (words.next()?, words.next()?);
     match (month(first), month(second)) {
         (None, Some(month)) => Some((year, month, day(first)?)),
         (Some(month), None) => Some((year, month, day(second)?)),

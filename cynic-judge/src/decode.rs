@@ -94,20 +94,52 @@ pub(crate) fn unescaped(text: &str) -> Option<(String, Span)> {
     Some((twice.unwrap_or(once), span))
 }
 
+/// Begins an escape wherever it stands.
+const SIGN: u8 = 1;
+/// Begins bytes set apart, where no letter or digit stands before it.
+const DIGIT: u8 = 2;
+
+/// What each byte may begin, and what may begin behind it.
+const BEGINS: [u8; 256] = tables().0;
+const BEHIND: [u8; 256] = tables().1;
+
+const fn tables() -> ([u8; 256], [u8; 256]) {
+    let (mut begins, mut behind) = ([0; 256], [SIGN | DIGIT; 256]);
+    let mut byte = 0_u8;
+    loop {
+        let at = byte as usize;
+        if byte.is_ascii_hexdigit() {
+            begins[at] = DIGIT;
+        }
+        if matches!(byte, b'&' | b'%' | b'\\') {
+            begins[at] = SIGN;
+        }
+        if byte.is_ascii_alphanumeric() {
+            behind[at] = SIGN;
+        }
+        if byte == u8::MAX {
+            return (begins, behind);
+        }
+        byte += 1;
+    }
+}
+
 fn resolve(text: &str) -> Option<(String, Span)> {
     let bytes = text.as_bytes();
     let mut out = Vec::new();
     let (mut at, mut copied, mut escapes) = (0, 0, 0_u32);
     let mut span: Option<Span> = None;
     while at < bytes.len() {
+        let before = if at == 0 { b' ' } else { bytes[at - 1] };
+        if BEGINS[usize::from(bytes[at])] & BEHIND[usize::from(before)] == 0 {
+            at += 1;
+            continue;
+        }
         let found = match bytes[at] {
             b'&' => entity(&bytes[at..]),
             b'%' => hex_byte(bytes.get(at + 1..at + 3)).map(|byte| (Unit::Byte(byte), 3)),
             b'\\' => escape(&bytes[at..]),
-            byte if byte.is_ascii_hexdigit()
-                && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric())
-                && begins_apart(&bytes[at..]) =>
-            {
+            _ if begins_apart(&bytes[at..]) => {
                 let (apart, length) = bytes_apart(&bytes[at..]);
                 if apart.len() < BYTES_APART_MIN {
                     at += length.max(1);

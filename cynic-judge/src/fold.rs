@@ -108,10 +108,12 @@ pub(crate) fn unleet(byte: u8) -> u8 {
 }
 
 /// A fast hash of folded bytes; the same on every machine.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
+pub(crate) const fn hash(bytes: &[u8]) -> u64 {
     let mut hash = SEED;
-    for byte in bytes {
-        hash = step(hash, *byte);
+    let mut at = 0;
+    while at < bytes.len() {
+        hash = step(hash, bytes[at]);
+        at += 1;
     }
     finish(hash)
 }
@@ -120,13 +122,13 @@ pub(crate) const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One byte of [`hash`].
 #[inline]
-pub(crate) fn step(hash: u64, byte: u8) -> u64 {
-    (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+pub(crate) const fn step(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
 /// The end of [`hash`]: spreads the last bytes over all bits.
 #[inline]
-pub(crate) fn finish(hash: u64) -> u64 {
+pub(crate) const fn finish(hash: u64) -> u64 {
     let mixed = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
     mixed ^ (mixed >> 32)
 }

@@ -4,57 +4,117 @@ use super::{Class, Hit, Scanner, Search, Word};
 use crate::decode;
 use crate::text::scan::Grams;
 
-/// Places whose loss or change breaks a host, by their paths and by what stands for them.
-const SYSTEM_PATHS: [&str; 15] = [
-    "/etc", "/usr", "/bin", "/sbin", "/boot", "/lib", "/lib64", "/sys", "/proc", "/dev", "/root",
-    "/var/lib", "/var/log", "/opt", "/srv",
-];
-const SYSTEM_PATHS_OF_MACS: [&str; 2] = ["/system", "/library"];
+/// Whether a path is of a place whose loss or change breaks a host.
+fn is_system_path(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let (top, below) = rest.split_once('/').unwrap_or((rest, ""));
+    let top_only = matches!(
+        top,
+        "etc"
+            | "usr"
+            | "bin"
+            | "sbin"
+            | "boot"
+            | "lib"
+            | "lib64"
+            | "sys"
+            | "proc"
+            | "dev"
+            | "root"
+            | "opt"
+            | "srv"
+            | "system"
+            | "library"
+    );
+    top_only || top == "var" && matches!(below.split('/').next(), Some("lib" | "log"))
+}
+
+/// The same by the names of another system.
 const SYSTEM_NAMES: [&str; 6] =
     ["c:\\windows", "%systemroot%", "%windir%", "\\windows\\", "$env:windir", "%programdata%"];
 
-/// Names that are searched for inside words, each with the signs of which a word must hold one.
-type Names<const N: usize> = [(u16, &'static str); N];
+/// A name that is searched for inside words, with the signs of which a word must hold one and the letters of which it
+/// must hold all: hardly any word is searched.
+struct Name {
+    marks: u16,
+    letters: u32,
+    text: &'static str,
+}
 
-const TEMPORARY: Names<11> = [
-    (Marks::SLASH, "/tmp/"),
-    (Marks::SLASH, "/dev/shm/"),
-    (Marks::VARIABLE, "%temp%"),
-    (Marks::VARIABLE, "$env:temp"),
-    (Marks::VARIABLE, "%tmp%"),
-    (Marks::VARIABLE, "%public%"),
-    (Marks::BACKSLASH, "\\temp\\"),
-    (Marks::BACKSLASH, "\\users\\public"),
-    (Marks::BACKSLASH, "\\downloads\\"),
-    (Marks::PLACE, "appdata"),
-    (Marks::PLACE, "programdata"),
+const fn name(marks: u16, text: &'static str) -> Name {
+    Name { marks, letters: letters(text.as_bytes()), text }
+}
+
+/// Which of the letters a to z there are, one bit each.
+const fn letters(bytes: &[u8]) -> u32 {
+    let (mut letters, mut at) = (0, 0);
+    while at < bytes.len() {
+        if bytes[at].is_ascii_lowercase() {
+            letters |= 1 << (bytes[at] - b'a');
+        }
+        at += 1;
+    }
+    letters
+}
+
+const TEMPORARY: [Name; 11] = [
+    name(Marks::SLASH, "/tmp/"),
+    name(Marks::SLASH, "/dev/shm/"),
+    name(Marks::VARIABLE, "%temp%"),
+    name(Marks::VARIABLE, "$env:temp"),
+    name(Marks::VARIABLE, "%tmp%"),
+    name(Marks::VARIABLE, "%public%"),
+    name(Marks::BACKSLASH, "\\temp\\"),
+    name(Marks::BACKSLASH, "\\users\\public"),
+    name(Marks::BACKSLASH, "\\downloads\\"),
+    name(Marks::PLACE, "appdata"),
+    name(Marks::PLACE, "programdata"),
 ];
-const SECRETS: Names<14> = [
-    (Marks::SLASH, "/etc/shadow"),
-    (Marks::SLASH, "/etc/passwd"),
-    (Marks::SLASH, "/etc/sudoers"),
-    (Marks::UNDERSCORE, "id_rsa"),
-    (Marks::UNDERSCORE, "id_ed25519"),
-    (Marks::SLASH, ".ssh/"),
-    (Marks::SLASH, ".aws/cred"),
-    (Marks::SLASH, ".kube/config"),
-    (Marks::DOT, "ntds.dit"),
-    (Marks::SLASH | Marks::BACKSLASH | Marks::DOT | Marks::UNDERSCORE, "lsass"),
-    (Marks::DOT, "login.keychain"),
-    (Marks::BACKSLASH, "hklm\\sam"),
-    (Marks::BACKSLASH, "hklm\\security"),
-    (Marks::UNDERSCORE, ".bash_history"),
+const SECRETS: [Name; 14] = [
+    name(Marks::SLASH, "/etc/shadow"),
+    name(Marks::SLASH, "/etc/passwd"),
+    name(Marks::SLASH, "/etc/sudoers"),
+    name(Marks::UNDERSCORE, "id_rsa"),
+    name(Marks::UNDERSCORE, "id_ed25519"),
+    name(Marks::SLASH, ".ssh/"),
+    name(Marks::SLASH, ".aws/cred"),
+    name(Marks::SLASH, ".kube/config"),
+    name(Marks::DOT, "ntds.dit"),
+    name(Marks::SLASH | Marks::BACKSLASH | Marks::DOT | Marks::UNDERSCORE, "lsass"),
+    name(Marks::DOT, "login.keychain"),
+    name(Marks::BACKSLASH, "hklm\\sam"),
+    name(Marks::BACKSLASH, "hklm\\security"),
+    name(Marks::UNDERSCORE, ".bash_history"),
+];
+
+/// Tools that are for nothing but credentials.
+const DUMPERS: [Name; 8] = [
+    name(Marks::ANY, "mimikatz"),
+    name(Marks::ANY, "sekurlsa"),
+    name(Marks::ANY, "lsadump"),
+    name(Marks::ANY, "secretsdump"),
+    name(Marks::ANY, "hashdump"),
+    name(Marks::ANY, "lazagne"),
+    name(Marks::ANY, "dcsync"),
+    name(Marks::ANY, "pypykatz"),
 ];
 
 /// Whether one of the names is in a word.
-fn holds<const N: usize>(word: &Word<'_>, names: &Names<N>) -> bool {
-    let found = |(marks, name): &(u16, &str)| word.marks.any(*marks) && word.folded.contains(name);
+fn holds(word: &Word<'_>, names: &[Name]) -> bool {
+    let found = |name: &Name| {
+        (name.marks == Marks::ANY || word.marks.any(name.marks))
+            && word.marks.letters & name.letters == name.letters
+            && word.folded.contains(name.text)
+    };
     names.iter().any(found)
 }
 
-/// Which signs a word holds, so that most words are never searched for anything.
+/// Which signs and letters a word holds, so that most words are never searched for anything.
 #[derive(Clone, Copy)]
-pub(super) struct Marks(u16);
+pub(super) struct Marks {
+    signs: u16,
+    letters: u32,
+}
 
 impl Marks {
     pub(super) const SLASH: u16 = 1;
@@ -66,15 +126,22 @@ impl Marks {
     pub(super) const DIGIT: u16 = 64;
     pub(super) const COLON: u16 = 128;
     pub(super) const EQUALS: u16 = 256;
+    /// No sign in particular.
+    const ANY: u16 = 0;
     /// Paths of either kind of system, and variables that stand for them.
     const PLACE: u16 = Marks::SLASH | Marks::BACKSLASH | Marks::VARIABLE;
 
     pub(super) fn of(word: &str) -> Marks {
-        word.bytes().fold(Marks(0), |marks, byte| Marks(marks.0 | MARKS[usize::from(byte)]))
+        let (mut signs, mut letters) = (0, 0);
+        for byte in word.bytes() {
+            signs |= MARKS[usize::from(byte)];
+            letters |= LETTERS[usize::from(byte)];
+        }
+        Marks { signs, letters }
     }
 
     pub(super) fn any(self, marks: u16) -> bool {
-        self.0 & marks != 0
+        self.signs & marks != 0
     }
 }
 
@@ -93,6 +160,16 @@ const MARKS: [u16; 256] = {
     while digit <= b'9' {
         table[digit as usize] = Marks::DIGIT;
         digit += 1;
+    }
+    table
+};
+
+const LETTERS: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut letter = b'a';
+    while letter <= b'z' {
+        table[letter as usize] = letters(&[letter]);
+        letter += 1;
     }
     table
 };
@@ -122,8 +199,8 @@ impl<G: Grams> Scanner<'_, G> {
         if system && !folded.starts_with("/dev/null") {
             let writes = self.past.redirect
                 || self.before(Class::Media) && !self.before(Class::Inform)
-                || self.past.hashes[1] == crate::fold::hash(b"tee")
-                || self.past.hashes[1] == crate::fold::hash(b"-a");
+                || self.past.hashes[1] == const { crate::fold::hash(b"tee") }
+                || self.past.hashes[1] == const { crate::fold::hash(b"-a") };
             self.scan.record(if writes { Hit::SystemWrite } else { Hit::SystemPath }, word.span);
         }
         if holds(word, &TEMPORARY) {
@@ -152,21 +229,11 @@ impl<G: Grams> Scanner<'_, G> {
 
     /// Whether a word dumps credentials: a tool that is for nothing else, or the memory or registry that holds them, saved.
     fn dumps(&self, word: &Word<'_>) -> bool {
-        const TOOLS: [&str; 8] = [
-            "mimikatz",
-            "sekurlsa",
-            "lsadump",
-            "secretsdump",
-            "hashdump",
-            "lazagne",
-            "dcsync",
-            "pypykatz",
-        ];
         const HIVES: [&str; 3] = ["hklm\\sam", "hklm\\security", "hklm\\system"];
         let folded = word.folded;
-        let tool = folded.len() >= 6 && TOOLS.iter().any(|tool| folded.contains(tool));
+        let tool = folded.len() >= 6 && holds(word, &DUMPERS);
         let last = self.past.hashes[1];
-        let saved = HIVES.contains(&folded) && last == crate::fold::hash(b"save");
+        let saved = HIVES.contains(&folded) && last == const { crate::fold::hash(b"save") };
         let memory = folded == "minidump"
             || folded.contains("lsass") && self.past.line & Class::Secret.bit() != 0;
         tool || saved || memory
@@ -179,19 +246,21 @@ impl<G: Grams> Scanner<'_, G> {
     /// What a search starts from: `find / … -delete` removes as `rm` does, and so does `cd /` before it.
     fn search(&mut self, word: &Word<'_>, system: bool) {
         let folded = word.folded;
-        let wide = is_everything(folded) && !matches!(folded, "*" | "." | "./" | "..")
-            || system && folded.matches('/').count() <= 2;
+        let wide = || {
+            is_everything(folded) && !matches!(folded, "*" | "." | "./" | "..")
+                || system && folded.matches('/').count() <= 2
+        };
         let last = self.past.hashes[1];
-        if last == crate::fold::hash(b"cd") {
-            self.past.at_root = wide;
+        if last == const { crate::fold::hash(b"cd") } {
+            self.past.at_root = wide();
         }
         if word.leads && folded == "find" {
             let everywhere = self.past.at_root;
             self.past.search = Some(Search { begin: word.span.0, everywhere, narrowed: false });
         }
         let Some(search) = &mut self.past.search else { return };
-        if last == crate::fold::hash(b"find") && !folded.starts_with('.') {
-            search.everywhere = wide;
+        if last == const { crate::fold::hash(b"find") } && !folded.starts_with('.') {
+            search.everywhere = wide();
         }
         search.narrowed |= matches!(folded, "-name" | "-iname" | "-path" | "-regex");
         if folded == "-delete" && search.everywhere {
@@ -218,7 +287,7 @@ impl<G: Grams> Scanner<'_, G> {
         // a volume.
         let last = self.past.hashes[1];
         let managed = matches!(folded, "-auto-approve" | "--auto-approve")
-            || last == crate::fold::hash(b"delete")
+            || last == const { crate::fold::hash(b"delete") }
                 && matches!(folded, "ns" | "namespace" | "namespaces")
             || matches!(folded, "vgremove" | "lvremove" | "pvremove");
         if managed {
@@ -246,7 +315,7 @@ impl<G: Grams> Scanner<'_, G> {
         let decodes = from_text
             || matches!(word.folded, "-enc" | "-encodedcommand" | "-ec" | "--decode")
             || matches!(word.folded, "-d" | "-D")
-                && self.past.hashes[1] == crate::fold::hash(b"base64");
+                && self.past.hashes[1] == const { crate::fold::hash(b"base64") };
         if decodes {
             self.past.decoded = Some(word.span);
             if word.folded.starts_with("-e") || from_text {
@@ -282,7 +351,7 @@ impl<G: Grams> Scanner<'_, G> {
             // A function that pipes itself into itself.
             self.scan.record(Hit::ForkBomb, word.span);
         }
-        if word.folded == "while" && self.past.hashes[1] == crate::fold::hash(b"fork") {
+        if word.folded == "while" && self.past.hashes[1] == const { crate::fold::hash(b"fork") } {
             self.scan.record(Hit::ForkBomb, word.span);
         }
     }
@@ -367,44 +436,42 @@ impl<G: Grams> Scanner<'_, G> {
 fn names_system(word: &str, marks: Marks) -> bool {
     let bare = word.trim_start_matches(['"', '\'', '=', '@']);
     let bare = bare.strip_prefix("of=").unwrap_or(bare);
-    let within = |path: &&str| {
-        bare.strip_prefix(*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let by_path =
-        bare.starts_with('/') && SYSTEM_PATHS.iter().chain(&SYSTEM_PATHS_OF_MACS).any(within);
     let foreign = marks.any(Marks::BACKSLASH | Marks::VARIABLE);
-    by_path
+    is_system_path(bare)
         || foreign && SYSTEM_NAMES.iter().any(|name| bare.contains(name))
-        || bare.contains("system32")
+        || marks.any(Marks::DIGIT) && bare.contains("system32")
 }
 
 /// A place whose loss is the loss of all that a host or a user has.
 fn is_everything(place: &str) -> bool {
-    matches!(
-        place,
-        "/" | "/*"
-            | "~"
-            | "~/"
-            | "~/*"
-            | "*"
-            | "."
-            | "./"
-            | ".."
-            | "$home"
-            | "$home/*"
-            | "${home}"
-            | "/home"
-            | "/home/*"
-            | "c:"
-            | "c:\\"
-            | "c:\\*"
-            | "c:/"
-            | "--no-preserve-root"
-            | "/var"
-            | "/."
-            | "*.*"
-            | "$home/"
-    )
+    let begins =
+        matches!(place.as_bytes().first(), Some(b'/' | b'~' | b'*' | b'.' | b'$' | b'c' | b'-'));
+    begins
+        && matches!(
+            place,
+            "/" | "/*"
+                | "~"
+                | "~/"
+                | "~/*"
+                | "*"
+                | "."
+                | "./"
+                | ".."
+                | "$home"
+                | "$home/*"
+                | "${home}"
+                | "/home"
+                | "/home/*"
+                | "c:"
+                | "c:\\"
+                | "c:\\*"
+                | "c:/"
+                | "--no-preserve-root"
+                | "/var"
+                | "/."
+                | "*.*"
+                | "$home/"
+        )
 }
 
 /// `-rf`, `-fr`, `-rfv`.

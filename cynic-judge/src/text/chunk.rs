@@ -93,6 +93,10 @@ pub(super) fn read<G: Grams>(
     signs: Signs,
 ) -> bool {
     let text = scanner.text;
+    let length = end - start;
+    if signs.none() && length < ENCODED_BYTES_MIN {
+        return false;
+    }
     if signs.any(Signs::ANGLE) {
         markup(scanner, start, end);
     } else if text.as_bytes()[start] == b'[' && text[start..end].starts_with("[//]:") {
@@ -103,7 +107,6 @@ pub(super) fn read<G: Grams>(
         foreign(scanner, start, end);
         tags(scanner, start, end);
     }
-    let length = end - start;
     if length >= ENCODED_BYTES_MIN && encoded(scanner, start, end, signs) {
         return true;
     }

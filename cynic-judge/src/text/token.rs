@@ -76,25 +76,31 @@ pub(crate) trait Sink {
 
 /// Which kinds of bytes a chunk holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Signs(u8);
+pub(crate) struct Signs(u16);
 
 impl Signs {
-    pub(crate) const DOT: u8 = 1;
-    pub(crate) const AT: u8 = 2;
-    pub(crate) const SLASH: u8 = 4;
-    pub(crate) const PERCENT: u8 = 8;
-    pub(crate) const ANGLE: u8 = 16;
-    pub(crate) const HIGH: u8 = 32;
-    pub(crate) const UPPER: u8 = 64;
-    pub(crate) const DIGIT: u8 = 128;
+    pub(crate) const DOT: u16 = 1;
+    pub(crate) const AT: u16 = 2;
+    pub(crate) const SLASH: u16 = 4;
+    pub(crate) const PERCENT: u16 = 8;
+    pub(crate) const ANGLE: u16 = 16;
+    pub(crate) const HIGH: u16 = 32;
+    pub(crate) const UPPER: u16 = 64;
+    pub(crate) const DIGIT: u16 = 128;
+    const OTHER: u16 = 256;
 
     /// Whether any of these kinds is there.
-    pub(crate) fn any(self, kinds: u8) -> bool {
+    pub(crate) fn any(self, kinds: u16) -> bool {
         self.0 & kinds != 0
+    }
+
+    /// Whether there are only small letters of ASCII: most chunks of any text.
+    pub(crate) fn none(self) -> bool {
+        self.0 == 0
     }
 }
 
-const SIGNS: [u8; 256] = {
+const SIGNS: [u16; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -107,7 +113,8 @@ const SIGNS: [u8; 256] = {
             b'A'..=b'Z' => Signs::UPPER,
             b'0'..=b'9' => Signs::DIGIT,
             0x80.. => Signs::HIGH,
-            _ => 0,
+            b'a'..=b'z' => 0,
+            _ => Signs::OTHER,
         };
         byte += 1;
     }
@@ -134,7 +141,13 @@ pub(crate) fn tokenise(text: &str, sink: &mut impl Sink) {
             signs |= SIGNS[usize::from(bytes[at])];
             at += 1;
         }
-        if !sink.chunk(start, at, Signs(signs)) {
+        let signs = Signs(signs);
+        if sink.chunk(start, at, signs) {
+            continue;
+        }
+        if signs.none() {
+            lowercase(bytes, start, at, sink);
+        } else {
             split(text, start, at, sink, &mut folded);
         }
     }
@@ -161,6 +174,13 @@ fn blank(bytes: &[u8], mut at: usize, sink: &mut impl Sink) -> usize {
 
 pub(crate) fn plain(kind: Kind, start: usize, end: usize, hash: u64, letters: u16) -> Token {
     Token { kind, start, end, hash, case: Case::Lower, letters, mixed_script: false, hiding: 0 }
+}
+
+/// A chunk that is one word as it stands.
+fn lowercase(bytes: &[u8], start: usize, end: usize, sink: &mut impl Sink) {
+    let folded = &bytes[start..end.min(start + FOLDED_BYTES_MAX)];
+    let letters = u16::try_from(end - start).unwrap_or(u16::MAX);
+    sink.token(&plain(Kind::Word, start, end, fold::hash(folded), letters), folded);
 }
 
 /// Splits one chunk into words, numbers and signs.

@@ -278,9 +278,8 @@ impl<'a, G: Grams> Scanner<'a, G> {
             scan.record(Hit::MixedScript, (token.start, token.end));
         }
         scan.hiding += u32::from(token.hiding);
-        let vowel = |byte: &u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | 0x80..);
-        scan.vowelless += u32::from(letters >= 2 && classes == 0 && !folded.iter().any(vowel));
-        scan.elongated += u32::from(folded.windows(3).any(|w| w[0] == w[1] && w[1] == w[2]));
+        scan.vowelless += u32::from((letters >= 2) & (classes == 0) & !token.look.vowel);
+        scan.elongated += u32::from(token.look.elongated);
         scan.non_latin += u32::from(folded.first().is_some_and(|byte| !byte.is_ascii()));
         if classes == 0 && folded.len() > 4 {
             scan.verbs_ing += u32::from(folded.ends_with(b"ing"));

@@ -59,7 +59,43 @@ pub(crate) struct Token {
     pub(crate) mixed_script: bool,
     /// Characters in it that show nothing and shape nothing.
     pub(crate) hiding: u16,
+    /// What its folded letters are like.
+    pub(crate) look: Look,
 }
+
+/// What the bytes of a folded word are like.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Look {
+    /// There is a vowel, or a letter that is not of ASCII.
+    pub(crate) vowel: bool,
+    /// One byte comes three times in a row.
+    pub(crate) elongated: bool,
+}
+
+/// The hash of a folded word and its look, in one pass that branches on nothing but its length.
+fn measure(folded: &[u8]) -> (u64, Look) {
+    let mut hash = fold::SEED;
+    let (mut vowel, mut elongated) = (false, false);
+    // No word holds the byte 0.
+    let (mut second, mut first) = (0, 0);
+    for byte in folded {
+        hash = fold::step(hash, *byte);
+        vowel |= VOWELS[usize::from(*byte)];
+        elongated |= (second == *byte) & (first == *byte);
+        (second, first) = (first, *byte);
+    }
+    (fold::finish(hash), Look { vowel, elongated })
+}
+
+const VOWELS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | 0x80..);
+        byte += 1;
+    }
+    table
+};
 
 /// Takes the tokens of a text.
 pub(crate) trait Sink {
@@ -173,14 +209,16 @@ fn blank(bytes: &[u8], mut at: usize, sink: &mut impl Sink) -> usize {
 }
 
 pub(crate) fn plain(kind: Kind, start: usize, end: usize, hash: u64, letters: u16) -> Token {
-    Token { kind, start, end, hash, case: Case::Lower, letters, mixed_script: false, hiding: 0 }
+    let (case, look) = (Case::Lower, Look::default());
+    Token { kind, start, end, hash, case, letters, mixed_script: false, hiding: 0, look }
 }
 
 /// A chunk that is one word as it stands.
 fn lowercase(bytes: &[u8], start: usize, end: usize, sink: &mut impl Sink) {
     let folded = &bytes[start..end.min(start + FOLDED_BYTES_MAX)];
     let letters = u16::try_from(end - start).unwrap_or(u16::MAX);
-    sink.token(&plain(Kind::Word, start, end, fold::hash(folded), letters), folded);
+    let (hash, look) = measure(folded);
+    sink.token(&Token { look, ..plain(Kind::Word, start, end, hash, letters) }, folded);
 }
 
 /// Splits one chunk into words, numbers and signs.
@@ -343,11 +381,13 @@ fn word(text: &str, start: usize, end: usize, sink: &mut impl Sink, folded: &mut
     if mixed_script {
         fold_lookalikes(folded);
     }
+    let (hash, look) = measure(folded);
     let token = Token {
         kind: make.kind(),
         start,
         end: at,
-        hash: fold::hash(folded),
+        hash,
+        look,
         case: make.case(),
         letters: make.shown,
         mixed_script,

@@ -278,7 +278,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
             scan.record(Hit::MixedScript, (token.start, token.end));
         }
         scan.hiding += u32::from(token.hiding);
-        scan.vowelless += u32::from((letters >= 2) & (classes == 0) & !token.look.vowel);
+        scan.vowelless += u32::from(letters >= 2 && classes == 0 && !token.look.vowel);
         scan.elongated += u32::from(token.look.elongated);
         scan.non_latin += u32::from(folded.first().is_some_and(|byte| !byte.is_ascii()));
         if classes == 0 && folded.len() > 4 {

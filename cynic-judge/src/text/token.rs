@@ -75,23 +75,23 @@ pub(crate) struct Look {
 /// The hash of a folded word and its look, in one pass that branches on nothing but its length.
 fn measure(folded: &[u8]) -> (u64, Look) {
     let mut hash = fold::SEED;
-    let (mut vowel, mut elongated) = (false, false);
+    let (mut vowel, mut elongated) = (0, 0);
     // No word holds the byte 0.
     let (mut second, mut first) = (0, 0);
     for byte in folded {
         hash = fold::step(hash, *byte);
         vowel |= VOWELS[usize::from(*byte)];
-        elongated |= (second == *byte) & (first == *byte);
+        elongated |= u8::from((second ^ *byte) | (first ^ *byte) == 0);
         (second, first) = (first, *byte);
     }
-    (fold::finish(hash), Look { vowel, elongated })
+    (fold::finish(hash), Look { vowel: vowel != 0, elongated: elongated != 0 })
 }
 
-const VOWELS: [bool; 256] = {
-    let mut table = [false; 256];
+const VOWELS: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = matches!(byte as u8, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | 0x80..);
+        table[byte] = matches!(byte as u8, b'a' | b'e' | b'i' | b'o' | b'u' | b'y' | 0x80..) as u8;
         byte += 1;
     }
     table

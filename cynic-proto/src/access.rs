@@ -72,6 +72,7 @@ impl Request {
             | Request::Reload
             | Request::Scale(_)
             | Request::RestartWorkers
+            | Request::KillWorker(_)
             | Request::LogLevel(_)
             | Request::Doctor => Takes::Role(Role::Admin),
         }
@@ -97,6 +98,7 @@ impl Request {
             Request::Reload => "reload",
             Request::Scale(_) => "scale",
             Request::RestartWorkers => "restart-workers",
+            Request::KillWorker(_) => "kill-worker",
             Request::LogLevel(_) => "log-level",
             Request::Canary(_) => "ping --deep",
             Request::Doctor => "doctor",

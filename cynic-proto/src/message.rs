@@ -83,6 +83,8 @@ pub enum Request {
     Canary(Judge),
     /// Look at everything that the daemon depends on.
     Doctor,
+    /// Kill the worker in this slot; its task goes to another, and its item is not blamed.
+    KillWorker(u16),
 }
 
 impl Request {

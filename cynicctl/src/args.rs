@@ -102,6 +102,12 @@ pub enum Command {
         #[arg(long)]
         rolling: bool,
     },
+    /// Kill one worker at once; its task goes to another
+    KillWorker {
+        /// The number before the dot in `cynicctl stats`: 1 for worker 1.3
+        #[arg(value_name = "SLOT")]
+        slot: u16,
+    },
     /// Set what the daemon logs until the next reload or restart
     LogLevel {
         /// error, warn, info, debug, trace, or a filter such as `info,cynicd::pool=debug`

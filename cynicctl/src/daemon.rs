@@ -1,5 +1,5 @@
 //! Commands about the daemon itself that are a question and an answer: stats, drain, resume, reload, scale,
-//! restart-workers, log-level.
+//! restart-workers, kill-worker, log-level.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;

@@ -93,6 +93,7 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
             Command::RestartWorkers { rolling: _ } => {
                 daemon::tell(socket, Request::RestartWorkers).await
             }
+            Command::KillWorker { slot } => daemon::tell(socket, Request::KillWorker(slot)).await,
             Command::LogLevel { filter } => daemon::tell(socket, Request::LogLevel(filter)).await,
             Command::Stats(args) => daemon::stats(socket, &args).await,
             Command::Events(args) => events::run(socket, args).await,

@@ -165,6 +165,7 @@ fn requests() -> Vec<Request> {
         Request::LogLevel("debug".to_owned()),
         Request::Canary(canary),
         Request::Doctor,
+        Request::KillWorker(3),
     ]
 }
 

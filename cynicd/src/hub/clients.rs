@@ -115,6 +115,7 @@ impl Hub {
             Request::Reload => return self.reload(Some(Asker { client, seq })),
             Request::Scale(size) => return self.scale(Asker { client, seq }, size),
             Request::RestartWorkers => return self.restart_workers(Asker { client, seq }),
+            Request::KillWorker(slot) => self.kill_in_slot(slot),
             Request::LogLevel(filter) => self.log_level(&filter),
             Request::Drain => {
                 self.feed(Event::Drain);

@@ -7,6 +7,7 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cynic_proto::ids::WorkerId;
 use cynic_proto::message::{RefusalKind, Reply, ToClient};
 use cynic_proto::model::Stage;
 
@@ -142,6 +143,23 @@ impl Hub {
     pub(super) fn restart_workers(&mut self, asker: Asker) {
         let report = format!("{} workers", self.pool.config().size);
         self.roll(Some(asker), report, false);
+    }
+
+    /// Kills the process in a slot. Its task, if it has one, is tried again by another.
+    pub(super) fn kill_in_slot(&mut self, slot: u16) -> Reply {
+        let worker = self.worker_stats().into_iter().find(|w| w.slot == slot && w.pid != 0);
+        let Some(worker) = worker else {
+            let message =
+                format!("there is no worker process in slot {slot}: see `cynicctl stats`");
+            return Reply::Refused { kind: RefusalKind::Malformed, message };
+        };
+        let id = WorkerId { slot, generation: worker.generation };
+        self.feed(Event::KillWorker(id));
+        let doing = match &worker.doing[..] {
+            "" => "which had no task".to_owned(),
+            doing => format!("in {doing}; its task goes to another"),
+        };
+        Reply::Report(format!("worker {id}, process {}, is killed, {doing}", worker.pid))
     }
 
     /// Logs by another filter until the configuration is read again.

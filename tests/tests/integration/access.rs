@@ -90,6 +90,7 @@ async fn nobody_is_admin_at_the_judge_socket() {
         Request::Reload,
         Request::Scale(Some(1)),
         Request::RestartWorkers,
+        Request::KillWorker(0),
         Request::LogLevel("trace".to_owned()),
         Request::Doctor,
         Request::Backup("/nowhere/copy".to_owned()),

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use cynic_proto::client::{Client, Outcome};
 use cynic_proto::finding::FindingState;
 use cynic_proto::message::{RefusalKind, Reply, Request};
+use cynic_proto::stats::Stats;
 use cynic_tests::daemon::{Daemon, Home};
+use cynic_tests::faults;
 
-use crate::plain_request;
+use crate::{plain_request, request};
 
 async fn ask(client: &Client, request: Request) -> Reply {
     client.request(request, Bytes::new()).await.expect("an answer").0
@@ -56,6 +58,30 @@ async fn workers_are_replaced_while_tasks_are_judged() {
     let after = generations(&daemon).await;
     assert!(before.iter().zip(&after).all(|(old, new)| *new >= old + 3), "{before:?} {after:?}");
     assert!(daemon.stats().await.pool.deaths.is_empty());
+}
+
+#[tokio::test]
+async fn a_killed_worker_is_the_operators_and_no_items_fault() {
+    let worker = env!("CARGO_BIN_EXE_faulty_worker");
+    let home = Home::new(&format!(
+        "[pool]\nsize = 1\nstrikes_max = 1\nworker = \"{worker}\"\n[deadlines]\nhard_ms = 60000"
+    ));
+    let daemon = home.start().await;
+    let stuck = daemon.client().await;
+    let judging =
+        tokio::spawn(async move { stuck.judge(request(), faults::item("busy_loop").into()).await });
+    daemon.until("it is at work", |stats| stats.workers[0].doing.starts_with("score")).await;
+    let killed = daemon.cynicctl(["kill-worker", "0"]);
+    assert_eq!(killed.code, Some(0), "{}", killed.err);
+    assert!(killed.out.contains("worker 0.1") && killed.out.contains("in score"), "{}", killed.out);
+    let again = |stats: &Stats| stats.workers[0].generation == 2 && stats.pool.active_tasks == 1;
+    let stats = daemon.until("its successor is at work on it", again).await;
+    let deaths: Vec<_> = stats.pool.deaths.iter().map(|(cause, n)| (&cause[..], *n)).collect();
+    assert_eq!((deaths, stats.pool.retries), (vec![("killed_by_operator", 1)], 1));
+    assert_eq!((stats.pool.quarantined, judging.is_finished()), (0, false));
+    let nobody = daemon.cynicctl(["kill-worker", "9"]);
+    assert!(nobody.code != Some(0) && nobody.err.contains("slot 9"), "{}", nobody.err);
+    judging.abort();
 }
 
 #[tokio::test]

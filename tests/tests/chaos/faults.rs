@@ -10,7 +10,7 @@ use cynic_proto::client::{Client, Outcome};
 use cynic_proto::error::ErrorKind;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane};
-use cynic_proto::stats::PoolStats;
+use cynic_proto::stats::{PoolStats, Stats};
 use cynic_tests::daemon::{Daemon, Home};
 use cynic_tests::{faults, procfs, raw};
 use rustix::process::Signal;
@@ -22,11 +22,13 @@ use crate::items;
 enum Must {
     /// The item is judged, in spite of it.
     BeJudged,
+    /// The item is judged, and its worker dies afterwards of one of these causes (as they are counted).
+    BeJudgedThenKill(&'static [&'static str]),
     /// The item is given up after deaths of one of these causes (as they are displayed, from their start).
     KillBy(&'static [&'static str]),
 }
 
-use Must::{BeJudged, KillBy};
+use Must::{BeJudged, BeJudgedThenKill, KillBy};
 
 const FORBIDDEN: Must = KillBy(&["sandbox violation"]);
 const VIOLATION: Must = KillBy(&["protocol violation"]);
@@ -95,11 +97,12 @@ const OF_A_LIAR: &[(&str, Must)] = &[
     ("half_closed_then_spin", VIOLATION),
     // Each pong is valid and answers nothing: it may be ignored until the deadline.
     ("valid_flood", KillBy(&["hard deadline", "protocol violation"])),
-    ("duplicate", BeJudged),
-    ("surplus_later", BeJudged),
-    ("answer_then_crash", BeJudged),
-    ("answer_then_garbage", BeJudged),
-    ("never_reads", BeJudged),
+    ("duplicate", BeJudgedThenKill(&["protocol_violation"])),
+    ("surplus_later", BeJudgedThenKill(&["protocol_violation"])),
+    ("answer_then_crash", BeJudgedThenKill(&["signal"])),
+    ("answer_then_garbage", BeJudgedThenKill(&["protocol_violation"])),
+    // Whichever comes first: an item that it was given, or the question whether it lives.
+    ("never_reads", BeJudgedThenKill(&["deadline", "missed_heartbeat"])),
 ];
 
 /// How often a leaking item is judged: past the memory limit several times over.
@@ -194,12 +197,21 @@ impl Table {
     }
 
     async fn try_fault(&mut self, command: &str, must: Must) {
+        let before = self.daemon.stats().await.pool.deaths;
         let Came(outcome) = self.judge(faults::item(command)).await;
         let answered = Instant::now();
         let found = match (&outcome, must) {
             (Outcome::Judged(answer), BeJudged) => {
                 assert!(answer.judged.attempts >= 1);
                 "judged".to_owned()
+            }
+            (Outcome::Judged(_), BeJudgedThenKill(causes)) => {
+                let rose =
+                    |stats: &Stats, cause: &str| stats.pool.deaths.get(cause) > before.get(cause);
+                let killed = |stats: &Stats| causes.iter().any(|cause| rose(stats, cause));
+                let stats = self.daemon.until("its worker is killed", killed).await;
+                let cause = causes.iter().find(|cause| rose(&stats, cause));
+                format!("judged, then {}", cause.expect("one of them"))
             }
             (Outcome::Failed { error, .. }, KillBy(causes))
                 if error.kind == ErrorKind::Quarantined =>

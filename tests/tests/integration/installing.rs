@@ -71,7 +71,7 @@ fn what_is_installed_runs_and_is_removed_without_a_trace() {
     script("install", root);
     assert_eq!(std::fs::read_to_string(&config).expect("kept"), "[pool]\nsize = 1\n");
     script("uninstall", root);
-    assert_eq!(files(root), [config.clone()]);
+    assert_eq!(files(root), std::slice::from_ref(&config));
 
     std::fs::remove_file(&config).expect("removed");
     script("install", root);

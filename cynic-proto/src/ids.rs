@@ -83,8 +83,16 @@ pub struct WorkerId {
     pub generation: u32,
 }
 
+impl WorkerId {
+    /// No place in the pool: a process that replays an item from the quarantine, alone.
+    pub const REPLAY_SLOT: u16 = u16::MAX;
+}
+
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.slot == WorkerId::REPLAY_SLOT {
+            return write!(f, "replay.{}", self.generation);
+        }
         write!(f, "{}.{}", self.slot, self.generation)
     }
 }

@@ -22,9 +22,6 @@ use super::{Hub, Input};
 use crate::link::{self, Hold, Launch, News};
 use crate::pool::{self, ClientId};
 
-/// Where replayed items run: no slot of the pool has that number.
-const REPLAY_SLOT: u16 = u16::MAX;
-
 /// Messages of the one worker that may wait; it is heard at once.
 const NEWS_MAX: usize = 16;
 
@@ -47,7 +44,7 @@ impl Hub {
     pub(super) fn replay(&mut self, client: ClientId, seq: u64, replay: Replay) {
         self.quarantine.replaying = true;
         self.quarantine.replays = self.quarantine.replays.wrapping_add(1);
-        let worker = WorkerId { slot: REPLAY_SLOT, generation: self.quarantine.replays };
+        let worker = WorkerId { slot: WorkerId::REPLAY_SLOT, generation: self.quarantine.replays };
         let inputs = self.inputs.clone();
         tracing::info!(task = %replay.task, "replaying");
         tokio::task::spawn_local(async move {

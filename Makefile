@@ -20,7 +20,7 @@ TEST := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall deb test test-service check fmt fmt-check lint boundaries postgres unit doc \
-        audit bench budget eval train roadmap chaos figures fuzz
+        audit bench growth budget eval train roadmap chaos figures fuzz
 
 help: ## List what can be done
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -97,6 +97,10 @@ train: ## Train the learned evidence and write the judge's weights (DATA=DIR)
 bench: ## Measure round trips, judging, the pool and the store, each beside its floor
 	$(CARGO) build --release --locked -p cynicd -p cynic-worker
 	$(CARGO) run --release --locked -p cynic-tests --bin bench
+
+growth: ## What the daemon spends on a judgment as workers, clients and its history grow (JUDGMENTS=10000000)
+	$(CARGO) build --release --locked -p cynicd -p cynic-worker -p cynic-tests --bins
+	$(TARGET_DIR)/release/bench growth $(JUDGMENTS)
 
 roadmap: ## What each step of the project's plan gains, with simulated scorers, beside the plan's estimates
 	$(CARGO) build --release --locked -p cynicd -p cynic-worker -p cynicctl -p cynic-tests --bins

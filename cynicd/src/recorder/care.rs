@@ -17,6 +17,13 @@ const STEP_ZONES: i64 = 4;
 /// The same when many are missing after a burst: some tens of milliseconds.
 const STEP_ZONES_MAX: i64 = 32;
 
+/// Most rows deleted in one step when many are too many: some tens of milliseconds. At full load the writer leaves care one
+/// turn between its batches, so that smaller steps would delete less than is written, and the store would grow for ever.
+const STEP_ROWS_MAX: i64 = 4 * ZONE_ROWS;
+
+/// Deleted by one pass; with more of them, the next follows at once and not in a minute.
+const PASS_ROWS: u64 = 16 * ZONE_ROWS as u64;
+
 /// Rows deleted in one step on PostgreSQL, where a step blocks nobody.
 const STEP_ROWS: i64 = 1000;
 
@@ -46,7 +53,7 @@ impl Care {
         Round { retention }
     }
 
-    /// Leaves nothing for later: the store is back after it was out of reach.
+    /// Leaves nothing for later: the store is back after it was out of reach, or there is more to do.
     pub(super) fn catch_up(&mut self) {
         self.next_minute = Instant::now();
     }
@@ -60,14 +67,15 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Does what is due.
-    pub(super) async fn tend(self, stores: &Stores) -> Result<(), RecorderError> {
+    /// Does what is due. Says whether so much was deleted that there may be more by now.
+    pub(super) async fn tend(self, stores: &Stores) -> Result<bool, RecorderError> {
         let failed = |source| RecorderError::Query { action: "tend the store", source };
+        let mut deleted = 0;
         match &stores.store {
             Store::Sqlite(store) => {
                 make_zones(store).await.map_err(failed)?;
                 if let Some(retention) = self.retention {
-                    retain_sqlite(store, retention).await.map_err(failed)?;
+                    deleted = retain_sqlite(store, retention).await.map_err(failed)?;
                 }
             }
             Store::Postgres(store) => {
@@ -77,7 +85,7 @@ impl Round {
                 }
             }
         }
-        Ok(())
+        Ok(deleted >= PASS_ROWS)
     }
 }
 
@@ -110,29 +118,36 @@ async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
     }
 }
 
-async fn retain_sqlite(store: &SqliteStore, retention: Retention) -> Result<(), sqlx::Error> {
+/// Says how many rows were too many.
+async fn retain_sqlite(store: &SqliteStore, retention: Retention) -> Result<u64, sqlx::Error> {
+    let mut deleted = 0;
     if let Some(rows_max) = retention.rows_max {
-        retain_rows_sqlite(store, i64::try_from(rows_max).unwrap_or(i64::MAX)).await?;
+        deleted = retain_rows_sqlite(store, i64::try_from(rows_max).unwrap_or(i64::MAX)).await?;
     }
     if let Some(age_max) = retention.age_max {
         retain_age_sqlite(store, cutoff_us(age_max)).await?;
     }
-    Ok(())
+    Ok(deleted)
 }
 
 /// By count: `seq` has no gaps but at its old end.
-async fn retain_rows_sqlite(store: &SqliteStore, rows_max: i64) -> Result<(), sqlx::Error> {
+async fn retain_rows_sqlite(store: &SqliteStore, rows_max: i64) -> Result<u64, sqlx::Error> {
+    let mut deleted = 0;
     for table in ["judgments", "failures", "notices"] {
         let newest = sqlite_integer(store, &format!("SELECT max(seq) FROM {table}")).await?;
         let keep_from = newest.unwrap_or(0).saturating_sub(rows_max.max(1)) + 1;
         loop {
-            let sql = format!(
-                "DELETE FROM {table} WHERE seq IN \
-                 (SELECT seq FROM {table} WHERE seq < {keep_from} ORDER BY seq LIMIT {ZONE_ROWS})"
-            );
-            if store.execute(Sql::new(Dialect::Sqlite, sql)).await? == 0 {
+            let oldest = sqlite_integer(store, &format!("SELECT min(seq) FROM {table}")).await?;
+            let behind = keep_from - oldest.unwrap_or(keep_from);
+            if behind <= 0 {
                 break;
             }
+            let step = (behind / 16).clamp(ZONE_ROWS, STEP_ROWS_MAX);
+            let sql = format!(
+                "DELETE FROM {table} WHERE seq < {}",
+                keep_from.min(oldest.unwrap_or(0) + step)
+            );
+            deleted += store.execute(Sql::new(Dialect::Sqlite, sql)).await?;
         }
         if table == "judgments" {
             let gone = keep_from / ZONE_ROWS;
@@ -140,7 +155,7 @@ async fn retain_rows_sqlite(store: &SqliteStore, rows_max: i64) -> Result<(), sq
             store.execute(Sql::new(Dialect::Sqlite, sql)).await?;
         }
     }
-    Ok(())
+    Ok(deleted)
 }
 
 /// By age: zones tell where old judgments are, also when the clock was once wrong. The newest record always

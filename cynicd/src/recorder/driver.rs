@@ -61,7 +61,7 @@ enum Done {
     Event(Event),
     Written { attempt: Attempt, result: Result<(Written, Earlier), Failure>, took: Duration },
     SpoolRead(Result<Vec<Spooled>, String>),
-    Cared(Result<(), RecorderError>),
+    Cared(Result<bool, RecorderError>),
     Answered,
 }
 
@@ -377,11 +377,13 @@ impl Driver {
             }
             Ok(Done::Cared(result)) => {
                 self.care_running = false;
-                if let Err(error) = result {
-                    tracing::warn!(
+                match result {
+                    Ok(true) => self.care.catch_up(),
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(
                         error = super::store::describe(&error),
                         "could not tend the store"
-                    );
+                    ),
                 }
             }
             Ok(Done::Answered) => {}

@@ -1,11 +1,15 @@
 //! Measures the project, each figure beside the floor that it is to be held to: `make bench`.
 //!
+//! `bench growth [JUDGMENTS]`, which is `make growth`, measures what the daemon spends on a judgment as workers, clients
+//! and its history grow.
+//!
 //! Uses the real programs on a real socket and a real database. Absolute figures belong to the machine and to
 //! what else it does; what is compared is measured by turns in the same run, so the ratios say more.
 
 #![expect(clippy::print_stdout, reason = "its output is the point")]
 
 mod awaited;
+mod growth;
 mod items;
 mod judging;
 mod pool;
@@ -21,14 +25,25 @@ use cynic_tests::daemon::Home;
 /// Said by this program to itself when it starts the parts of the bare relay.
 const RELAY: &str = "--relay";
 
+/// What a daemon's history grows to unless said otherwise.
+const JUDGMENTS: u64 = 10_000_000;
+
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some(RELAY) {
+    let part = args.next();
+    if part.as_deref() == Some(RELAY) {
         return relay::part(args);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     // A task beside the client's own, as in a program that does other things too.
-    let measured = runtime.expect("a runtime").block_on(async { tokio::spawn(measure()).await });
+    let measured = runtime.expect("a runtime").block_on(async {
+        match (part.as_deref(), args.next().map(|n| n.parse())) {
+            (None, _) => tokio::spawn(measure()).await,
+            (Some("growth"), None) => tokio::spawn(growth::measure(JUDGMENTS)).await,
+            (Some("growth"), Some(Ok(judgments))) => tokio::spawn(growth::measure(judgments)).await,
+            _ => panic!("usage: bench [growth [JUDGMENTS]]"),
+        }
+    });
     measured.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 

@@ -221,7 +221,11 @@ fn telling(family: Family, z: &[f32]) -> Vec<f32> {
 
 /// How much sooner a text is read as an argument than the router would (logits): a weak argument that passes for
 /// chat is taken for a good message, while chat that passes for an argument is only thought a little weak.
-const ARGUMENT_LEAN: f32 = 2.0;
+const ARGUMENT_LEAN: f32 = 1.75;
+/// How much sooner still for each spread by which a text is longer than usual (logits): chat is short.
+const ARGUMENT_LENGTH: f32 = 1.0;
+/// The feature that says how long a text is.
+const LENGTH_CODE: &str = "length.words";
 
 /// How much one side of a pair counts for the router.
 const PAIR_SIDE_WEIGHT: f32 = 1.0;
@@ -242,8 +246,13 @@ fn train_router(family: Family, items: &[Prepared], pairs: &[PreparedPair]) -> R
     });
     let rows: Vec<Routed<'_>> = of_items.chain(of_pairs).collect();
     let mut router = logistic::route(&rows, family.heads().len());
-    if let Some(bias) = router.dense.get_mut(PAIRED).and_then(|weights| weights.last_mut()) {
-        *bias += ARGUMENT_LEAN;
+    if let Some(argument) = router.dense.get_mut(PAIRED) {
+        if let Some(bias) = argument.last_mut() {
+            *bias += ARGUMENT_LEAN;
+        }
+        if let Some(n) = family.specs().iter().position(|spec| spec.code == LENGTH_CODE) {
+            argument[n] += ARGUMENT_LENGTH;
+        }
     }
     router
 }

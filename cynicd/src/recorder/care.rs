@@ -101,17 +101,15 @@ async fn sqlite_integer(store: &SqliteStore, sql: &str) -> Result<Option<i64>, s
 const NEXT_ZONE: &str = "SELECT min(seq) / 256 FROM judgments \
      WHERE seq >= (SELECT coalesce(max(zone) + 1, 0) FROM zones) * 256";
 
-/// Makes the zones of all runs of judgments that are complete. The one writer commits in order of `seq`, so
-/// what lies below the highest will never change.
+/// Makes the zones of all runs of judgments that are complete now; those that become so meanwhile are the next round's,
+/// since at full load there are always some, and retention waits for the end. The one writer commits in order of `seq`,
+/// so what lies below the highest will never change.
 async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
+    let newest = sqlite_integer(store, "SELECT max(seq) FROM judgments").await?;
+    let complete = newest.map_or(0, |newest| (newest + 1) / ZONE_ROWS);
     loop {
         let next = sqlite_integer(store, NEXT_ZONE).await?;
-        let newest = sqlite_integer(store, "SELECT max(seq) FROM judgments").await?;
-        let (Some(next), Some(newest)) = (next, newest) else { return Ok(()) };
-        let complete = (newest + 1) / ZONE_ROWS;
-        if next >= complete {
-            return Ok(());
-        }
+        let Some(next) = next.filter(|next| *next < complete) else { return Ok(()) };
         let behind = complete - next;
         let last = next + (behind / 4).clamp(STEP_ZONES, STEP_ZONES_MAX).min(behind) - 1;
         store.execute(query::make_zones(next, last)).await?;

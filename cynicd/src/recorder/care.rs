@@ -19,7 +19,7 @@ const STEP_ZONES_MAX: i64 = 32;
 
 /// Most rows deleted in one step when many are too many: some tens of milliseconds. At full load the writer leaves care one
 /// turn between its batches, so that smaller steps would delete less than is written, and the store would grow for ever.
-const STEP_ROWS_MAX: i64 = 4 * ZONE_ROWS;
+const STEP_ROWS_MAX: i64 = 8 * ZONE_ROWS;
 
 /// Deleted by one pass; with more of them, the next follows at once and not in a minute.
 const PASS_ROWS: u64 = 16 * ZONE_ROWS as u64;

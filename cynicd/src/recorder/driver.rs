@@ -378,7 +378,10 @@ impl Driver {
             Ok(Done::Cared(result)) => {
                 self.care_running = false;
                 match result {
-                    Ok(true) => self.care.catch_up(),
+                    Ok(true) => {
+                        self.care.catch_up();
+                        self.start_care();
+                    }
                     Ok(false) => {}
                     Err(error) => tracing::warn!(
                         error = super::store::describe(&error),

@@ -183,6 +183,7 @@ impl Run {
         let tally = self.printer.tally();
         match self.plan.fail_on {
             Some(verdict) if tally.at_or_below(verdict) > 0 => Exit::FailOn,
+            _ if tally.failed > 0 && tally.unavailable == tally.items() => Exit::Unavailable,
             _ if tally.failed > 0 => Exit::Failed,
             _ => Exit::Success,
         }

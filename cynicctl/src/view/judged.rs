@@ -182,6 +182,8 @@ pub struct Tally {
     pub echoed: u64,
     /// Not judged.
     pub failed: u64,
+    /// Of those, because the daemon could not judge anything then.
+    pub unavailable: u64,
 }
 
 impl Tally {
@@ -197,7 +199,18 @@ impl Tally {
                 self.verdicts[answer.judged.judgment.verdict as usize] += 1;
             }
             Outcome::Echoed(_) => self.echoed += 1,
-            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Failed(failure) => {
+                self.failed += 1;
+                let cannot = matches!(
+                    failure.kind,
+                    "busy"
+                        | "unavailable"
+                        | "queue_timeout"
+                        | "shutting_down"
+                        | "storage_unavailable"
+                );
+                self.unavailable += u64::from(cannot);
+            }
         }
     }
 

@@ -198,7 +198,7 @@ fn descriptors(config: &Config) -> Finding {
     let workers = u64::from(config.pool.size.get()) * DESCRIPTORS_PER_WORKER;
     let needed = config.clients_max as u64 + workers + DESCRIPTORS_OTHER;
     let what = format!(
-        "{limit} open files allowed, at most {needed} needed; {} MiB of memory for each of {} workers",
+        "{limit} open files allowed, at most {needed} needed; {} MiB of memory for each worker, of which there are {}",
         config.limits.memory_bytes >> 20,
         config.pool.size
     );

@@ -130,6 +130,11 @@ impl Figures {
         self.deaths.push_back((Instant::now(), death));
     }
 
+    /// What the last worker died of.
+    pub(super) fn last_cause(&self) -> Option<&str> {
+        self.deaths.back().map(|(_, death)| &death.cause[..])
+    }
+
     fn last_deaths(&self) -> Vec<LastDeath> {
         let aged = |(at, death): &(Instant, LastDeath)| {
             let ago_ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -207,6 +212,12 @@ impl Hub {
             self.recording.recorder().status().degraded.into_iter().collect();
         if self.pool.is_refusing_for_the_store() {
             problems.push("the store does not keep up and no work is admitted".to_owned());
+        }
+        let missing = self.pool.workers_missing();
+        if missing > 0 {
+            let of = self.pool.config().size;
+            let why = self.figures.last_cause().unwrap_or("unknown");
+            problems.push(format!("{missing} of {of} workers do not start, last: {why}"));
         }
         problems
     }

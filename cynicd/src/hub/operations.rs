@@ -134,14 +134,14 @@ impl Hub {
         };
         let config = crate::pool::Config { size, ..self.pool.config().clone() };
         self.feed(Event::Configure(Box::new(config)));
-        let report = format!("{before} → {size} workers, until the next reload or restart");
+        let report = format!("workers: {before} → {size}, until the next reload or restart");
         tracing::info!("{report}");
         self.answer_asker(asker, Reply::Report(report));
     }
 
     /// Replaces all workers, one after another; answers when that is over.
     pub(super) fn restart_workers(&mut self, asker: Asker) {
-        let report = format!("{} workers", self.pool.config().size);
+        let report = format!("workers: {}", self.pool.config().size);
         self.roll(Some(asker), report, false);
     }
 
@@ -156,10 +156,10 @@ impl Hub {
         let id = WorkerId { slot, generation: worker.generation };
         self.feed(Event::KillWorker(id));
         let doing = match &worker.doing[..] {
-            "" => "which had no task".to_owned(),
-            doing => format!("in {doing}; its task goes to another"),
+            "" => "it had no task".to_owned(),
+            doing => format!("in {doing}: its task goes to another"),
         };
-        Reply::Report(format!("worker {id}, process {}, is killed, {doing}", worker.pid))
+        Reply::Report(format!("worker {id}, process {}, is killed; {doing}", worker.pid))
     }
 
     /// Logs by another filter until the configuration is read again.
@@ -192,8 +192,11 @@ impl Hub {
         let replacing = self.pool.is_replacing();
         let Some(rolling) = self.rolling.take_if(|r| !replacing || r.until <= now) else { return };
         let end = if replacing {
-            let why = self.last_death.as_deref().unwrap_or("a worker is at work still");
-            tracing::warn!(why, "not all workers are replaced yet");
+            let why = match (self.pool.workers_missing(), self.figures.last_cause()) {
+                (1.., Some(cause)) => format!("new ones do not start, last: {cause}"),
+                _ => "a worker is at work still".to_owned(),
+            };
+            tracing::warn!(%why, "not all workers are replaced yet");
             format!("not all workers are replaced yet ({why}); it goes on: see `cynicctl stats`")
         } else {
             "all workers were replaced".to_owned()

@@ -25,6 +25,9 @@ pub(super) struct Counters {
     pub(super) quarantined: u64,
 }
 
+/// One start may fail for a reason that has gone; this many in a row are told.
+const FAILURES_TOLD: u32 = 3;
+
 impl Counters {
     pub(super) fn processing_mean(&self) -> Duration {
         u32::try_from(self.processed).map_or_else(
@@ -60,6 +63,12 @@ impl Pool {
     /// Workers that work or wait for work.
     pub fn workers_live(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_live()).count()
+    }
+
+    /// Places for which no worker comes up: so many processes in a row died before they were of use.
+    pub fn workers_missing(&self) -> usize {
+        let size = usize::from(self.config.size.get());
+        self.slots.iter().take(size).filter(|slot| slot.failures >= FAILURES_TOLD).count()
     }
 
     /// The configuration in force.

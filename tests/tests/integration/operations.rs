@@ -85,6 +85,20 @@ async fn a_killed_worker_is_the_operators_and_no_items_fault() {
 }
 
 #[tokio::test]
+async fn missing_workers_are_told_though_others_work() {
+    let home = Home::new("[pool]\nsize = 2");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    home.configure("[pool]\nsize = 2\nworker = \"/bin/false\"");
+    let reload = tokio::spawn(async move { ask(&client, Request::Reload).await });
+    let told = |stats: &Stats| stats.degraded.iter().any(|why| why.contains("do not start"));
+    let stats = daemon.until("it says that a worker is missing", told).await;
+    assert!(stats.degraded[0].contains("exit code 1"), "{:?}", stats.degraded);
+    assert!(stats.ready, "the other one judges: {stats:#?}");
+    reload.abort();
+}
+
+#[tokio::test]
 async fn a_reload_takes_a_good_file_and_leaves_a_bad_one() {
     let home = Home::new("[pool]\nsize = 1");
     let daemon = home.start().await;

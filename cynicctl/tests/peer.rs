@@ -220,7 +220,7 @@ fn patience_ends_with_the_deadline() {
         }
     });
     let output = scene.run(&["judge", "--type", "text", "--deadline", "100ms", "--json"], "body");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(4));
     let row: serde_json::Value = serde_json::from_str(&out(&output)).expect("JSON");
     assert_eq!(row["error"]["kind"], "busy");
 }

@@ -157,7 +157,7 @@ pub struct JudgeArgs {
     #[arg(long, value_enum, default_value_t = AckArg::Judged)]
     pub ack: AckArg,
     /// End with exit code 3 if a verdict is this bad or worse
-    #[arg(long, value_enum, value_name = "VERDICT")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "VERDICT")]
     pub fail_on: Option<FailOnArg>,
     /// Where to queue [default: bulk for directories and JSON lines, else interactive]
     #[arg(long, value_enum)]
@@ -299,7 +299,7 @@ pub struct FilterArgs {
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// One of these verdicts: howl, wag, growl, bark
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "VERDICT")]
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',', value_name = "VERDICT")]
     pub verdict: Vec<VerdictArg>,
     /// Judged as this: social, prompt, shell, code, prose, general
     #[arg(long, value_parser = domain)]

@@ -90,7 +90,7 @@ fn no_connection(error: &ClientError) -> Finding {
             "start it: `systemctl start cynicd`, or run `cynicd`; `journalctl -u cynicd` says why it ended"
         }
         ClientError::NotPermitted { .. } => {
-            "have yourself added to the socket's group (`usermod -aG cynic USER`) and log in again"
+            "have yourself added to the socket's group, usually `cynic` (`usermod -aG cynic USER`), and log in again"
         }
         ClientError::Handshake(_) => "install the same release of cynicctl and cynicd",
         _ => "look into the daemon's log: `journalctl -u cynicd`",
@@ -130,8 +130,12 @@ fn socket_file(path: &Path) -> Finding {
     if !meta.file_type().is_socket() {
         Finding::bad(check, format!("{what}; it is no socket"), "remove it and start the daemon")
     } else if !may_ask(&meta) {
-        let advice =
-            format!("have yourself added to it (`usermod -aG {group} USER`) and log in again");
+        let advice = if meta.gid() == 0 {
+            "give it a group of its own: `socket_group`, or SocketGroup= of the socket's unit"
+                .to_owned()
+        } else {
+            format!("have yourself added to it (`usermod -aG {group} USER`) and log in again")
+        };
         Finding::bad(check, what, &advice)
     } else if mode & 0o007 != 0 {
         let advice = "every user may ask for judgments; set SocketMode=0660 (or socket_mode) unless that is meant";

@@ -435,15 +435,30 @@ pub(crate) fn auto_size() -> NonZeroU16 {
 
 /// The database's URL: as configured, else from the service manager's credentials.
 fn database(configured: Option<String>) -> Result<Option<String>, ConfigError> {
-    if configured.is_some() {
-        return Ok(configured.filter(|url| url != "sqlite"));
+    let url = match configured {
+        Some(url) => Some(url),
+        None => credential()?,
+    };
+    let url = url.filter(|url| url != "sqlite");
+    // Never the URL itself: there may be a password in it.
+    match url.as_deref().and_then(|url| url.split_once("://")) {
+        _ if url.is_none() => Ok(None),
+        Some(("postgres" | "postgresql", _)) => Ok(url),
+        _ => {
+            let message =
+                "neither `sqlite` nor the URL of a PostgreSQL (`postgres://…`)".to_owned();
+            Err(ConfigError::Value { key: "database", message })
+        }
     }
+}
+
+fn credential() -> Result<Option<String>, ConfigError> {
     let Some(dir) = env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()) else {
         return Ok(None);
     };
     let path = Path::new(&dir).join(DATABASE_CREDENTIAL);
     match fs::read_to_string(&path) {
-        Ok(url) => Ok(Some(url.trim().to_owned()).filter(|url| !url.is_empty() && url != "sqlite")),
+        Ok(url) => Ok(Some(url.trim().to_owned()).filter(|url| !url.is_empty())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ConfigError::Read { path, source }),
     }

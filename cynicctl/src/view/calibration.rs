@@ -52,7 +52,15 @@ fn domains(out: &mut String, report: &CalibrationReport, columns: usize) {
         .map(|domain| {
             let (before, after) = (&domain.before, &domain.after);
             let score = |of: fn(&Fit) -> f32| changed(&one(of(before)), &one(of(after)));
-            let share = |of: fn(&Fit) -> f32| changed(&percent(of(before)), &percent(of(after)));
+            // A share of nothing is no share.
+            let share = |among: u32, of: fn(&Fit) -> f32| {
+                if among == 0 {
+                    Cell::from("-")
+                } else {
+                    changed(&percent(of(before)), &percent(of(after)))
+                }
+            };
+            let all = domain.good.saturating_add(domain.bad);
             vec![
                 domain.domain.name().into(),
                 domain.good.to_string().into(),
@@ -61,9 +69,9 @@ fn domains(out: &mut String, report: &CalibrationReport, columns: usize) {
                 score(|fit| fit.thresholds.wag),
                 score(|fit| fit.thresholds.growl),
                 changed(&two(before.confidence), &two(after.confidence)),
-                share(|fit| fit.accuracy),
-                share(|fit| fit.good_flagged),
-                share(|fit| fit.bad_flagged),
+                share(all, |fit| fit.accuracy),
+                share(domain.good, |fit| fit.good_flagged),
+                share(domain.bad, |fit| fit.bad_flagged),
             ]
         })
         .collect();

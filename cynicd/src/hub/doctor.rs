@@ -76,6 +76,7 @@ impl Hub {
         let what = format!("{live} of {size} live");
         let advice = "look for `a worker died` in the daemon's log (`journalctl -u cynicd`)";
         if self.pool.is_draining() {
+            let what = format!("draining, so that nothing is taken; {what}");
             Finding::warn("workers", what, "`cynicctl resume` takes work again")
         } else if !self.pool.is_ready() {
             Finding::bad("workers", what, advice)

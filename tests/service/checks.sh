@@ -73,7 +73,7 @@ check "the package installs" apt-get install -y --no-install-recommends /mnt/old
 check "the service is active after that" systemctl is-active $unit cynicd.socket
 check "both units are enabled" systemctl is-enabled $unit cynicd.socket
 check "ready means ready" is_ready
-status() { property StatusText | grep -E '^ready: [0-9]+ of [0-9]+ workers live, '; }
+status() { property StatusText | grep -E '^ready: [0-9]+ of [0-9]+ workers live; tasks: [0-9]+ done, '; }
 check "the status is one line that a person can read" status
 check "systemd-analyze verify is clean" sh -c 'test -z "$(systemd-analyze verify --man=no cynicd.service cynicd.socket 2>&1 | grep -i cynic | tee /dev/stderr)"'
 exposure() { systemd-analyze security --no-pager $unit | sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p'; }

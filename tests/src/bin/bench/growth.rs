@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic_proto::client::{Client, Outcome};
-use cynic_proto::ids::TaskId;
-use cynic_proto::item::{Form, Hint};
-use cynic_proto::message::{Ack, Judge, Lane};
+use cynic_proto::message::{Judge, Lane};
 use cynic_tests::daemon::{Daemon, Home, binary};
 use cynic_tests::procfs;
 use tokio::task::JoinSet;
 
+use crate::pool::{judged, rate};
 use crate::trip::null_request;
 use crate::{items, line, title};
 
@@ -92,23 +91,8 @@ async fn history(judgments: u64) {
     assert_eq!(daemon.stop().await, Some(0));
 }
 
-fn rate(per_second: f64) -> String {
-    format!("{per_second:.0}")
-}
-
 fn micros(us: f64) -> String {
     format!("{us:.1}")
-}
-
-fn judged(lane: Lane) -> Judge {
-    Judge {
-        task: TaskId::new(),
-        retry: false,
-        lane,
-        ack: Ack::Judged,
-        deadline_ms: None,
-        hint: Hint { form: Form::Plain, ..Hint::default() },
-    }
 }
 
 /// When it is enough.

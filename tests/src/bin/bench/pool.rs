@@ -45,7 +45,7 @@ pub(crate) async fn measure(daemon: &Daemon, workers: u32) {
     line("200 B, null tasks", &["-".to_owned(), rate(interactive), rate(bulk), "-".to_owned()]);
 }
 
-fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     format!("{per_second:.0}")
 }
 
@@ -53,7 +53,7 @@ fn hint() -> Hint {
     Hint { form: Form::Plain, ..Hint::default() }
 }
 
-fn judged(lane: Lane) -> Judge {
+pub(crate) fn judged(lane: Lane) -> Judge {
     Judge {
         task: TaskId::new(),
         retry: false,

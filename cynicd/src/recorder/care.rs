@@ -1,5 +1,5 @@
-//! Care of the store: old records go, zones are made. In steps of a few milliseconds, between which batches
-//! are written.
+//! Care of the store: old records go, zones are made. In steps of a few milliseconds (after a burst some
+//! tens), between which batches are written.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ const STEP_ZONES_MAX: i64 = 32;
 /// turn between its batches, so that smaller steps would delete less than is written, and the store would grow for ever.
 const STEP_ROWS_MAX: i64 = 8 * ZONE_ROWS;
 
-/// Deleted by one pass; with more of them, the next follows at once and not in a minute.
+/// A pass that deletes that many is followed by the next at once and not in a minute.
 const PASS_ROWS: u64 = 16 * ZONE_ROWS as u64;
 
 /// Rows deleted in one step on PostgreSQL, where a step blocks nobody.

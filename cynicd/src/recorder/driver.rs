@@ -28,6 +28,10 @@ const COMMANDS_MAX: usize = 1024;
 /// How often the store is cared for: retention, zones.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long closing waits for questions and care that are half-way. A connection that is dropped while it works
+/// closes its files only later, which would keep them open beyond the recorder's end.
+const GRACE_ON_CLOSE: Duration = Duration::from_secs(1);
+
 /// What is done with the stores on behalf of a query.
 pub(super) type Ask = Box<dyn FnOnce(Rc<Stores>) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
@@ -487,6 +491,10 @@ impl Driver {
         if report.lost > 0 {
             tracing::error!(report.lost, "closing with entries that no store would take");
         }
+        let deadline = self.closing.as_ref().map_or_else(Instant::now, |closing| closing.deadline);
+        let until = deadline.min(Instant::now() + GRACE_ON_CLOSE);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout_at(until.into(), ended).await;
         self.tasks.shutdown().await;
         for (_, pending) in std::mem::take(&mut self.pending) {
             if let Some(on_settled) = pending.on_settled {

@@ -202,13 +202,19 @@ pub struct StageStats {
 /// The clients.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientStats {
-    /// Connected now.
+    /// Connected now at the judge socket.
     pub connected: u32,
-    /// Most that were ever connected.
+    /// How many may be (`clients.max`).
+    pub max: u32,
+    /// Most that ever were.
     pub connected_max: u32,
-    /// Connections accepted so far.
+    /// Connected now at the admin socket.
+    pub admins: u32,
+    /// Connections accepted so far, at both.
     pub accepted: u64,
-    /// Connections closed for breaking the protocol or not reading.
+    /// Connections not let in, by the reason: `no_role`, `clients_max`, `user_share`, `admins_max`.
+    pub turned_away: BTreeMap<String, u64>,
+    /// Connections closed for not greeting, breaking the protocol or not reading.
     pub expelled: u64,
     /// Requests refused because the client lacks the role.
     pub refused: u64,

@@ -2,15 +2,13 @@
 //!
 //! A slow, silent or hostile client costs itself its connection and nobody else anything.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic_proto::codec::Frame;
@@ -33,16 +31,13 @@ use crate::hub::Input;
 use crate::outbox::Outbox;
 use crate::pool::ClientId;
 use crate::process::peer_groups;
+use crate::seats::Seats;
 
 /// Pause after a failed accept: the usual cause is too many open descriptors, which time may cure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The mode of a socket that is not set up yet.
 const MODE_PRIVATE: u32 = 0o600;
-
-/// Connections at the admin socket at once: a few people and their tools, and none of them counts against those
-/// at the other socket, so that an operator gets in when that is full.
-const ADMINS_MAX: usize = 64;
 
 /// How long a client is not read from for each request that was refused because the queue is full, and for how long at
 /// most at once: it is told when to try again, and who does not mind that is refused a thousand times a second.
@@ -106,11 +101,8 @@ pub enum ClientNews {
     Connected(Peer, Outbox),
     /// It asks for something.
     Request(Box<ToDaemon>, Bytes),
-    /// It has gone; `expelled` tells that it had to.
-    Gone {
-        /// It broke the protocol or did not read.
-        expelled: bool,
-    },
+    /// It has gone.
+    Gone,
 }
 
 /// Where to listen, and who may connect.
@@ -185,44 +177,8 @@ pub struct Gateway {
     pub frame_bytes_max: usize,
     /// Who may what.
     pub access: Access,
-    /// Connections at once at the judge socket.
-    pub clients_max: usize,
-    /// How many of them one user may have.
-    pub clients_per_uid_max: usize,
     /// Who is connected.
-    pub seats: Seats,
-}
-
-/// Who is connected, and the numbers that connections get.
-#[derive(Debug, Default)]
-pub struct Seats {
-    last: Cell<u64>,
-    taken: RefCell<HashMap<Door, HashMap<u32, usize>>>,
-}
-
-impl Seats {
-    fn number(&self) -> ClientId {
-        self.last.set(self.last.get() + 1);
-        ClientId(self.last.get())
-    }
-
-    fn take(&self, door: Door, uid: u32) {
-        *self.taken.borrow_mut().entry(door).or_default().entry(uid).or_default() += 1;
-    }
-
-    fn leave(&self, door: Door, uid: u32) {
-        if let Some(taken) = self.taken.borrow_mut().get_mut(&door) {
-            taken.entry(uid).and_modify(|seats| *seats -= 1);
-            taken.retain(|_, seats| *seats > 0);
-        }
-    }
-
-    /// How many are connected, and how many of them are this user's.
-    fn taken(&self, door: Door, uid: u32) -> (usize, usize) {
-        let taken = self.taken.borrow();
-        let Some(taken) = taken.get(&door) else { return (0, 0) };
-        (taken.values().sum(), taken.get(&uid).copied().unwrap_or(0))
-    }
+    pub seats: Rc<Seats>,
 }
 
 impl Gateway {
@@ -239,20 +195,16 @@ impl Gateway {
             };
             let gateway = Rc::clone(&self);
             tokio::task::spawn_local(async move {
-                let (peer, uid) = gateway.peer(&stream, door);
-                gateway.seats.take(door, uid);
-                gateway.client(gateway.seats.number(), peer, stream, door).await;
-                gateway.seats.leave(door, uid);
+                let peer = gateway.peer(&stream, door);
+                gateway.client(peer, stream, door).await;
             });
         }
     }
 
     /// Who connected. A peer that the kernel does not name is nobody, and may nothing.
-    fn peer(&self, stream: &Stream, door: Door) -> (Option<Peer>, u32) {
+    fn peer(&self, stream: &Stream, door: Door) -> Option<Peer> {
         let Stream::UdSocket(socket) = stream;
-        let Ok(creds) = getsockopt(&socket.inner().as_fd(), PeerCredentials) else {
-            return (None, u32::MAX);
-        };
+        let creds = getsockopt(&socket.inner().as_fd(), PeerCredentials).ok()?;
         let (uid, gid) = (creds.uid(), creds.gid());
         let groups = peer_groups(socket.inner().as_fd()).unwrap_or_else(|error| {
             tracing::warn!(uid, %error, "could not tell a client's groups; going by its user alone");
@@ -260,62 +212,44 @@ impl Gateway {
         });
         let daemon_uid = rustix::process::geteuid().as_raw();
         let roles = self.access.roles(&Credentials { uid, gid, groups }, door, daemon_uid);
-        (Some(Peer { uid, pid: creds.pid().cast_unsigned(), roles }), uid)
+        Some(Peer { uid, pid: creds.pid().cast_unsigned(), roles })
     }
 
-    /// Why a peer is not let in, if it is not.
-    fn turn_away(&self, peer: Option<Peer>, door: Door) -> Option<(RefusalKind, String)> {
-        let Some(peer) = peer.filter(|peer| !peer.roles.is_empty()) else {
-            let message = "this user has no role here: ask an administrator to add it, or a group of it, to \
-                           `judge` or `read` under [access] in the daemon's configuration";
-            return Some((RefusalKind::NotPermitted, message.to_owned()));
-        };
-        // This connection is counted already.
-        let (all, own) = self.seats.taken(door, peer.uid);
-        let full = |message| Some((RefusalKind::Unavailable, message));
-        match door {
-            Door::Admin if all > ADMINS_MAX => {
-                full(format!("{ADMINS_MAX} clients are at the admin socket, which is the limit"))
-            }
-            Door::Judge if all > self.clients_max => full(format!(
-                "{} clients are connected, which is the limit (clients.max); retry later",
-                self.clients_max
-            )),
-            Door::Judge if own > self.clients_per_uid_max => full(format!(
-                "user {} has {} connections, which is the most that one may have (access.share_per_user); \
-                 use fewer, each takes many requests at once",
-                peer.uid, self.clients_per_uid_max
-            )),
-            _ => None,
-        }
-    }
-
-    async fn client(&self, id: ClientId, peer: Option<Peer>, stream: Stream, door: Door) {
+    async fn client(&self, peer: Option<Peer>, stream: Stream, door: Door) {
         let Stream::UdSocket(socket) = stream;
         let socket = match OwnedFd::try_from(socket).and_then(stream::Stream::new) {
             Ok(socket) => Rc::new(socket),
             Err(error) => return tracing::warn!(%error, "could not take in a client"),
         };
+        let seat = self.seats.take(door, peer);
+        let lingering = seat.is_err().then(|| self.seats.linger());
+        if matches!(lingering, Some(None)) {
+            return;
+        }
         let outbox = Outbox::new(Rc::clone(&socket));
         let mut frames = Frames::new(socket, self.frame_bytes_max);
         let flusher = tokio::task::spawn_local({
             let outbox = outbox.clone();
             async move { outbox.run().await }
         });
-        let refusal = match (self.turn_away(peer, door), peer) {
-            (None, Some(peer)) => self.converse(id, peer, &mut frames, &outbox).await,
-            (refusal, _) => {
+        let refusal = match &seat {
+            Ok((peer, _)) => {
+                let refusal = self.converse(*peer, &mut frames, &outbox).await;
+                if refusal.is_some() {
+                    self.seats.expelled();
+                }
+                refusal
+            }
+            Err(why) => {
                 // Who is hung up on while it greets never reads why.
                 drop(timeout(FAREWELL_TIMEOUT, frames.next()).await);
-                refusal
+                Some(why.refusal())
             }
         };
         if let Some((kind, message)) = refusal {
             let (uid, pid) = peer.map_or((u32::MAX, 0), |peer| (peer.uid, peer.pid));
-            if kind == RefusalKind::NotPermitted {
-                tracing::warn!(uid, pid, ?door, "client refused: it has no role");
-            } else {
-                tracing::info!(client = id.0, uid, pid, %message, "client refused");
+            if self.seats.tells(uid, Instant::now()) {
+                tracing::warn!(uid, pid, ?door, %message, "connection refused");
             }
             let farewell = ToClient { seq: 0, reply: Reply::Refused { kind, message } };
             // A farewell that does not fit or is not read is nobody's loss.
@@ -330,7 +264,6 @@ impl Gateway {
     /// Serves one client until it goes. Returns why it is sent away, if it is.
     async fn converse(
         &self,
-        id: ClientId,
         peer: Peer,
         frames: &mut Frames,
         outbox: &Outbox,
@@ -340,12 +273,12 @@ impl Gateway {
             Ok(false) => return None,
             Err(refusal) => return Some(refusal),
         }
+        let id = self.seats.number();
         let connected = ClientNews::Connected(peer, outbox.clone());
         self.hub.send(Input::Client(id, connected)).await.ok()?;
         let ended = self.requests(id, frames, outbox).await;
         let refusal = ended.err().map(|error| refusal_of(&error));
-        let gone = ClientNews::Gone { expelled: refusal.is_some() };
-        self.hub.send(Input::Client(id, gone)).await.ok()?;
+        self.hub.send(Input::Client(id, ClientNews::Gone)).await.ok()?;
         refusal
     }
 

@@ -17,5 +17,6 @@ pub mod pool;
 pub mod process;
 pub mod quarantine;
 pub mod recorder;
+pub mod seats;
 pub mod service;
 pub mod traces;

@@ -1,6 +1,6 @@
 //! The daemon's program: arguments, log, exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -8,6 +8,7 @@ use cynicd::config::{Config, ConfigError, Overrides, Source};
 use cynicd::gateway::SocketFile;
 use cynicd::journal;
 use cynicd::service::{self, ServiceError};
+use rustix::fs::{Access, AtFlags, CWD};
 
 /// The CYNIC judgment daemon: judges untrusted items in isolated worker processes.
 ///
@@ -31,7 +32,7 @@ struct Args {
     /// `~/.local/share/cynic`)
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Check the configuration, print what would be used, and exit
+    /// Check the configuration and whether the data directory can be written, print what would be used, and exit
     #[arg(long)]
     check: bool,
 }
@@ -74,7 +75,7 @@ fn print_chain(error: &dyn std::error::Error) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the output that --check promises")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the output that --check promises")]
 fn check(config: &Config) -> ExitCode {
     let database = match &config.database {
         Some(_) => "PostgreSQL".to_owned(),
@@ -87,7 +88,41 @@ fn check(config: &Config) -> ExitCode {
     println!("  database  {database}");
     println!("  worker    {}", config.worker.display());
     println!("  workers   {}, sandbox {}", config.pool.size, config.sandbox.name());
-    ExitCode::SUCCESS
+    match writable(&config.data_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("cynicd: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether this user could keep data there.
+fn writable(data_dir: &Path) -> Result<(), String> {
+    let path = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let uid = rustix::process::geteuid().as_raw();
+    // The first that is there of the directory and those above it.
+    let Some((there, meta)) = path.ancestors().find_map(|dir| Some((dir, dir.metadata().ok()?)))
+    else {
+        return Ok(());
+    };
+    let name = data_dir.display();
+    if !meta.is_dir() {
+        return Err(format!("data_dir {name}: {} is not a directory", there.display()));
+    }
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    match rustix::fs::accessat(CWD, there, wanted, AtFlags::EACCESS) {
+        Ok(()) => Ok(()),
+        Err(error) if there == path => Err(format!(
+            "data_dir {name} cannot be written by user {uid}, who runs this check: {error}; run it as the \
+             daemon's user (`sudo -u cynic cynicd --check`), or give the directory to that user"
+        )),
+        Err(error) => Err(format!(
+            "data_dir {name} is not there, and user {uid}, who runs this check, cannot make it in {}: {error}; \
+             make it and give it to the daemon's user",
+            there.display()
+        )),
+    }
 }
 
 fn socket(file: &SocketFile) -> String {

@@ -232,9 +232,16 @@ pub fn render(stats: &Stats, judging: &Buckets) -> String {
 
     page.stages(stats);
 
-    page.gauge("cynic_clients_connected", "Clients connected.", f64::from(clients.connected));
+    page.gauge(
+        "cynic_clients_connected",
+        "Clients connected at the judge socket.",
+        f64::from(clients.connected),
+    );
     page.counter("cynic_clients_accepted_total", "Connections accepted.", clients.accepted);
-    let help = "Connections closed for breaking the protocol or not reading.";
+    page.gauge("cynic_clients_max", "Clients that may be connected there.", f64::from(clients.max));
+    let help = "Connections not let in.";
+    page.by("cynic_clients_turned_away_total", help, "reason", &clients.turned_away);
+    let help = "Connections closed for not greeting, breaking the protocol or not reading.";
     page.counter("cynic_clients_expelled_total", help, clients.expelled);
 
     page.gauge(

@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 
 use crate::access::Door;
 use crate::config::{Config, Source};
-use crate::gateway::{self, Gateway, ListenError, Seats};
+use crate::gateway::{self, Gateway, ListenError};
 use crate::hub::{Control, Hub, INPUTS_MAX, Operations, Options, Quarantine};
 use crate::journal::LogControl;
 use crate::link::Launch;
@@ -26,6 +26,7 @@ use crate::pool::Pool;
 use crate::process::{CgroupTree, Spawner};
 use crate::quarantine::Files;
 use crate::recorder::{CloseReport, Database, Recorder, RecorderConfig, RecorderError};
+use crate::seats::{SeatLimits, Seats};
 use crate::traces::{self, Tracer};
 
 /// How long the store may take to close after the last judgment was handed to it.
@@ -123,13 +124,15 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
             sandbox = config.sandbox.name(),
             "listening"
         );
+        let seats = Rc::new(Seats::new(SeatLimits {
+            clients_max: config.clients_max,
+            clients_per_uid_max: config.clients_per_uid_max,
+        }));
         let gateway = Rc::new(Gateway {
             hub: inputs.clone(),
             frame_bytes_max: config.frame_bytes_max,
             access: config.access.clone(),
-            clients_max: config.clients_max,
-            clients_per_uid_max: config.clients_per_uid_max,
-            seats: Seats::default(),
+            seats: Rc::clone(&seats),
         });
         if let Some(address) = &config.metrics {
             let listener = metrics::listen(address).await.map_err(system("listen for metrics"))?;
@@ -141,7 +144,8 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
             tokio::join!(gateway.serve(judges, Door::Judge), at_admin_socket);
         });
         let quarantine = quarantine(config);
-        let hub = Hub::new(pool, options, quarantine, inputs, accepting).run(inbox, controls);
+        let hub =
+            Hub::new(pool, options, quarantine, inputs, accepting, seats).run(inbox, controls);
         // A task like those that wake it: the runtime looks at the system before it comes back to its root.
         let ended = tokio::task::spawn_local(hub).await;
         let ended = ended.map_err(|panic| system("go on")(io::Error::other(panic)))?;

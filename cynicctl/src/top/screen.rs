@@ -119,12 +119,13 @@ fn load_lines(model: &Model) -> Vec<Line<'static>> {
     let oldest = micros(pool.oldest_wait_ms as f64 * 1e3);
     vec![
         Line::raw(format!(
-            "Pool     {}, {} idle   active {}   breaker {}   clients {}",
+            "Pool     {}, {} idle   active {}   breaker {}   clients {}/{}",
             counted(pool.pool_size.into(), "worker"),
             pool.workers_idle,
             pool.active_tasks,
             if pool.breaker_open { "OPEN" } else { "closed" },
-            clients.connected
+            clients.connected,
+            clients.max
         )),
         Line::raw(format!(
             "Queue    {} (most {})   {}   oldest {oldest}",

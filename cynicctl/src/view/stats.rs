@@ -247,8 +247,11 @@ fn rest(out: &mut String, stats: &Stats, columns: usize) {
 
     let clients = &stats.clients;
     title(out, "Clients");
-    figure(out, "connected", &with_max(clients.connected, clients.connected_max));
+    let most = with_max(clients.connected, clients.connected_max);
+    figure(out, "connected", &format!("{most} of {}", grouped(clients.max.into())));
+    figure(out, "admins", &grouped(clients.admins.into()));
     figure(out, "accepted", &grouped(clients.accepted));
+    figure(out, "turned away", &counted(&clients.turned_away));
     figure(out, "expelled", &grouped(clients.expelled));
     if clients.refused > 0 {
         figure(out, "refused", &grouped(clients.refused));

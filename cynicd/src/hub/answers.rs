@@ -8,7 +8,7 @@ use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Details, Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
-use cynic_proto::model::DIMENSIONS;
+use cynic_proto::model::{DIMENSIONS, Stage};
 use cynic_proto::worker::{Lease, LeaseItem, Outcome, Spent, ToWorker};
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,9 @@ impl Hub {
         }
         match answer.outcome {
             Outcome::Judged(judgment) if judgment.fallbacks.count_ones() as usize == DIMENSIONS => {
-                self.failed(task, held, nothing_scored(&judgment), delivery.attempts);
+                let error = nothing_scored(&judgment);
+                self.failed_at(Stage::Score, &held, error.kind, &timings);
+                self.failed(task, held, error, delivery.attempts);
             }
             Outcome::Judged(mut judgment) => {
                 let calibration = self.options.recorder.calibration();
@@ -134,9 +136,8 @@ impl Hub {
                 self.judged(&held, judged, calibration.version, answer.details);
             }
             Outcome::Rejected(error) => {
-                let budgets = &self.options.operations.config.stage_budgets;
-                self.figures.rejected(&timings, budgets);
                 let kind = ErrorKind::InvalidItem(error.kind);
+                self.failed_at(Stage::Parse, &held, kind, &timings);
                 let message = error.message;
                 let error = TaskError { kind, message, deaths: Vec::new(), retry_after_ms: None };
                 self.failed(task, held, error, delivery.attempts);
@@ -170,6 +171,13 @@ impl Hub {
         let Some(held) = self.tasks.remove(&task) else { return };
         let attempts = u8::try_from(error.deaths.len()).unwrap_or(u8::MAX);
         self.failed(task, held, error, attempts);
+    }
+
+    fn failed_at(&mut self, stage: Stage, held: &Held, kind: ErrorKind, timings: &Timings) {
+        if !held.canary {
+            let budgets = &self.options.operations.config.stage_budgets;
+            self.figures.failed_at(stage, kind, timings, budgets);
+        }
     }
 
     fn failed(&mut self, task: TaskId, held: Held, error: TaskError, attempts: u8) {

@@ -29,8 +29,6 @@ pub(super) struct Client {
     pub(super) outbox: Outbox,
     /// Tasks whose answer it waits for.
     pub(super) tasks: HashSet<TaskId>,
-    /// How often it was refused what it may not.
-    pub(super) refusals: u32,
     /// Its questions about the store that are not answered yet.
     pub(super) questions: u32,
 }
@@ -39,21 +37,17 @@ impl Hub {
     pub(super) fn client_news(&mut self, id: ClientId, news: ClientNews) {
         match news {
             ClientNews::Connected(peer, outbox) => {
-                self.figures.client_connected();
-                self.clients.insert(
-                    id,
-                    Client { peer, outbox, tasks: HashSet::new(), refusals: 0, questions: 0 },
-                );
+                let client = Client { peer, outbox, tasks: HashSet::new(), questions: 0 };
+                self.clients.insert(id, client);
             }
             ClientNews::Request(message, payload) => self.request(id, *message, payload),
-            ClientNews::Gone { expelled } => self.client_gone(id, expelled),
+            ClientNews::Gone => self.client_gone(id),
         }
     }
 
     /// Work whose client has gone is cancelled, unless somebody else waits for it too.
-    fn client_gone(&mut self, id: ClientId, expelled: bool) {
+    fn client_gone(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
-        self.figures.client_gone(expelled);
         self.bus.forget(id);
         for task in client.tasks {
             self.forget_waiter(task, id);

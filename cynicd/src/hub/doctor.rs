@@ -23,6 +23,9 @@ const DISK_BYTES_BAD: u64 = 64 << 20;
 /// How long the store may take to answer the question whether it is there.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A connection that found no room within this time is worth an operator's look.
+const FULL_RECENTLY: Duration = Duration::from_secs(15 * 60);
+
 /// Descriptors that a worker takes: its socket, page, process and standard error.
 const DESCRIPTORS_PER_WORKER: u64 = 4;
 
@@ -35,6 +38,7 @@ impl Hub {
         let mut findings = vec![
             self.version_finding(),
             self.workers_finding(),
+            self.clients_finding(),
             self.sandbox_finding(),
             self.cgroup_finding(),
         ];
@@ -84,6 +88,28 @@ impl Hub {
             Finding::warn("workers", what, advice)
         } else {
             Finding::good("workers", what)
+        }
+    }
+
+    fn clients_finding(&self) -> Finding {
+        let clients = self.seats.stats();
+        let mut what = format!(
+            "{} of {} connected, {} at most so far",
+            clients.connected, clients.max, clients.connected_max
+        );
+        let turned_away = clients.turned_away.iter().map(|(why, n)| format!("{why} {n}"));
+        let expelled = (clients.expelled > 0).then(|| format!("expelled {}", clients.expelled));
+        let refused: Vec<String> = turned_away.chain(expelled).collect();
+        if !refused.is_empty() {
+            what = format!("{what}; sent away: {}", refused.join(", "));
+        }
+        match self.seats.full_since().filter(|ago| *ago < FULL_RECENTLY) {
+            Some(ago) => Finding::warn(
+                "clients",
+                format!("{what}, the last for want of room {} s ago", ago.as_secs()),
+                "`ss -xp` shows who holds the connections; else raise clients.max or access.share_per_user",
+            ),
+            None => Finding::good("clients", what),
         }
     }
 
@@ -156,7 +182,7 @@ fn configuration(source: &Source, config: &Config) -> Finding {
     let check = "configuration";
     let file = source.file.as_ref().map_or_else(
         || "built-in defaults and the environment".to_owned(),
-        |path| path.display().to_string(),
+        |path| std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
     );
     match source.load() {
         Err(error) => Finding::bad(
@@ -173,6 +199,11 @@ fn configuration(source: &Source, config: &Config) -> Finding {
     }
 }
 
+/// A size in MiB, or GiB from 10 of them.
+fn scaled(bytes: u64) -> String {
+    if bytes >= 10 << 30 { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
+}
+
 fn disk(data_dir: &Path) -> Finding {
     let advice = "free some space, or move data_dir; when it is full judgments wait in memory, then work is refused";
     match rustix::fs::statvfs(data_dir) {
@@ -183,7 +214,7 @@ fn disk(data_dir: &Path) -> Finding {
         ),
         Ok(space) => {
             let free = space.f_bavail * space.f_frsize;
-            let what = format!("{} MiB free for {}", free >> 20, data_dir.display());
+            let what = format!("{} free for {}", scaled(free), data_dir.display());
             match free {
                 DISK_BYTES_WARN.. => Finding::good("disk", what),
                 DISK_BYTES_BAD.. => Finding::warn("disk", what, advice),

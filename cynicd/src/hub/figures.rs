@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use cynic_proto::error::Death;
+use cynic_proto::error::{Death, ErrorKind};
 use cynic_proto::handshake::BUILD;
 use cynic_proto::message::Timings;
 use cynic_proto::model::{Stage, Verdict};
-use cynic_proto::stats::{ClientStats, LastDeath, LatencyStats, StageStats, Stats};
+use cynic_proto::stats::{LastDeath, LatencyStats, PoolStats, StageStats, Stats};
 use hdrhistogram::Histogram;
 
 use super::Hub;
@@ -28,7 +28,8 @@ pub(super) struct Figures {
     verdicts: [u64; 4],
     latency: Times,
     stages: [StageFigures; 4],
-    clients: ClientStats,
+    /// Tasks that workers answered without a judgment, by the kind of the error.
+    failures: BTreeMap<&'static str, u64>,
     /// The newest last.
     deaths: VecDeque<(Instant, LastDeath)>,
 }
@@ -107,7 +108,7 @@ impl Default for Figures {
                 failed: 0,
                 over_budget: 0,
             }),
-            clients: ClientStats::default(),
+            failures: BTreeMap::new(),
             deaths: VecDeque::new(),
         }
     }
@@ -143,22 +144,6 @@ impl Figures {
         self.deaths.iter().map(aged).collect()
     }
 
-    pub(super) fn client_connected(&mut self) {
-        self.clients.accepted += 1;
-        self.clients.connected += 1;
-        self.clients.connected_max = self.clients.connected_max.max(self.clients.connected);
-    }
-
-    pub(super) fn client_gone(&mut self, expelled: bool) {
-        self.clients.connected -= 1;
-        self.clients.expelled += u64::from(expelled);
-    }
-
-    /// A client asked for what it may not.
-    pub(super) fn refused(&mut self) {
-        self.clients.refused += 1;
-    }
-
     /// A worker answered a task.
     pub(super) fn answered(&mut self, timings: &Timings) {
         self.latency.record(u64::from(timings.queued_us) + u64::from(timings.running_us));
@@ -171,11 +156,26 @@ impl Figures {
         }
     }
 
-    /// An item could not be parsed.
-    pub(super) fn rejected(&mut self, timings: &Timings, budgets: &Budgets) {
-        let stage = Stage::Parse as usize;
+    /// A worker got as far as this stage and no further.
+    pub(super) fn failed_at(
+        &mut self,
+        stage: Stage,
+        kind: ErrorKind,
+        timings: &Timings,
+        budgets: &Budgets,
+    ) {
+        let stage = stage as usize;
+        *self.failures.entry(kind.name()).or_default() += 1;
         self.stages[stage].failed += 1;
         self.stages[stage].took(timings.stages_us[stage], budgets[stage]);
+    }
+
+    /// The pool's figures with the failures that workers reported.
+    fn with_failures(&self, mut pool: PoolStats) -> PoolStats {
+        for (kind, count) in &self.failures {
+            *pool.failures.entry((*kind).to_owned()).or_default() += count;
+        }
+        pool
     }
 
     /// The worker's stage that takes the most time of all: the one to look at when workers are what is short.
@@ -277,7 +277,7 @@ impl Hub {
             draining: self.pool.is_draining(),
             degraded: self.degraded(),
             last_deaths: figures.last_deaths(),
-            pool: self.pool.stats(Instant::now()),
+            pool: figures.with_failures(self.pool.stats(Instant::now())),
             workers,
             verdicts: Verdict::ALL
                 .into_iter()
@@ -285,7 +285,7 @@ impl Hub {
                 .collect(),
             latency: figures.latency.stats(),
             stages,
-            clients: figures.clients.clone(),
+            clients: self.seats.stats(),
             recorder,
             isolation: self.options.launch.isolation(),
             quarantine: self.quarantine.stats(),
@@ -295,6 +295,8 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use cynic_proto::item::ItemErrorKind;
+
     use super::*;
 
     const BUDGETS: Budgets = [Duration::from_micros(100); 5];
@@ -307,7 +309,10 @@ mod tests {
     fn a_stage_counts_what_is_over_its_budget_and_no_more() {
         let mut figures = Figures::default();
         figures.judged(Verdict::Wag, &timings([100, 101, 0, 100_000]), &BUDGETS);
-        figures.rejected(&timings([101, 0, 0, 0]), &BUDGETS);
+        let invalid = ErrorKind::InvalidItem(ItemErrorKind::Empty);
+        figures.failed_at(Stage::Parse, invalid, &timings([101, 0, 0, 0]), &BUDGETS);
+        let pool = figures.with_failures(PoolStats::default());
+        assert_eq!(pool.failures, BTreeMap::from([("invalid_item".to_owned(), 1)]));
         let stages = figures.stages(&BTreeMap::new(), &BUDGETS);
         let counts = |of: fn(&StageStats) -> u64| stages.iter().map(of).collect::<Vec<_>>();
         assert_eq!(counts(|stage| stage.over_budget), [1, 1, 0, 1]);

@@ -22,6 +22,7 @@ mod workers;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -41,6 +42,7 @@ use crate::link::{Launch, News};
 use crate::manager::Manager;
 use crate::pool::{BreakerChange, ClientId, Effect, Event, Pool};
 use crate::recorder::RecorderHandle;
+use crate::seats::Seats;
 use crate::traces::Tracer;
 
 pub use quarantine::{Quarantine, QuarantineNews};
@@ -130,6 +132,8 @@ pub struct Hub {
     quarantine: Quarantine,
     /// Accepts clients, for as long as work is taken.
     accepting: JoinHandle<()>,
+    /// Who is connected, and who was not let in.
+    seats: Rc<Seats>,
     /// Clients whose outbox got something since the last flush.
     touched: Vec<ClientId>,
     /// The rules that the latest worker judges by; unknown until one is ready.
@@ -155,6 +159,7 @@ impl Hub {
         quarantine: Quarantine,
         inputs: mpsc::Sender<Input>,
         accepting: JoinHandle<()>,
+        seats: Rc<Seats>,
     ) -> Hub {
         let (recording, settlements) = Recording::new(options.recorder.clone());
         Hub {
@@ -171,6 +176,7 @@ impl Hub {
             figures: Figures::default(),
             quarantine,
             accepting,
+            seats,
             touched: Vec::new(),
             judge_version: None,
             drain_until: None,

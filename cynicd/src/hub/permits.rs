@@ -1,5 +1,7 @@
 //! What a client may ask, by its roles. Refusals are answered, counted, logged and published.
 
+use std::time::Instant;
+
 use cynic_proto::access::{Role, Takes};
 use cynic_proto::event::Happening;
 use cynic_proto::message::{RefusalKind, Reply, Request};
@@ -10,13 +12,10 @@ use super::records::Records;
 use crate::gateway::Peer;
 use crate::pool::ClientId;
 
-/// Refusals of one connection that are logged and published; a client that goes on asking floods neither.
-const REFUSALS_TOLD_MAX: u32 = 8;
-
 impl Hub {
     /// Whether a client may ask that, and about whose records.
     pub(super) fn permit(&mut self, client: ClientId, request: &Request) -> Result<Records, Reply> {
-        let Some(entry) = self.clients.get_mut(&client) else { return Ok(Records::All) };
+        let Some(entry) = self.clients.get(&client) else { return Ok(Records::All) };
         let peer = entry.peer;
         let lacking = match request.takes() {
             Takes::Any => return Ok(Records::All),
@@ -26,11 +25,10 @@ impl Hub {
             Takes::OwnOr(_) if peer.roles.has(Role::Judge) => return Ok(Records::Of(peer.uid)),
             Takes::Role(role) | Takes::OwnOr(role) => role,
         };
-        entry.refusals = entry.refusals.saturating_add(1);
-        let told = entry.refusals <= REFUSALS_TOLD_MAX;
-        self.figures.refused();
+        self.seats.refused();
         let Peer { uid, pid, .. } = peer;
-        if told {
+        // Who goes on asking floods neither the log nor the events.
+        if self.seats.tells(uid, Instant::now()) {
             let (request, role) = (request.name(), lacking.name());
             tracing::warn!(uid, pid, request, role, "refused: the client lacks the role");
             self.publish(Happening::AccessRefused { uid, pid, request: request.to_owned() });

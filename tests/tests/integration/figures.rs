@@ -42,7 +42,10 @@ const NAMES: [(&str, &[&str]); 5] = [
         "/workers/0",
         &["slot", "generation", "pid", "state", "tasks", "memory_bytes", "sandbox", "doing"],
     ),
-    ("/clients", &["connected", "connected_max", "accepted", "expelled"]),
+    (
+        "/clients",
+        &["connected", "max", "connected_max", "admins", "accepted", "turned_away", "expelled"],
+    ),
     (
         "/recorder",
         &[

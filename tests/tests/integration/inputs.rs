@@ -66,6 +66,10 @@ async fn files_that_are_no_text() {
     fails(&ended, "invalid_item", Some("binary"), &["NUL byte at offset 7"]);
     let ended = case.judge("wide.txt", b"\xff\xfeh\0i\0");
     fails(&ended, "invalid_item", Some("binary"), &["UTF-16", "iconv"]);
+    // Blank text reached a worker, which could not read it: that is a failure in the figures too.
+    let stats = daemon.settled().await;
+    assert_eq!(stats.pool.failures.get("invalid_item"), Some(&1), "{:?}", stats.pool.failures);
+    assert_eq!(stats.stages[0].failed, 1);
     // Bytes that are not UTF-8 are judged all the same, and that is said.
     let ended = case.judge("latin1.txt", b"Caf\xe9 Central, open from nine to five on weekdays.");
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -46,7 +46,7 @@ async fn bytes_that_are_no_greeting() {
     let (kind, message) = farewell(other).await;
     assert_eq!(kind, RefusalKind::Handshake);
     assert!(message.contains("not a greeting"), "{message}");
-    is_unharmed(&daemon).await;
+    expelled(&daemon, 2).await;
 }
 
 #[tokio::test]

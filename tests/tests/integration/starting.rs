@@ -130,6 +130,18 @@ fn a_configuration_is_checked() {
     }
 }
 
+#[test]
+fn a_check_says_that_data_cannot_be_kept() {
+    let home = Home::new("");
+    let file = home.path("notes");
+    fs::write(&file, "somebody's").expect("written");
+    let mut command = program("cynicd");
+    command.arg("--check").arg("--data-dir").arg(file.join("data"));
+    let ended = Ended::of(command.arg("--socket").arg(home.path("cynicd.sock")));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.contains("notes is not a directory"), "{ended:?}");
+}
+
 /// What clients sent is in its memory: neither a core dump nor a debugger of the same user's gets at that.
 #[tokio::test]
 async fn a_daemon_without_rights_is_confined_and_closed_to_its_own_user() {

@@ -105,7 +105,7 @@ pub enum Command {
     /// Kill one worker at once; its task goes to another
     KillWorker {
         /// The number before the dot in `cynicctl stats`: 1 for worker 1.3
-        #[arg(value_name = "SLOT")]
+        #[arg(value_name = "SLOT", value_parser = slot)]
         slot: u16,
     },
     /// Set what the daemon logs until the next reload or restart
@@ -289,6 +289,9 @@ pub struct EventsArgs {
     pub kinds: Vec<Vec<Kind>>,
 }
 
+/// Conditions that no failure fits.
+const OF_JUDGMENTS: [&str; 6] = ["verdict", "domain", "q_min", "q_max", "below", "above"];
+
 /// Which records.
 #[derive(Debug, Args)]
 pub struct FilterArgs {
@@ -305,10 +308,10 @@ pub struct FilterArgs {
     #[arg(long, value_parser = domain)]
     pub domain: Option<Domain>,
     /// With at least this Q
-    #[arg(long, value_name = "Q", value_parser = score)]
+    #[arg(long, value_name = "Q", value_parser = score, allow_negative_numbers = true)]
     pub q_min: Option<f32>,
     /// With at most this Q
-    #[arg(long, value_name = "Q", value_parser = score)]
+    #[arg(long, value_name = "Q", value_parser = score, allow_negative_numbers = true)]
     pub q_max: Option<f32>,
     /// With a dimension below a score
     #[arg(long, value_name = "DIMENSION=SCORE", value_parser = bound)]
@@ -320,13 +323,13 @@ pub struct FilterArgs {
     #[arg(long, value_name = "ID")]
     pub item: Option<String>,
     /// Asked for by this user id
-    #[arg(long)]
+    #[arg(long, value_parser = user_id)]
     pub uid: Option<u32>,
-    /// Failures only
-    #[arg(long)]
+    /// Failures only, which have neither verdict nor scores
+    #[arg(long, conflicts_with_all = OF_JUDGMENTS)]
     pub failures: bool,
     /// Failures whose message contains this text
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = OF_JUDGMENTS)]
     pub error: Option<String>,
 }
 
@@ -565,6 +568,15 @@ fn task_id(text: &str) -> Result<TaskId, String> {
     text.parse().map_err(|e: cynic_proto::ids::ParseTaskIdError| e.to_string())
 }
 
+fn user_id(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("expected a user's number; `id -u {text}` tells it"))
+}
+
+fn slot(text: &str) -> Result<u16, String> {
+    let wrong = "expected the number before the dot: 1 for worker 1.3";
+    text.parse().map_err(|_| wrong.to_owned())
+}
+
 fn domain(text: &str) -> Result<Domain, String> {
     let named = Domain::ALL.into_iter().find(|domain| domain.name().eq_ignore_ascii_case(text));
     named.ok_or_else(|| format!("expected one of {}", Domain::ALL.map(Domain::name).join(", ")))
@@ -594,6 +606,17 @@ fn cursor(text: &str) -> Result<Cursor, String> {
 }
 
 const CURSOR_FORM: &str = "expected a cursor such as 120:4, as the end of a listing gives it";
+
+/// Reads a time as [`duration`] does, or none: `0s`.
+///
+/// # Errors
+/// As [`duration`].
+pub fn duration_or_none(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "0" | "0s" | "0ms" => Ok(Duration::ZERO),
+        text => duration(text),
+    }
+}
 
 /// Reads `500ms`, `2s`, `1m 30s`.
 ///

@@ -57,7 +57,7 @@ pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
     }
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Success),
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
             _ = ticks.tick() => {}
         }
         let text = rendered(&client.stats().await?, args.json)?;

@@ -163,6 +163,7 @@ async fn judged(
 #[derive(Default)]
 struct Tally {
     collector: Collector,
+    measured: bool,
     failed: bool,
     wrong: u64,
 }
@@ -170,8 +171,14 @@ struct Tally {
 impl Tally {
     fn add(&mut self, measured: Measured) -> Result<()> {
         match measured {
-            Measured::Item(item) => self.collector.push(*item),
-            Measured::Pair(pair) => self.collector.push_pair(&pair),
+            Measured::Item(item) => {
+                self.measured = true;
+                self.collector.push(*item);
+            }
+            Measured::Pair(pair) => {
+                self.measured = true;
+                self.collector.push_pair(&pair);
+            }
             Measured::Failed(failure) => {
                 self.failed = true;
                 self.collector.push_failure(failure);
@@ -189,9 +196,14 @@ impl Tally {
 
     fn finish(mut self, args: &EvalArgs) -> Result<Exit> {
         if self.wrong > 0 {
-            let lines = counted(self.wrong, "line");
-            self.collector.note(format!("{lines} could not be read and are not in these figures"));
+            let inputs = counted(self.wrong, "input");
+            self.collector.note(format!("not in these figures, as unreadable: {inputs}"));
         }
+        // Tables of nothing look like a result; what is wrong with each line, or with what the daemon says, is told.
+        anyhow::ensure!(
+            self.measured || self.failed,
+            "there is nothing to measure with: no labelled item could be read"
+        );
         let evaluation = self.collector.finish();
         if let Some(page) = &args.html {
             fs::write(page, evaluation.render_html())

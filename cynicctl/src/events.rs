@@ -27,7 +27,7 @@ pub(crate) async fn run(socket: PathBuf, args: EventsArgs) -> Result<Exit> {
     loop {
         let batch = tokio::select! {
             batch = fetch(&client, &query) => batch?,
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Success),
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         };
         print(&batch)?;
         if !query.follow {

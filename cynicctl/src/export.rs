@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use cynic_proto::history::{HISTORY_LIMIT_MAX, HistoryQuery};
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -59,8 +59,14 @@ pub(crate) async fn run(socket: PathBuf, args: &ExportArgs) -> Result<Exit> {
 fn output(args: &ExportArgs) -> Result<Box<dyn Write>> {
     let Some(path) = &args.output else { return Ok(Box::new(BufWriter::new(io::stdout().lock()))) };
     // Never over another file: an export may be the only copy of what was pruned since.
-    let file = File::create_new(path).with_context(|| {
-        format!("could not write {} (an export replaces no file)", path.display())
+    let file = File::create_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            anyhow!(
+                "{} exists already, and an export replaces no file: give another name",
+                path.display()
+            )
+        }
+        _ => anyhow::Error::new(error).context(format!("could not write {}", path.display())),
     })?;
     Ok(Box::new(BufWriter::new(file)))
 }

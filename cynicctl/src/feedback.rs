@@ -65,9 +65,6 @@ async fn earlier(socket: &std::path::Path) -> Result<u32> {
     let in_use = report.before.version;
     let earlier = report.versions.iter().map(|v| v.version).filter(|v| *v < in_use).max();
     earlier.ok_or_else(|| {
-        UsageError(
-            "the model's own thresholds are in use: there is nothing to revert to".to_owned(),
-        )
-        .into()
+        anyhow::anyhow!("the model's own thresholds are in use: there is nothing to revert to")
     })
 }

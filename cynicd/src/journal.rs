@@ -30,15 +30,10 @@ pub struct LogControl {
 pub enum LogError {
     /// It is none.
     #[error(
-        "`{filter}` is no level (error, warn, info, debug, trace) and no filter such as \"info,cynicd::pool=debug\": \
-         {why}"
+        "`{0}` is no level and no filter: expected a level (error, warn, info, debug, trace) or a filter such as \
+         \"info,cynicd::pool=debug\""
     )]
-    NotAFilter {
-        /// What was given.
-        filter: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    NotAFilter(String),
     /// There is no log.
     #[error("this daemon has no log whose level could change")]
     NoLog,
@@ -88,7 +83,7 @@ pub fn check(filter: &str) -> Result<(), LogError> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    let error = |why: String| LogError::NotAFilter { filter: filter.to_owned(), why };
+    let error = |what: &str| LogError::NotAFilter(what.to_owned());
     // `EnvFilter` takes any bare word for a module's name: "verbose" would silence everything.
     let word = filter.split(',').map(str::trim).find(|part| {
         part.is_empty()
@@ -96,9 +91,9 @@ fn parse(filter: &str) -> Result<EnvFilter, LogError> {
                 && part.parse::<tracing::level_filters::LevelFilter>().is_err()
     });
     if let Some(word) = word {
-        return Err(error(format!("`{word}` is no level")));
+        return Err(error(word));
     }
-    EnvFilter::try_new(filter).map_err(|e| error(e.to_string()))
+    EnvFilter::try_new(filter).map_err(|_| error(filter))
 }
 
 /// A line for the journal, which has its own clock: a priority that it takes off again, then the event.

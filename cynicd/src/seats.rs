@@ -173,7 +173,7 @@ impl Seats {
         let mut figures = self.figures.borrow_mut();
         figures.accepted += 1;
         let Some(peer) = peer.filter(|peer| !peer.roles.is_empty()) else {
-            return Err(self.count(&mut figures, TurnedAway::NoRole));
+            return Err(counted(&mut figures, TurnedAway::NoRole));
         };
         let (all, own) = self.taken(door, peer.uid);
         let SeatLimits { clients_max, clients_per_uid_max } = self.limits;
@@ -187,7 +187,7 @@ impl Seats {
         };
         if let Some(why) = turned_away {
             self.full_at.set(Some(Instant::now()));
-            return Err(self.count(&mut figures, why));
+            return Err(counted(&mut figures, why));
         }
         let key = (door, peer.uid);
         *self.taken.borrow_mut().entry(key).or_default() += 1;
@@ -195,11 +195,6 @@ impl Seats {
             figures.connected_max = figures.connected_max.max(connected(all + 1));
         }
         Ok((peer, Seat { seats: Rc::clone(self), key }))
-    }
-
-    fn count(&self, figures: &mut ClientStats, why: TurnedAway) -> TurnedAway {
-        *figures.turned_away.entry(why.name().to_owned()).or_default() += 1;
-        why
     }
 
     /// A place to hear why one is not let in, if there is one.
@@ -263,6 +258,11 @@ impl Seats {
     }
 }
 
+fn counted(figures: &mut ClientStats, why: TurnedAway) -> TurnedAway {
+    *figures.turned_away.entry(why.name().to_owned()).or_default() += 1;
+    why
+}
+
 fn connected(seats: usize) -> u32 {
     u32::try_from(seats).unwrap_or(u32::MAX)
 }
@@ -280,37 +280,42 @@ mod tests {
         Rc::new(Seats::new(SeatLimits { clients_max: 4, clients_per_uid_max: 3 }))
     }
 
-    fn peer(uid: u32) -> Option<Peer> {
+    fn peer(uid: u32) -> Peer {
         let roles =
             Access::default().roles(&Credentials { uid, gid: uid, groups: vec![] }, Door::Judge, 0);
         assert!(roles.has(Role::Judge));
-        Some(Peer { uid, pid: 1, roles })
+        Peer { uid, pid: 1, roles }
     }
 
     #[test]
     fn who_is_turned_away_takes_no_place_and_is_counted_by_its_reason() {
         let seats = seats();
-        let mut mine: Vec<_> = (0..3).map(|_| seats.take(Door::Judge, peer(7)).unwrap()).collect();
+        let mut mine: Vec<_> =
+            (0..3).map(|_| seats.take(Door::Judge, Some(peer(7))).unwrap()).collect();
         for _ in 0..10 {
-            assert_eq!(seats.take(Door::Judge, peer(7)).unwrap_err(), TurnedAway::UserShare(7, 3));
+            assert_eq!(
+                seats.take(Door::Judge, Some(peer(7))).unwrap_err(),
+                TurnedAway::UserShare(7, 3)
+            );
         }
-        let other = seats.take(Door::Judge, peer(8)).expect("the share of the first leaves one");
-        assert_eq!(seats.take(Door::Judge, peer(9)).unwrap_err(), TurnedAway::ClientsMax(4));
-        assert!(seats.take(Door::Admin, peer(9)).is_ok(), "the other socket has its own");
+        let other =
+            seats.take(Door::Judge, Some(peer(8))).expect("the share of the first leaves one");
+        assert_eq!(seats.take(Door::Judge, Some(peer(9))).unwrap_err(), TurnedAway::ClientsMax(4));
+        assert!(seats.take(Door::Admin, Some(peer(9))).is_ok(), "the other socket has its own");
         let nobody = Some(Peer { uid: 9, pid: 1, roles: Roles::default() });
         assert_eq!(seats.take(Door::Judge, nobody).unwrap_err(), TurnedAway::NoRole);
-        let stats = seats.stats();
+        let figures = seats.stats();
         assert_eq!(
-            (stats.connected, stats.connected_max, stats.accepted, stats.max),
+            (figures.connected, figures.connected_max, figures.accepted, figures.max),
             (4, 4, 17, 4)
         );
         let turned_away = [("clients_max", 1), ("no_role", 1), ("user_share", 10)];
         let turned_away = turned_away.map(|(name, count)| (name.to_owned(), count));
-        assert_eq!(stats.turned_away, BTreeMap::from(turned_away));
+        assert_eq!(figures.turned_away, BTreeMap::from(turned_away));
         mine.clear();
         drop(other);
         assert_eq!(seats.stats().connected, 0);
-        assert!(seats.take(Door::Judge, peer(7)).is_ok());
+        assert!(seats.take(Door::Judge, Some(peer(7))).is_ok());
     }
 
     #[test]

@@ -174,8 +174,11 @@ def main():
     if len(sys.argv) != 2:
         fail("usage: judge.py FILE")
     path = sys.argv[1]
-    with open(path, "rb") as file:
-        item = file.read()
+    try:
+        with open(path, "rb") as file:
+            item = file.read()
+    except OSError as error:
+        fail(f"could not read {path!r}: {error.strerror}")
     address = os.environ.get("CYNIC_SOCKET", "/run/cynic/cynicd.sock")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
@@ -214,4 +217,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as error:
+        fail(str(error))

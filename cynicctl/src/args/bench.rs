@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{AckArg, LaneArg, duration};
+use super::{AckArg, LaneArg, duration, duration_or_none};
 
 /// What load to put on the daemon, and what to show of it.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub duration: Duration,
     /// How long the same load runs before that, unmeasured
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration_or_none)]
     pub warmup: Duration,
     /// Open loop: so many items a second at random moments, whatever is answered
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]

@@ -186,7 +186,8 @@ impl Bench {
     }
 
     fn show(self, series: Series, stats: &Stats) -> Result<Exit> {
-        let lost = self.runs.iter().any(|run| run.unanswered > 0);
+        // A rate of nothing is no measurement.
+        let failed = self.runs.iter().any(|run| run.unanswered > 0 || run.judged_per_s == 0.0);
         let report = Report {
             build: stats.build.clone(),
             cores: cores(),
@@ -206,7 +207,7 @@ impl Bench {
             view::text(&report, columns())
         };
         print(&text)?;
-        Ok(if lost { Exit::Failed } else { Exit::Success })
+        Ok(if failed { Exit::Failed } else { Exit::Success })
     }
 }
 

@@ -144,7 +144,12 @@ fn read_directory(root: &Path, reading: Reading, sink: Sink<'_>) -> ControlFlow<
         match entry {
             // A link counts as what it leads to, but is not descended into.
             Ok(entry) if entry.path().is_file() => read_file(entry.path(), reading, true, sink)?,
-            Ok(_) => {}
+            Ok(entry) => {
+                if let Some(what) = no_file(&entry) {
+                    let label = entry.path().strip_prefix(".").unwrap_or(entry.path()).display();
+                    sink(Event::Note(format!("{label}: skipped, {what}")))?;
+                }
+            }
             Err(error) => {
                 let path = error.path().unwrap_or(root).display().to_string();
                 let cause = error.io_error().map_or_else(|| error.to_string(), describe);
@@ -157,6 +162,16 @@ fn read_directory(root: &Path, reading: Reading, sink: Sink<'_>) -> ControlFlow<
         }
     }
     ControlFlow::Continue(())
+}
+
+/// What an entry of a directory is that cannot be read as a file; `None` for a directory.
+fn no_file(entry: &walkdir::DirEntry) -> Option<&'static str> {
+    match (entry.path_is_symlink(), entry.path().is_dir()) {
+        (true, true) => Some("a link to a directory"),
+        (true, false) if !entry.path().exists() => Some("a link to nothing"),
+        (false, true) => None,
+        (_, false) => Some("neither a file nor a directory"),
+    }
 }
 
 fn read_file(path: &Path, reading: Reading, bulk: bool, sink: Sink<'_>) -> ControlFlow<()> {
@@ -232,10 +247,12 @@ impl Input<'_> {
     }
 
     fn too_large(&self, length: Option<u64>) -> Event {
-        let length = length.map_or_else(|| "it".to_owned(), crate::text::bytes);
-        let limit = crate::text::bytes(ITEM_BYTES_MAX as u64);
+        let bytes = crate::text::grouped;
+        let length =
+            length.map_or_else(|| "it is".to_owned(), |n| format!("{} bytes are", bytes(n)));
         let message = format!(
-            "{length} is over the limit of {limit} for one item: split it, or give its parts as JSON lines"
+            "{length} over the limit of {} bytes for one item: split it, or give its parts as JSON lines",
+            bytes(ITEM_BYTES_MAX as u64)
         );
         self.problem(ProblemKind::TooLarge, message)
     }

@@ -1,5 +1,7 @@
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 
 use tempfile::TempDir;
 
@@ -103,7 +105,7 @@ fn a_gigabyte_is_refused_unread() {
         let seen = events(&[Source::Path(path)], Reading::Detect);
         let [Event::Problem(problem)] = &seen[..] else { panic!("{seen:?}") };
         assert_eq!(problem.kind, ProblemKind::TooLarge);
-        assert!(problem.message.contains("1.0 GiB"), "{}", problem.message);
+        assert!(problem.message.contains("1,073,741,824 bytes are over"), "{}", problem.message);
     }
 }
 
@@ -132,6 +134,10 @@ fn directories_are_read_in_order_without_what_is_hidden() {
         fs::create_dir_all(path.parent().expect("below the directory")).expect("made");
         fs::write(path, content).expect("written");
     }
+    for (name, target) in [("to_dir", "a"), ("to_file", "b.txt"), ("to_nothing", "nowhere")] {
+        symlink(target, dir.path().join(name)).expect("linked");
+    }
+    let _listening = UnixListener::bind(dir.path().join("socket")).expect("bound");
     let seen = events(&[Source::Path(dir.path().to_owned())], Reading::Detect);
     assert_eq!(
         told(&dir, &seen),
@@ -141,6 +147,10 @@ fn directories_are_read_in_order_without_what_is_hidden() {
             "b.txt Plain b (bulk)",
             "note empty.txt: skipped, empty",
             "note picture.png: skipped, binary",
+            "note socket: skipped, neither a file nor a directory",
+            "note to_dir: skipped, a link to a directory",
+            "to_file Plain b (bulk)",
+            "note to_nothing: skipped, a link to nothing",
         ]
     );
 }

@@ -9,6 +9,7 @@ mod progress;
 mod resume;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cynic_proto::client::{self, Client, ClientError, Options};
 use cynic_proto::ids::TaskId;
@@ -56,6 +57,10 @@ enum Shown {
     Broken(ClientError),
 }
 
+/// After this long without any answer it is said what is waited for.
+const SLOW: Duration = Duration::from_secs(3);
+const WAITING: &str = "no answer yet: the daemon is busy, draining or starting (`cynicctl ping` says which); still waiting";
+
 struct Run {
     client: Client,
     plan: Plan,
@@ -69,7 +74,9 @@ impl Run {
     async fn drive(mut self, mut events: Feed<Event>) -> anyhow::Result<Exit> {
         let interrupt = tokio::signal::ctrl_c();
         tokio::pin!(interrupt);
-        let mut reading = true;
+        let slow = tokio::time::sleep(SLOW);
+        tokio::pin!(slow);
+        let (mut reading, mut told) = (true, false);
         loop {
             while let Some(answer) = self.window.take() {
                 self.show(answer?.0)?;
@@ -85,6 +92,12 @@ impl Run {
                 biased;
                 _ = &mut interrupt => return self.interrupted(),
                 () = self.window.ready(), if !self.window.is_empty() => {}
+                () = &mut slow, if !told && !self.window.is_empty() => {
+                    told = true;
+                    if self.printer.tally().is_empty() {
+                        self.printer.note(WAITING)?;
+                    }
+                }
                 event = events.recv(), if reading && self.window.has_room() => match event {
                     Some((event, room)) => self.take(event, room),
                     None => reading = false,
@@ -148,8 +161,13 @@ impl Run {
     fn show(&mut self, shown: Shown) -> anyhow::Result<()> {
         match shown {
             Shown::Note(note) => self.printer.note(&note),
-            Shown::Broken(error) => {
+            Shown::Broken(error) if self.printer.tally().is_empty() => {
                 self.printer.finish()?;
+                Err(error.into())
+            }
+            Shown::Broken(error) => {
+                // Some were judged: the rest need not be lost work.
+                self.printer.interrupted(self.window.len() + 1, self.plan.resume)?;
                 Err(error.into())
             }
             Shown::Row { row: Row { outcome: Outcome::Failed(failure), .. }, .. }

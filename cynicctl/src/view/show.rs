@@ -5,8 +5,9 @@
 use cynic_proto::client::Answer;
 use cynic_proto::history::{FailureRow, FeedbackRow, JudgmentRow, ShowRow};
 use cynic_proto::ids::TaskId;
-use cynic_proto::judgment::Details;
+use cynic_proto::judgment::{Details, Judgment};
 use cynic_proto::message::{Ack, Judged};
+use cynic_proto::model::{Axiom, Dimension};
 use jiff::tz::TimeZone;
 
 use super::explain;
@@ -18,6 +19,9 @@ use crate::text::{clip, printable, squeezed, wrap};
 
 /// How much of stored content is printed for people; all of it is in the JSON form.
 const CONTENT_COLUMNS: usize = 2000;
+
+/// Width of the axioms' column.
+const AXIOM_WIDTH: usize = 10;
 
 /// Everything stored of one task, for people.
 pub fn text(task: TaskId, row: &ShowRow, columns: usize, zone: &TimeZone) -> String {
@@ -31,6 +35,7 @@ pub fn text(task: TaskId, row: &ShowRow, columns: usize, zone: &TimeZone) -> Str
         lines.push(paint(FAINT, &head));
         let note = explain::note(&explained(judgment, row.details.as_deref()), columns);
         lines.push(note.trim_end().to_owned());
+        dimensions(&mut lines, &judgment.judgment, columns);
         if row.details_unreadable {
             lines.push(
                 "Its explanation is of another release and cannot be read by this one.".to_owned(),
@@ -52,6 +57,32 @@ pub fn text(task: TaskId, row: &ShowRow, columns: usize, zone: &TimeZone) -> Str
         lines.push(format!("{task}: nothing is stored of it"));
     }
     lines.join("\n") + "\n"
+}
+
+/// All scores, an axiom a paragraph.
+fn dimensions(lines: &mut Vec<String>, judgment: &Judgment, columns: usize) {
+    lines.push(paint(STRONG, "Dimensions"));
+    let mut fell_back = false;
+    for axiom in Axiom::ALL.into_iter().chain([Axiom::Meta]) {
+        let of_axiom = Dimension::ALL.into_iter().filter(|d| d.axiom() == axiom);
+        let scores: Vec<String> = of_axiom
+            .map(|dimension| {
+                let neutral = judgment.fell_back(dimension);
+                fell_back |= neutral;
+                let mark = if neutral { "*" } else { "" };
+                format!("{dimension} {:.0}{mark}", judgment.dimension(dimension))
+            })
+            .collect();
+        let lead = format!("  {:AXIOM_WIDTH$}", axiom.name());
+        let room = columns.saturating_sub(lead.len());
+        for (n, line) in wrap(&scores.join(", "), room).iter().enumerate() {
+            let lead = if n == 0 { lead.clone() } else { " ".repeat(lead.len()) };
+            lines.push(lead + line);
+        }
+    }
+    if fell_back {
+        lines.push("  * not scored, taken as neutral".to_owned());
+    }
 }
 
 fn at(us: i64, zone: &TimeZone) -> String {

@@ -24,7 +24,7 @@ const DISK_BYTES_BAD: u64 = 64 << 20;
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection that found no room within this time is worth an operator's look.
-const FULL_RECENTLY: Duration = Duration::from_secs(15 * 60);
+const FULL_RECENTLY: Duration = Duration::from_mins(15);
 
 /// Descriptors that a worker takes: its socket, page, process and standard error.
 const DESCRIPTORS_PER_WORKER: u64 = 4;

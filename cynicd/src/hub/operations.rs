@@ -49,6 +49,8 @@ pub struct Loaded {
 #[derive(Debug)]
 pub(super) struct Rolling {
     pub(super) until: Instant,
+    /// Workers that did not start when it began: more of them are this replacement's doing.
+    missing: usize,
     askers: Vec<(Asker, String)>,
     reload: bool,
 }
@@ -177,8 +179,10 @@ impl Hub {
 
     fn roll(&mut self, asker: Option<Asker>, report: String, reload: bool) {
         self.feed(Event::Restart);
+        let missing = self.pool.workers_missing();
         let rolling = self.rolling.get_or_insert_with(|| Rolling {
             until: Instant::now(),
+            missing,
             askers: Vec::new(),
             reload: false,
         });
@@ -189,10 +193,12 @@ impl Hub {
 
     /// Answers those who wait for the workers to be replaced, once they are or no longer will be soon.
     pub(super) fn end_rolling(&mut self, now: Instant) {
-        let replacing = self.pool.is_replacing();
-        let Some(rolling) = self.rolling.take_if(|r| !replacing || r.until <= now) else { return };
+        let (replacing, missing) = (self.pool.is_replacing(), self.pool.workers_missing());
+        let over = |r: &mut Rolling| !replacing || r.until <= now || missing > r.missing;
+        let Some(rolling) = self.rolling.take_if(over) else { return };
+        let replaced = !replacing;
         let end = if replacing {
-            let why = match (self.pool.workers_missing(), self.figures.last_cause()) {
+            let why = match (missing, self.figures.last_cause()) {
                 (1.., Some(cause)) => format!("new ones do not start, last: {cause}"),
                 _ => "a worker is at work still".to_owned(),
             };
@@ -202,7 +208,14 @@ impl Hub {
             "all workers were replaced".to_owned()
         };
         for (asker, report) in rolling.askers {
-            self.answer_asker(asker, Reply::Report(format!("{report}; {end}")));
+            let message = format!("{report}; {end}");
+            // Who waits for it in a script must not take it for done.
+            let reply = if replaced {
+                Reply::Report(message)
+            } else {
+                Reply::Refused { kind: RefusalKind::Unavailable, message }
+            };
+            self.answer_asker(asker, reply);
         }
         if rolling.reload {
             tracing::info!("reloaded: {end}");

@@ -69,7 +69,13 @@ async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, RecorderError> {
     let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
-    let failed = |source| RecorderError::DataDir { action, path: path.to_owned(), source };
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => RecorderError::Refused(format!(
+            "{} exists already, and a backup replaces no file: give another name",
+            path.display()
+        )),
+        _ => RecorderError::DataDir { action, path: path.to_owned(), source },
+    };
     done.and_then(|result| result).map_err(failed)
 }
 

@@ -91,11 +91,17 @@ async fn missing_workers_are_told_though_others_work() {
     let client = daemon.admin().await;
     home.configure("[pool]\nsize = 2\nworker = \"/bin/false\"");
     let reload = tokio::spawn(async move { ask(&client, Request::Reload).await });
+    let Reply::Refused { message, .. } = reload.await.expect("no panic") else {
+        panic!("it is not done")
+    };
+    assert!(
+        message.contains("not all workers are replaced yet (new ones do not start"),
+        "{message}"
+    );
     let told = |stats: &Stats| stats.degraded.iter().any(|why| why.contains("do not start"));
     let stats = daemon.until("it says that a worker is missing", told).await;
     assert!(stats.degraded[0].contains("exit code 1"), "{:?}", stats.degraded);
     assert!(stats.ready, "the other one judges: {stats:#?}");
-    reload.abort();
 }
 
 #[tokio::test]

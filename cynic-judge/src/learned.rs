@@ -75,7 +75,7 @@ impl Grams for Sum<'_> {
         let facet = usize::from(facet) % FACETS;
         let sum = &mut self.by_facet[facet];
         for (sum, weight) in sum.iter_mut().zip(row) {
-            *sum += i32::from(*weight);
+            *sum += i32::from(weight);
         }
         self.routed += i32::from(row[HEADS]);
         let told: i32 = row[..HEADS].iter().map(|weight| i32::from(*weight)).sum();

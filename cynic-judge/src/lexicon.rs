@@ -47,7 +47,7 @@ pub(crate) struct Lexicon {
 }
 
 impl Lexicon {
-    /// Builds the table from a list of classes with their words.
+    /// Builds the table from a list of classes with their words, folded as words are before they are looked up.
     pub(crate) fn build(list: &str, names: &[&str]) -> Lexicon {
         let mut lexicon = Lexicon { keys: vec![0; SLOTS], entries: vec![Entry::default(); SLOTS] };
         for line in list.lines().filter(|line| !line.starts_with('#')) {
@@ -55,9 +55,7 @@ impl Lexicon {
             let Some(class) = words.next() else { continue };
             let Some(bit) = names.iter().position(|name| *name == class) else { continue };
             for word in words {
-                let mut folded = String::with_capacity(word.len());
-                word.chars().for_each(|c| fold::fold(c, |c| folded.push(c)));
-                lexicon.add(&folded, 1 << bit);
+                lexicon.add(word, 1 << bit);
             }
         }
         lexicon
@@ -119,4 +117,26 @@ impl Lexicon {
 #[inline]
 fn key(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_folded() {
+        for list in [
+            include_str!("text/lexicon.txt"),
+            include_str!("shell/lexicon.txt"),
+            include_str!("code/lexicon.txt"),
+        ] {
+            for word in
+                list.lines().filter(|l| !l.starts_with('#')).flat_map(str::split_ascii_whitespace)
+            {
+                let mut folded = String::new();
+                word.chars().for_each(|c| fold::fold(c, |c| folded.push(c)));
+                assert_eq!(folded, word);
+            }
+        }
+    }
 }

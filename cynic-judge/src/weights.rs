@@ -1,5 +1,6 @@
 //! The learned evidence: its form in memory and on disk. Checked on load; never trained here.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::facets::FACETS;
@@ -22,8 +23,8 @@ pub struct Head {
     pub dense: Vec<f32>,
     /// Logit of one step of an n-gram's weight.
     pub gram_scale: f32,
-    /// Weight of each bucket of n-grams, in steps.
-    pub grams: Vec<i8>,
+    /// Weight of each bucket of n-grams, in steps: signed bytes, as they are in the file.
+    pub grams: Cow<'static, [u8]>,
     /// Stretches the sum so that it is a logit of being good, measured on items it was not trained on.
     pub stretch: f32,
     /// Shifts the stretched sum so that zero is where good and bad are equally likely.
@@ -54,8 +55,9 @@ pub struct FamilyWeights {
     /// How far each dimension's own reading follows the level that all evidence supports, by facet: what is
     /// taken out of it, so that a dimension says something of its own.
     pub reading_slope: Vec<f32>,
-    /// The n-gram tables of all heads, interleaved so that one look-up serves all.
-    rows: Vec<[i8; ROW]>,
+    /// The n-gram tables of all heads and of the router, interleaved so that one look-up serves all; empty for
+    /// a family of one head.
+    rows: Vec<[u8; ROW]>,
 }
 
 /// Learned weights of all domains.
@@ -86,7 +88,7 @@ impl Head {
             bias: 0.0,
             dense: vec![0.0; features],
             gram_scale: 0.0,
-            grams: vec![0; BUCKETS],
+            grams: vec![0; BUCKETS].into(),
             stretch: 1.0,
             shift: 0.0,
         }
@@ -94,47 +96,47 @@ impl Head {
 }
 
 impl FamilyWeights {
-    /// Weights from their parts.
-    pub fn new(mean: Vec<f32>, spread: Vec<f32>, heads: Vec<Head>, router: Vec<Vec<f32>>) -> Self {
-        let mut rows = vec![[0; ROW]; BUCKETS];
-        for (n, head) in heads.iter().enumerate() {
-            for (row, weight) in rows.iter_mut().zip(&head.grams) {
-                row[n] = *weight;
-            }
-        }
+    /// Weights from their parts, for a family of one head.
+    pub fn new(mean: Vec<f32>, spread: Vec<f32>, heads: Vec<Head>) -> Self {
         FamilyWeights {
             mean,
             spread,
             reading_mean: vec![0.0; FACETS],
             reading_spread: vec![1.0; FACETS],
             heads,
-            router,
+            router: Vec::new(),
             router_gram_scale: 0.0,
             stretch: 1.0,
             shift: 0.0,
             reading_slope: vec![0.0; FACETS],
-            rows,
+            rows: Vec::new(),
         }
     }
 
-    /// The router's weights of n-grams, in steps of so many logits: how much each speaks for the last head's domain.
+    /// The router among several heads: the weights of features for each, and those of n-grams, as signed bytes in
+    /// steps of so many logits, for the last one's domain.
     #[must_use]
-    pub fn with_router_grams(mut self, grams: &[i8], scale: f32) -> Self {
-        self.router_gram_scale = scale;
-        for (row, weight) in self.rows.iter_mut().zip(grams) {
-            row[HEADS] = *weight;
+    pub fn with_router(mut self, router: Vec<Vec<f32>>, grams: &[u8], scale: f32) -> Self {
+        (self.router, self.router_gram_scale) = (router, scale);
+        if let [first, second, third] = &self.heads[..] {
+            let tables = first.grams.iter().zip(&*second.grams).zip(&*third.grams).zip(grams);
+            self.rows = tables.map(|(((a, b), c), router)| [*a, *b, *c, *router]).collect();
         }
         self
     }
 
     pub(crate) fn router_gram(&self, bucket: u32) -> i8 {
-        self.rows[bucket as usize][HEADS]
+        self.rows[bucket as usize][HEADS].cast_signed()
     }
 
     /// Weights of all heads for the n-gram with that hash, and last the router's.
     #[inline]
-    pub(crate) fn row(&self, hash: u64) -> &[i8; ROW] {
-        &self.rows[bucket(hash)]
+    pub(crate) fn row(&self, hash: u64) -> [i8; ROW] {
+        let row = match self.rows.get(bucket(hash)) {
+            Some(row) => *row,
+            None => [self.heads[0].grams[bucket(hash)], 0, 0, 0],
+        };
+        row.map(u8::cast_signed)
     }
 
     /// The rubric's own weights and nothing learned.
@@ -146,11 +148,11 @@ impl FamilyWeights {
                 ..Head::empty(specs.len())
             })
             .collect();
-        let router = match family.heads().len() {
-            1 => Vec::new(),
-            heads => vec![vec![0.0; specs.len() + 1]; heads],
-        };
-        FamilyWeights::new(vec![0.0; specs.len()], vec![1.0; specs.len()], heads, router)
+        let weights = FamilyWeights::new(vec![0.0; specs.len()], vec![1.0; specs.len()], heads);
+        match family.heads().len() {
+            1 => weights,
+            n => weights.with_router(vec![vec![0.0; specs.len() + 1]; n], &vec![0; BUCKETS], 0.0),
+        }
     }
 }
 
@@ -168,7 +170,7 @@ impl Weights {
     pub fn builtin() -> Arc<Weights> {
         static BUILTIN: OnceLock<Arc<Weights>> = OnceLock::new();
         let load = || {
-            let files: [&[u8]; 6] = [
+            let files: [&'static [u8]; 6] = [
                 include_bytes!("../weights/common.bin"),
                 include_bytes!("../weights/social.bin"),
                 include_bytes!("../weights/prompt.bin"),
@@ -192,7 +194,7 @@ impl Weights {
     ///
     /// # Errors
     /// Bytes that are no weights, are cut short, or belong to another set of features.
-    pub fn from_files(files: [&[u8]; 6]) -> Result<Weights, WeightsError> {
+    pub fn from_files(files: [&'static [u8]; 6]) -> Result<Weights, WeightsError> {
         let mut common = Reader::open(FILES[0], files[0])?;
         let order = common.bytes(order::CLASSES * order::CLASSES)?;
         let mut stats = Vec::new();
@@ -211,8 +213,7 @@ impl Weights {
             router.push(common.floats(features + 1)?);
         }
         let router_gram_scale = common.floats(1)?[0];
-        let router_grams: Vec<i8> =
-            common.bytes(BUCKETS)?.iter().map(|byte| byte.cast_signed()).collect();
+        let router_grams = common.bytes(BUCKETS)?;
         common.close()?;
         let mut rest = FILES[1..].iter().zip(&files[1..]);
         let mut families = Vec::new();
@@ -222,10 +223,10 @@ impl Weights {
                 heads.push(read_head(name, bytes, family)?);
             }
             let many = heads.len() > 1;
-            let router = if many { std::mem::take(&mut router) } else { Vec::new() };
-            let mut weights = FamilyWeights::new(mean, spread, heads, router);
+            let mut weights = FamilyWeights::new(mean, spread, heads);
             if many {
-                weights = weights.with_router_grams(&router_grams, router_gram_scale);
+                let router = std::mem::take(&mut router);
+                weights = weights.with_router(router, router_grams, router_gram_scale);
             }
             (weights.stretch, weights.shift) = (scale[0], scale[1]);
             [weights.reading_mean, weights.reading_spread, weights.reading_slope] = readings;
@@ -256,14 +257,14 @@ impl Weights {
             write_floats(&mut common, weights);
         }
         write_floats(&mut common, &[self.families[0].router_gram_scale]);
-        common.extend(self.families[0].rows.iter().map(|row| row[HEADS] as u8));
+        common.extend(self.families[0].rows.iter().map(|row| row[HEADS]));
         let mut files = vec![common];
         for head in self.families.iter().flat_map(|family| &family.heads) {
             let mut bytes = MAGIC.to_vec();
             bytes.extend((head.dense.len() as u32).to_le_bytes());
             write_floats(&mut bytes, &[head.bias, head.gram_scale, head.stretch, head.shift]);
             write_floats(&mut bytes, &head.dense);
-            bytes.extend(head.grams.iter().map(|weight| *weight as u8));
+            bytes.extend(&*head.grams);
             files.push(bytes);
         }
         files.try_into().unwrap_or_default()
@@ -276,7 +277,11 @@ fn write_floats(bytes: &mut Vec<u8>, values: &[f32]) {
     }
 }
 
-fn read_head(name: &'static str, bytes: &[u8], family: Family) -> Result<Head, WeightsError> {
+fn read_head(
+    name: &'static str,
+    bytes: &'static [u8],
+    family: Family,
+) -> Result<Head, WeightsError> {
     let mut reader = Reader::open(name, bytes)?;
     let features = family.specs().len();
     if reader.count()? != features {
@@ -287,7 +292,7 @@ fn read_head(name: &'static str, bytes: &[u8], family: Family) -> Result<Head, W
         .try_into()
         .map_err(|_| WeightsError::Invalid { name, problem: "it is cut short" })?;
     let dense = reader.floats(features)?;
-    let grams = reader.bytes(BUCKETS)?.iter().map(|byte| byte.cast_signed()).collect();
+    let grams = Cow::Borrowed(reader.bytes(BUCKETS)?);
     reader.close()?;
     Ok(Head { bias, dense, gram_scale, grams, stretch, shift })
 }

@@ -75,7 +75,7 @@ fn train_family(
     order: &[i8],
 ) -> FamilyWeights {
     let (mean, spread) = moments(family, &own);
-    let scaler = FamilyWeights::new(mean.clone(), spread.clone(), Vec::new(), Vec::new());
+    let scaler = FamilyWeights::new(mean.clone(), spread.clone(), Vec::new());
     let weigh = weights_of_sets(&own);
     let items: Vec<Prepared> = own
         .into_iter()
@@ -95,10 +95,10 @@ fn train_family(
     let trained = (0..count).map(|n| train_head(family, n, &items, &pairs));
     let (heads, outside): (Vec<Head>, Vec<Vec<f32>>) = trained.unzip();
     let mut weights = match router {
-        None => FamilyWeights::new(mean, spread, heads, Vec::new()),
+        None => FamilyWeights::new(mean, spread, heads),
         Some(Router { dense, grams }) => {
             let (grams, scale) = in_steps(&grams);
-            FamilyWeights::new(mean, spread, heads, dense).with_router_grams(&grams, scale)
+            FamilyWeights::new(mean, spread, heads).with_router(dense, &grams, scale)
         }
     };
     let rows: Vec<(f32, bool)> = items
@@ -327,15 +327,17 @@ fn moments(family: Family, own: &[(&Labelled, Extract)]) -> (Vec<f32>, Vec<f32>)
 
 fn head(parts: &Parts, (stretch, shift): (f32, f32)) -> Head {
     let (grams, gram_scale) = in_steps(&parts.grams);
-    Head { bias: parts.bias, dense: parts.dense.clone(), gram_scale, grams, stretch, shift }
+    let (bias, dense, grams) = (parts.bias, parts.dense.clone(), grams.into());
+    Head { bias, dense, gram_scale, grams, stretch, shift }
 }
 
 /// Weights as steps of one byte, and the size of a step.
-fn in_steps(weights: &[f32]) -> (Vec<i8>, f32) {
+fn in_steps(weights: &[f32]) -> (Vec<u8>, f32) {
     const STEPS: f32 = 127.0;
     let most = weights.iter().fold(0.0_f32, |most, weight| most.max(weight.abs()));
     let step = if most > 0.0 { most / STEPS } else { 1.0 };
-    let mut grams: Vec<i8> = weights.iter().map(|weight| (weight / step).round() as i8).collect();
+    let in_step = |weight: &f32| ((weight / step).round() as i8).cast_unsigned();
+    let mut grams: Vec<u8> = weights.iter().map(in_step).collect();
     grams.resize(BUCKETS, 0);
     (grams, step)
 }

@@ -6,6 +6,7 @@ use cynic_proto::error::ErrorKind;
 use cynic_proto::message::Lane;
 use cynic_tests::daemon::{Daemon, Home};
 use cynic_tests::load::{self, Plan, Tally, quantile};
+use tokio::runtime::Builder;
 
 use crate::daemon::config;
 
@@ -78,9 +79,15 @@ pub(crate) async fn measure(time: Duration) {
     }
 }
 
+/// On a thread of its own, as another client would be: a flood must not be felt through this program's own runtime.
 async fn probe(daemon: &Daemon, time: Duration, first: u64) -> Tally {
     let plan = Plan { rate: Some(PROBE_RATE), ..Plan::ordinary(Lane::Interactive, 64, time) };
-    load::send(daemon.socket(), plan, first).await
+    let socket = daemon.socket().to_owned();
+    let alone = tokio::task::spawn_blocking(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(load::send(&socket, plan, first))
+    });
+    alone.await.expect("every task is answered exactly once")
 }
 
 /// Offers work at a rate; returns what came of it and the most memory that the daemon had.

@@ -287,7 +287,7 @@ fn domain_of_set(set: &str) -> Domain {
 }
 
 /// How much more a seed counts: each stands for a kind of text that the public sets lack.
-const SEED_WEIGHT: f32 = 2.0;
+const SEED_WEIGHT: f32 = 1.5;
 
 /// Sets count by the root of their size, and the rarer label of a set counts more.
 fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + use<> {

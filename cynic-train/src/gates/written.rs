@@ -24,6 +24,11 @@ const AREAS: [(&str, f64); 5] = [
     ("own_code", 0.55),
 ];
 
+/// Sets of twins, one good and one bad, of one subject and in one manner: what words alone cannot tell. Shown, without
+/// a bar.
+const CONTRASTS: [&str; 5] =
+    ["contrast_social", "contrast_prompt", "contrast_shell", "contrast_prose", "contrast_code"];
+
 /// Wrongly ordered pairs that are named in the table.
 const WRONG_NAMED: usize = 6;
 
@@ -74,6 +79,12 @@ pub(super) fn texts() -> &'static [Written] {
     &TEXTS
 }
 
+fn contrasts() -> &'static [Written] {
+    static TEXTS: LazyLock<Vec<Written>> =
+        LazyLock::new(|| lines(include_str!("../../pairs/contrast.jsonl")));
+    &TEXTS
+}
+
 fn scams() -> Vec<Scam> {
     lines(include_str!("../../pairs/scams.jsonl"))
 }
@@ -101,11 +112,12 @@ pub(super) fn gates() -> Vec<Gate> {
 }
 
 fn areas(judge: &Judge) -> Vec<Gate> {
-    AREAS.iter().map(|(set, bar)| area(judge, set).at_least(*bar, None)).collect()
+    let own = AREAS.iter().map(|(set, bar)| area(judge, texts(), set).at_least(*bar, None));
+    own.chain(CONTRASTS.iter().map(|set| area(judge, contrasts(), set))).collect()
 }
 
-fn area(judge: &Judge, set: &str) -> Gate {
-    let of_set: Vec<&Written> = texts().iter().filter(|t| t.set == set).collect();
+fn area(judge: &Judge, texts: &[Written], set: &str) -> Gate {
+    let of_set: Vec<&Written> = texts.iter().filter(|t| t.set == set).collect();
     let scored = in_parallel(&of_set, |t| {
         let label = if t.label == 1 { Label::Good } else { Label::Bad };
         (q(judge, &item_bytes(&t.item_type, &t.content)), label)
@@ -166,8 +178,18 @@ mod tests {
                 assert!(some >= 10, "{some} texts of {set} with label {label}");
             }
         }
-        let distinct: BTreeSet<&str> = texts().iter().map(|t| t.content.as_str()).collect();
-        assert_eq!(distinct.len(), texts().len());
+        for set in CONTRASTS {
+            let count =
+                |label| contrasts().iter().filter(|t| t.set == set && t.label == label).count();
+            assert!(count(0) >= 10 && count(0) == count(1), "{set}");
+        }
+        let all = || texts().iter().chain(contrasts()).map(|t| t.content.as_str());
+        assert_eq!(all().collect::<BTreeSet<_>>().len(), all().count());
+        for seed in crate::seeds::items() {
+            let item: serde_json::Value = serde_json::from_slice(&seed.item).expect("sound");
+            let text = item["content"].as_str().or(item["code"].as_str()).expect("a body");
+            assert!(all().all(|own| own != text), "{text}");
+        }
         let kinds: BTreeSet<String> = scams().into_iter().map(|s| s.kind).collect();
         assert_eq!(kinds.len(), scams().len());
     }

@@ -57,7 +57,7 @@ use recording::{Recording, Settled};
 use workers::Worker;
 
 /// Messages to the hub that may wait; a full channel slows its senders down, never the hub.
-pub const INPUTS_MAX: usize = 1024;
+pub const INPUTS_MAX: usize = 64;
 
 /// Messages taken at once, before the answers are sent: lets one write carry many.
 const BATCH: usize = 128;

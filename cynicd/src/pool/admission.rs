@@ -47,6 +47,9 @@ impl Pool {
         if let Some(refusal) = self.refusal(submission) {
             return self.refuse(id, &refusal);
         }
+        if submission.lane == Lane::Interactive {
+            self.interactive_at = Some(now);
+        }
         let place = if submission.parked {
             Place::Parked
         } else {

@@ -14,8 +14,15 @@ use super::{Delivery, Effect, Intake, Pool, Scored, Store};
 /// Items that a chunk may have though the next client in line has fewer waiting: most of what chunks gain.
 const SHARED_CHUNK_ITEMS_MIN: usize = 8;
 
-/// Weight of the newest figure in the running mean of a bulk item's time: smooth over about eight items.
+/// Weight of the newest figure in the running mean of a bulk item's time: smooth over about eight leases.
 const MEAN_WEIGHT: u32 = 8;
+
+/// While somebody asks interactively, chunks are shorter by this: most of an interactive task's time is the wait for
+/// the end of one.
+const CHUNKS_SHORTER: u32 = 4;
+
+/// For how long after an interactive task the next one is expected.
+const INTERACTIVE_EXPECTED: Duration = Duration::from_secs(1);
 
 impl Pool {
     /// Gives work to idle workers until one of the two runs out.
@@ -72,7 +79,7 @@ impl Pool {
                 // Nobody gets much more with one turn than the next one can take with his.
                 let next = self.queue.waiting_of_next(lane);
                 let fair = next.map_or(usize::MAX, |waiting| waiting.max(SHARED_CHUNK_ITEMS_MIN));
-                self.chunk_items().min(fair)
+                self.chunk_items(now).min(fair)
             }
             Lane::Interactive | Lane::Bulk => 1,
         };
@@ -93,10 +100,12 @@ impl Pool {
         })
     }
 
-    /// How many bulk items make about [`super::Config::chunk_time`].
-    fn chunk_items(&self) -> usize {
+    /// How many bulk items make about [`super::Config::chunk_time`], or a part of it.
+    fn chunk_items(&self, now: Instant) -> usize {
+        let expected = |at| now.saturating_duration_since(at) < INTERACTIVE_EXPECTED;
+        let shorter = if self.interactive_at.is_some_and(expected) { CHUNKS_SHORTER } else { 1 };
         let per_item = self.bulk_item_time.as_nanos().max(1);
-        let items = self.config.chunk_time.as_nanos() / per_item;
+        let items = (self.config.chunk_time / shorter).as_nanos() / per_item;
         usize::try_from(items).unwrap_or(usize::MAX).clamp(1, self.config.chunk_items_max.max(1))
     }
 
@@ -125,7 +134,9 @@ impl Pool {
         let slot = self.slots.get_mut(usize::from(worker.slot));
         if let Some(slot) = slot.filter(|slot| slot.id == worker) {
             let worn = slot.is_worn(&self.config);
-            let lease = Lease { nonce, items: leased, since: now, deadline, worn };
+            let count = leased.len() as u32;
+            let lease =
+                Lease { nonce, count, began: now, items: leased, since: now, deadline, worn };
             slot.state = State::Busy { lease };
         }
         let active = self.tasks.len() - self.tasks_waiting;
@@ -171,11 +182,17 @@ impl Pool {
         lease.worn = worn;
         let item = lease.items.pop_front();
         let over = lease.items.is_empty();
+        // Of the whole lease: its answers come in heaps, so that the time between two of them says nothing.
+        let per_item = now.saturating_duration_since(lease.began) / lease.count.max(1);
         let rules = self.breaker_rules();
         let changes = self.dimensions.answered(worker, scored, rules, now);
         let changes = changes.into_iter().map(|(d, change)| Effect::Dimension(d, change));
         self.effects.extend(changes);
         if over {
+            if self.tasks.get(&id).is_some_and(|task| task.lane == Lane::Bulk) {
+                self.bulk_item_time =
+                    (self.bulk_item_time * (MEAN_WEIGHT - 1) + per_item) / MEAN_WEIGHT;
+            }
             self.dimensions.lease_over(worker, now);
             self.lease_over(worker, now);
         }
@@ -200,9 +217,6 @@ impl Pool {
         let Some(task) = self.tasks.remove(&id) else { return };
         self.expiries.remove(&(task.expiry(), id));
         self.let_go(&task);
-        if task.lane == Lane::Bulk {
-            self.bulk_item_time = (self.bulk_item_time * (MEAN_WEIGHT - 1) + running) / MEAN_WEIGHT;
-        }
         let Task { attempts, accepted, .. } = task;
         let queued = since.saturating_duration_since(accepted);
         self.effects.push(Effect::Deliver(Delivery { task: id, attempts, queued, running }));

@@ -270,6 +270,8 @@ pub struct Pool {
     tasks_waiting: usize,
     /// Mean time of a recent bulk item in a worker; sizes the chunks.
     bulk_item_time: Duration,
+    /// When an interactive task came last.
+    interactive_at: Option<Instant>,
     effects: Effects,
 }
 
@@ -279,6 +281,7 @@ impl Pool {
         let slots = (0..config.size.get()).map(|slot| Slot::new(slot, now)).collect();
         Pool {
             bulk_item_time: config.chunk_time,
+            interactive_at: None,
             config,
             slots,
             tasks: HashMap::new(),

@@ -14,6 +14,9 @@ use super::Config;
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) nonce: u64,
+    /// How many items it began with, and when.
+    pub(super) count: u32,
+    pub(super) began: Instant,
     /// What is not answered yet; the worker is at the first.
     pub(super) items: VecDeque<Leased>,
     /// When the worker began with the first of `items`.

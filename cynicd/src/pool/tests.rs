@@ -183,6 +183,33 @@ fn readiness_outlives_the_death_of_the_only_worker() {
 }
 
 #[test]
+fn a_chunk_is_sized_by_whole_leases_and_is_smaller_beside_interactive_work() {
+    let mut bench = Bench::new(1);
+    let (worker, mut nonce, mut items) = lease(&bench.submit_to(1, 1, Lane::Bulk));
+    for task in 100..300 {
+        assert_eq!(bench.submit_to(task, 1, Lane::Bulk), []);
+    }
+    bench.pool.bulk_item_time = Duration::from_micros(100);
+    let mut sizes = Vec::new();
+    for turn in 0..6 {
+        match turn {
+            3 => drop(bench.submit(2)),
+            5 => bench.pool.interactive_at = bench.now.checked_sub(Duration::from_secs(1)),
+            _ => {}
+        }
+        // All answers are seen at once, which says nothing about each of them.
+        bench.now += Duration::from_micros(100) * items.len() as u32;
+        let mut effects = Effects::new();
+        for task in std::mem::take(&mut items) {
+            effects = bench.feed(done(worker, nonce, task));
+        }
+        (_, nonce, items) = lease(&effects);
+        sizes.push(items.len());
+    }
+    assert_eq!(sizes, [10, 10, 10, 1, 2, 10], "the fourth is the interactive task");
+}
+
+#[test]
 fn the_neighbours_of_a_culprit_in_a_chunk_go_on() {
     let mut bench = Bench::new(1);
     let (busy, nonce, _) = lease(&bench.submit(1));

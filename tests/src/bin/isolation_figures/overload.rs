@@ -30,6 +30,7 @@ pub(crate) async fn measure(time: Duration) {
     let _ = load::send(socket, Plan::ordinary(Lane::Bulk, 256, time / 4), 1 << 40).await;
     let capacity =
         load::send(socket, Plan::ordinary(Lane::Bulk, 256, time / 2), 2 << 40).await.rate();
+    daemon.settled().await;
     let unloaded = probe(&daemon, time / 2, 3 << 40).await;
     let memory = daemon.memory_bytes();
     println!(

@@ -124,17 +124,23 @@ const fn tables() -> ([u8; 256], [u8; 256]) {
     }
 }
 
+/// Where the next escape may begin.
+fn next_escape(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut before = at.checked_sub(1).map_or(b' ', |before| bytes[before]);
+    let begins = |byte: &u8| {
+        let behind = BEHIND[usize::from(std::mem::replace(&mut before, *byte))];
+        BEGINS[usize::from(*byte)] & behind != 0
+    };
+    bytes.get(at..)?.iter().position(begins).map(|next| at + next)
+}
+
 fn resolve(text: &str) -> Option<(String, Span)> {
     let bytes = text.as_bytes();
     let mut out = Vec::new();
     let (mut at, mut copied, mut escapes) = (0, 0, 0_u32);
     let mut span: Option<Span> = None;
-    while at < bytes.len() {
-        let before = if at == 0 { b' ' } else { bytes[at - 1] };
-        if BEGINS[usize::from(bytes[at])] & BEHIND[usize::from(before)] == 0 {
-            at += 1;
-            continue;
-        }
+    while let Some(next) = next_escape(bytes, at) {
+        at = next;
         let found = match bytes[at] {
             b'&' => entity(&bytes[at..]),
             b'%' => hex_byte(bytes.get(at + 1..at + 3)).map(|byte| (Unit::Byte(byte), 3)),

@@ -140,8 +140,10 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
 
 fn read_plain(bytes: &[u8]) -> Item {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let body = String::from_utf8_lossy(bytes);
-    Item { lossy: matches!(body, std::borrow::Cow::Owned(_)), ..Item::of(body.into_owned()) }
+    match std::str::from_utf8(bytes) {
+        Ok(body) => Item::of(body.to_owned()),
+        Err(_) => Item { lossy: true, ..Item::of(String::from_utf8_lossy(bytes).into_owned()) },
+    }
 }
 
 impl Item {

@@ -138,7 +138,11 @@ impl Scan {
     pub(super) fn new(text: &str) -> Scan {
         // Characters begin with these; U+0300 to U+037F, the combining marks, with the two that are left out.
         let begins = |byte: &u8| !matches!(*byte, b'\r' | 0x80..=0xBF | 0xCC | 0xCD);
-        let characters = text.as_bytes().iter().filter(|byte| begins(byte)).count();
+        let characters = if text.is_ascii() {
+            text.len() - text.bytes().filter(|byte| *byte == b'\r').count()
+        } else {
+            text.as_bytes().iter().filter(|byte| begins(byte)).count()
+        };
         // A plain zero of everything; the arrays make `Default` unavailable.
         Scan {
             classes: [0; Class::COUNT],

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use cynic_proto::access::{Role, Takes};
 use cynic_proto::client::{Client, ClientError, Options, unexpected};
-use cynic_proto::message::{Reply, Request};
+use cynic_proto::message::{RefusalKind, Reply, Request};
 use cynic_proto::socket::admin_of;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -25,6 +25,18 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) async fn connect(socket: PathBuf) -> Result<Client, ClientError> {
     // One question, one answer: a connection that breaks is not made again.
     Client::connect(Options { reconnect_for: Duration::ZERO, ..Options::new(socket) }).await
+}
+
+/// Connects to ask how the daemon is: an operator gets in at the other socket where the one for clients is full, or
+/// closed because the daemon ends.
+pub(crate) async fn connect_to_look(socket: PathBuf) -> Result<Client, ClientError> {
+    match connect(socket.clone()).await {
+        Err(
+            error @ (ClientError::NotRunning { .. }
+            | ClientError::Refused { kind: RefusalKind::Unavailable, .. }),
+        ) => connect(admin_of(&socket)).await.map_err(|_| error),
+        connected => connected,
+    }
 }
 
 /// Connects for that request: where operators are served if it takes their role. Who may not go in there, or finds
@@ -43,7 +55,7 @@ pub(crate) async fn connect_for(request: &Request, socket: PathBuf) -> Result<Cl
 
 /// Shows the figures, once or until interrupted.
 pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
-    let client = connect(socket).await?;
+    let client = connect_to_look(socket).await?;
     if !args.watch {
         let stats = client.stats().await?;
         print(&rendered(&stats, args.json)?)?;

@@ -13,7 +13,7 @@ use cynic_proto::message::{Ack, Judge, Judged, Lane, Reply, Request};
 use cynic_proto::model::Verdict;
 use tokio::task::JoinSet;
 
-use crate::daemon::{connect, print};
+use crate::daemon::{connect_to_look, print};
 use crate::exit::Exit;
 use crate::text::{micros, printable};
 use crate::view::style::{BAD, GOOD, WARN, paint};
@@ -29,7 +29,7 @@ const CANARIES_PER_WORKER: usize = 3;
 
 /// Says whether the daemon is ready, by its exit code alone.
 pub(crate) async fn ready(socket: PathBuf) -> Result<Exit> {
-    let ready = match connect(socket).await {
+    let ready = match connect_to_look(socket).await {
         Ok(client) => client.ping().await.is_ok_and(|pong| pong.ready),
         Err(_) => false,
     };
@@ -38,7 +38,7 @@ pub(crate) async fn ready(socket: PathBuf) -> Result<Exit> {
 
 /// Asks whether the daemon is ready.
 pub(crate) async fn ping(socket: PathBuf, deep: bool) -> Result<Exit> {
-    let client = connect(socket).await?;
+    let client = connect_to_look(socket).await?;
     let began = Instant::now();
     let pong = client.ping().await?;
     let took = micros(began.elapsed().as_micros() as f64);

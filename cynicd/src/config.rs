@@ -48,6 +48,9 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// The file does not answer.
+    #[error("the configuration could not be read within {} s: does its file system answer?", .0.as_secs())]
+    Slow(Duration),
     /// The file says something that cannot be.
     #[error("{}, line {line}: {message}", path.display())]
     File {
@@ -185,7 +188,7 @@ impl Source {
             Some(path) => file::read(path)?,
             None => Default::default(),
         };
-        let merged = file::with_environment(parsed, env::vars())?;
+        let merged = file::with_environment(parsed, env::vars_os())?;
         resolve(merged, self.overrides.clone()).map_err(|error| match error {
             ConfigError::Value { key, message } => {
                 file::place(key, message, &text, self.file.as_deref(), |variable| {
@@ -207,7 +210,7 @@ fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
     within("pool.memory_mib", memory_mib, 32, 65_536)?;
     let limits = SandboxLimits {
         memory_bytes: memory_mib << 20,
-        cpu_seconds: file.pool.cpu_s.unwrap_or(defaults.cpu_seconds).max(1),
+        cpu_seconds: at_least_one("pool.cpu_s", file.pool.cpu_s, defaults.cpu_seconds)?,
         ..defaults
     };
     // Half of what a worker may use in its life: it is replaced long before it would meet its limit.
@@ -222,7 +225,7 @@ fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
         admin_socket,
         access: access(&file.access)?,
         clients_per_uid_max: share_of(clients_max, share_per_user(&file)?),
-        data_dir: overrides.data_dir.or(file.data_dir).map_or_else(default_data_dir, Ok)?,
+        data_dir: data_dir(overrides.data_dir.or(file.data_dir))?,
         database: database(file.database)?,
         trusted_keys: trusted_keys(&file.judge.trusted_keys)?,
         worker: worker(file.pool.worker)?,
@@ -302,7 +305,9 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
         .queue
         .bytes_max_mib
         .map_or(defaults.queue_bytes_max, |mib| mib.saturating_mul(1 << 20));
-    within("queue.bytes_max_mib (in bytes)", queue_bytes_max, frame_bytes_max, 1 << 40)?;
+    if let Some(mib) = file.queue.bytes_max_mib {
+        within("queue.bytes_max_mib", mib, frame_bytes_max.div_ceil(1 << 20), 1 << 20)?;
+    }
     let (pool, deadlines) = (&file.pool, &file.deadlines);
     let config = pool::Config {
         size,
@@ -327,7 +332,7 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
             defaults.total_deadline,
         )?,
         time_per_mib: millis(deadlines.per_mib_ms, defaults.time_per_mib),
-        strikes_max: pool.strikes_max.unwrap_or(defaults.strikes_max).max(1),
+        strikes_max: at_least_one("pool.strikes_max", pool.strikes_max, defaults.strikes_max)?,
         start_timeout: positive_millis(
             "pool.start_timeout_ms",
             pool.start_timeout_ms,
@@ -343,11 +348,19 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
             pool.heartbeat_timeout_ms,
             defaults.heartbeat_timeout,
         )?,
-        recycle_tasks: pool.recycle_tasks.unwrap_or(defaults.recycle_tasks).max(1),
+        recycle_tasks: at_least_one(
+            "pool.recycle_tasks",
+            pool.recycle_tasks,
+            defaults.recycle_tasks,
+        )?,
         recycle_memory_bytes: pool
             .recycle_memory_mib
             .map_or(defaults.recycle_memory_bytes, |mib| mib.saturating_mul(1 << 20)),
-        chunk_items_max: pool.chunk_items_max.unwrap_or(defaults.chunk_items_max).max(1),
+        chunk_items_max: at_least_one(
+            "pool.chunk_items_max",
+            pool.chunk_items_max,
+            defaults.chunk_items_max,
+        )?,
         chunk_time: pool.chunk_time_us.map_or(defaults.chunk_time, Duration::from_micros),
         dimension_failures_max: pool
             .dimension_failures_max
@@ -399,6 +412,20 @@ fn trusted_keys(texts: &[String]) -> Result<Vec<TrustedKey>, ConfigError> {
 
 fn millis(value: Option<u64>, default: Duration) -> Duration {
     value.map_or(default, Duration::from_millis)
+}
+
+/// A number without which nothing would ever be done.
+fn at_least_one<T: PartialOrd + From<u8>>(
+    key: &'static str,
+    value: Option<T>,
+    default: T,
+) -> Result<T, ConfigError> {
+    match value {
+        Some(value) if value < T::from(1) => {
+            Err(ConfigError::Value { key, message: "must be at least 1".to_owned() })
+        }
+        value => Ok(value.unwrap_or(default)),
+    }
 }
 
 /// A time without which nothing would ever be done in time.
@@ -465,6 +492,9 @@ fn credential() -> Result<Option<String>, ConfigError> {
 }
 
 /// The judge socket is for whoever is in its group; the admin socket is its owner's, unless it is given to a group.
+/// What an address of a Unix socket has room for.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
 fn sockets(file: &File, path: Option<PathBuf>) -> Result<(SocketFile, SocketFile), ConfigError> {
     let path = path.or_else(|| file.socket.clone()).unwrap_or_else(socket::for_daemon);
     let gid = |key, name: &Option<Name>| {
@@ -481,6 +511,12 @@ fn sockets(file: &File, path: Option<PathBuf>) -> Result<(SocketFile, SocketFile
     if admin_socket.path == path {
         let message = "must be another path than `socket`".to_owned();
         return Err(ConfigError::Value { key: "admin_socket", message });
+    }
+    for (key, path) in [("socket", &path), ("admin_socket", &admin_socket.path)] {
+        if path.as_os_str().is_empty() || path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            let message = format!("a socket's path has 1 to {SOCKET_PATH_BYTES_MAX} bytes");
+            return Err(ConfigError::Value { key, message });
+        }
     }
     let socket = SocketFile {
         path,
@@ -520,9 +556,22 @@ fn share_of(all: usize, share: f64) -> usize {
 fn mode(key: &'static str, text: Option<&str>, default: u32) -> Result<u32, ConfigError> {
     let Some(text) = text else { return Ok(default) };
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
-        let message = format!("`{text}` is not an octal file mode such as \"0660\"");
+        let message = format!(
+            "`{text}` is not an octal file mode from \"0000\" to \"0777\", such as \"0660\""
+        );
         ConfigError::Value { key, message }
     })
+}
+
+fn data_dir(configured: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+    match configured {
+        None => default_data_dir(),
+        Some(path) if path.as_os_str().is_empty() => {
+            let message = "is empty: give a directory, or leave the key out".to_owned();
+            Err(ConfigError::Value { key: "data_dir", message })
+        }
+        Some(path) => Ok(path),
+    }
 }
 
 fn default_data_dir() -> Result<PathBuf, ConfigError> {
@@ -559,106 +608,4 @@ fn worker(configured: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
 mod documented;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let table = text.parse().expect("valid TOML");
-        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let mut file = file::with_environment(table, variables)?;
-        file.pool.worker = Some(env::current_exe().expect("this test"));
-        file.data_dir.get_or_insert_with(|| "/data".into());
-        resolve(file, Overrides::default())
-    }
-
-    #[test]
-    fn nothing_configured_is_sound() {
-        let config = parse("", &[]).expect("defaults");
-        assert_eq!(config.sandbox, SandboxMode::Required);
-        assert_eq!((config.socket.mode, config.socket.gid), (0o660, None));
-        assert_eq!((config.admin_socket.mode, config.admin_socket.gid), (0o600, None));
-        assert_eq!(config.admin_socket.path, socket::admin_of(&config.socket.path));
-        assert_eq!(config.access, Access::default());
-        assert_eq!(config.database, None);
-        assert_eq!(config.retention, Retention::default());
-    }
-
-    #[test]
-    fn the_environment_overrides_the_file() {
-        let variables = [("CYNIC_POOL__SIZE", "3"), ("CYNIC_DATA_DIR", "/elsewhere")];
-        let config = parse("[pool]\nsize = 7\nsandbox = \"off\"", &variables).expect("valid");
-        assert_eq!(config.pool.size.get(), 3);
-        assert_eq!(config.data_dir, PathBuf::from("/elsewhere"));
-        assert_eq!(config.sandbox, SandboxMode::Off);
-    }
-
-    #[test]
-    fn records_are_kept_as_long_as_configured() {
-        let config =
-            parse("[recorder]\nretention_days = 7\nretention_rows = 0", &[]).expect("valid");
-        let week = Duration::from_hours(7 * 24);
-        assert_eq!(config.retention, Retention { age_max: Some(week), rows_max: None });
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let error =
-            |text, variables: &[_]| parse(text, variables).expect_err("invalid").to_string();
-        assert!(error("", &[("CYNIC_POOL__SIZES", "3")]).contains("CYNIC_POOL__SIZES"));
-        assert!(error("[pool]\nsize = 0", &[]).starts_with("pool.size: 0 is outside 1 to 1024"));
-        assert!(error("[pool]\nsize = \"many\"", &[]).contains("neither a number"));
-        assert!(error("[recorder]\nspool_mib_max = 0", &[]).contains("spool_mib_max"));
-        assert!(error("socket_mode = \"rw\"", &[]).contains("octal"));
-        assert!(error("admin_socket_group = \"nobodys\"", &[]).contains("no group `nobodys`"));
-        assert!(error("socket = \"/s\"\nadmin_socket = \"/s\"", &[]).contains("another path"));
-        assert!(
-            error("[access]\nread = [\"nobodys\"]", &[])
-                .starts_with("access.read: there is no user")
-        );
-        assert!(error("[access]\nshare_per_user = 0", &[]).contains("0.01 to 1"));
-        assert!(error("[deadlines]\nsoft_ms = 5000", &[]).contains("hard_ms"));
-        assert!(error("[judge]\ntrusted_keys = [\"ab\"]", &[]).contains("64 hexadecimal"));
-    }
-
-    #[test]
-    fn a_value_that_cannot_be_is_named_by_where_it_was_set() {
-        let text = "[pool]\nsize = 0\n";
-        let place = |path, variable: &str| {
-            let message = "0 is outside".to_owned();
-            file::place("pool.size", message, text, path, |name| name == variable).to_string()
-        };
-        let path = Some(Path::new("c.toml"));
-        assert!(
-            place(path, "CYNIC_POOL__SIZE").starts_with("environment variable CYNIC_POOL__SIZE")
-        );
-        assert!(place(path, "CYNIC_SIZE").starts_with("c.toml, line 2: pool.size"));
-        assert!(place(None, "CYNIC_SIZE").starts_with("pool.size"));
-    }
-
-    #[test]
-    fn roles_and_sockets_are_given_by_name_or_number() {
-        let text =
-            "admin_socket_group = 0\n[access]\njudge = [\"@root\", 1000]\nadmin = [\"root\"]";
-        let config = parse(text, &[]).expect("valid");
-        assert_eq!((config.admin_socket.mode, config.admin_socket.gid), (0o660, Some(0)));
-        assert_eq!(config.access.judge, Members::resolve(&["@0", "1000"]).expect("ids"));
-        assert_eq!(config.access.admin, Members::resolve(&["0"]).expect("an id"));
-        assert_eq!(config.clients_per_uid_max, 768);
-        assert_eq!(config.pool.tasks_per_uid_max, 3072);
-    }
-
-    #[test]
-    fn mistakes_in_the_file_are_named_with_their_line() {
-        let dir = env::temp_dir().join(format!("cynic-config-{}", std::process::id()));
-        fs::create_dir_all(&dir).expect("temporary directory");
-        let path = dir.join("cynic.toml");
-        fs::write(&path, "[pool]\nsize = 2\nsise = 3\n").expect("written");
-        let source = Source { file: Some(path.clone()), overrides: Overrides::default() };
-        let unknown = source.load().expect_err("unknown key").to_string();
-        fs::write(&path, "# size = 1\n[pool]\nstrikes_max = 2\nsize = 0\n").expect("written");
-        let out_of_range = source.load().expect_err("out of range").to_string();
-        fs::remove_dir_all(&dir).expect("removed");
-        assert!(unknown.contains("line 3") && unknown.contains("sise"), "{unknown}");
-        assert!(out_of_range.contains("line 4: pool.size: 0 is outside"), "{out_of_range}");
-    }
-}
+mod tests;

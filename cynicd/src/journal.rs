@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 
 use tracing::{Event, Level, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder};
 use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -23,6 +24,7 @@ const LEVEL_ENV: &str = "CYNIC_LOG";
 #[derive(Debug, Clone)]
 pub struct LogControl {
     handle: Option<reload::Handle<EnvFilter, Registry>>,
+    left_out: Option<ErrorCounter>,
 }
 
 /// Why a filter was not taken.
@@ -30,7 +32,7 @@ pub struct LogControl {
 pub enum LogError {
     /// It is none.
     #[error(
-        "`{0}` is no level and no filter: expected a level (error, warn, info, debug, trace) or a filter such as \
+        "`{0}` is no level and no filter: expected a level (error, warn, info, debug, trace, off) or a filter such as \
          \"info,cynicd::pool=debug\""
     )]
     NotAFilter(String),
@@ -39,28 +41,52 @@ pub enum LogError {
     NoLog,
 }
 
-/// Starts the log on standard error. The environment overrides the level.
-pub fn start(format: LogFormat, level: &str) -> LogControl {
-    let level = std::env::var(LEVEL_ENV).unwrap_or_else(|_| level.to_owned());
-    let filter = parse(&level).unwrap_or_else(|_| EnvFilter::new("info"));
+/// Lines that wait to be written; with more than these, lines are left out rather than anybody's work held up.
+const LINES_MAX: usize = 16_384;
+
+/// The thread that writes the log; what is left is written when this is dropped.
+pub type LogWriter = tracing_appender::non_blocking::WorkerGuard;
+
+/// Starts the log on standard error, on a thread of its own: whoever reads it, or does not, holds nobody up. The
+/// environment overrides the level.
+pub fn start(format: LogFormat, level: &str) -> (LogControl, LogWriter) {
+    let filter = parse(&configured(level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let log = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
+    let (lines, writer) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_MAX)
+        .thread_name("log")
+        .finish(io::stderr());
+    let left_out = lines.error_counter();
+    let log =
+        tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(io::stderr().is_terminal());
     let log: Box<dyn Layer<_> + Send + Sync> = match format {
         LogFormat::Json => Box::new(log.json()),
         LogFormat::Pretty if journal => Box::new(log.event_format(JournalLine)),
         LogFormat::Pretty => Box::new(log.with_target(false)),
     };
     tracing_subscriber::registry().with(filter).with(log).init();
-    LogControl { handle: Some(handle) }
+    (LogControl { handle: Some(handle), left_out: Some(left_out) }, writer)
 }
 
 impl LogControl {
     /// For tests and tools that start no log.
     pub const fn none() -> LogControl {
-        LogControl { handle: None }
+        LogControl { handle: None, left_out: None }
+    }
+
+    /// How many lines were left out because nobody took them.
+    pub fn lines_left_out(&self) -> u64 {
+        self.left_out.as_ref().map_or(0, |counter| counter.dropped_lines() as u64)
+    }
+
+    /// Logs by the configuration's level from now on, or by the environment's where that overrides it.
+    ///
+    /// # Errors
+    /// See [`LogError`]; nothing has changed.
+    pub fn set_configured(&self, level: &str) -> Result<(), LogError> {
+        self.set(&configured(level))
     }
 
     /// Logs by this filter from now on: a level, or levels by module.
@@ -72,6 +98,10 @@ impl LogControl {
         let handle = self.handle.as_ref().ok_or(LogError::NoLog)?;
         handle.reload(parsed).map_err(|_| LogError::NoLog)
     }
+}
+
+fn configured(level: &str) -> String {
+    std::env::var(LEVEL_ENV).unwrap_or_else(|_| level.to_owned())
 }
 
 /// Whether a filter can be used.

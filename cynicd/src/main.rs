@@ -48,7 +48,8 @@ fn main() -> ExitCode {
     if args.check {
         return check(&config);
     }
-    let log = journal::start(config.log_format, &config.log_level);
+    // Dropped last: the last lines are written then.
+    let (log, _writer) = journal::start(config.log_format, &config.log_level);
     match service::run(source, &config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

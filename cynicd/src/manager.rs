@@ -67,7 +67,12 @@ impl Manager {
         self.say(status);
     }
 
-    /// Says that work is done: for the first time, or again after a reload.
+    /// Says that a reload is over, well or not. One before work was ever done says nothing of that.
+    pub fn reloaded(&mut self, status: String) {
+        if self.ready { self.ready(status) } else { self.say(status) }
+    }
+
+    /// Says that work is done.
     pub fn ready(&mut self, status: String) {
         if self.interval.is_none() {
             return;
@@ -82,7 +87,7 @@ impl Manager {
         self.ready
     }
 
-    /// Says that the configuration is being read again; [`Manager::ready`] ends that.
+    /// Says that the configuration is being read again; [`Manager::reloaded`] ends that.
     pub fn reloading(&self) {
         if !self.ready {
             return;
@@ -100,8 +105,9 @@ impl Manager {
         if self.interval.is_none() {
             return;
         }
-        let micros = u32::try_from(budget.as_micros()).unwrap_or(u32::MAX);
-        tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
+        // The crate's own word for it holds 71 minutes.
+        let extend = format!("EXTEND_TIMEOUT_USEC={}", budget.as_micros());
+        tell(&[NotifyState::Stopping, NotifyState::Custom(&extend)]);
     }
 
     /// One line for people, sent when it has changed.
@@ -141,6 +147,11 @@ impl Inherited {
             sockets.push((names.get(n).copied().unwrap_or_default().to_owned(), listener));
         }
         Ok(Inherited { sockets })
+    }
+
+    /// Names of the sockets that nobody took.
+    pub fn left(&self) -> Vec<&str> {
+        self.sockets.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     /// The socket of that name. One without a name of its own (a manager calls it `unknown`, or by its unit)

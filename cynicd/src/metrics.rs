@@ -21,13 +21,13 @@ use tokio::time::timeout;
 use crate::hub::Input;
 
 /// How long a collector may take over one request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A request of a collector is a few hundred bytes.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
 
-/// Collectors at once; one or two are usual.
-const COLLECTORS_MAX: usize = 8;
+/// Collectors at once; one or two are usual, and others that only pretend must not keep them out.
+const COLLECTORS_MAX: usize = 64;
 
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -40,6 +40,42 @@ const SOCKET_MODE: u32 = 0o660;
 pub const BUCKETS_US: [u64; 14] = [
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 60_000_000,
+];
+
+/// What the labels of counters by kind may be.
+const KNOWN_LABELS: [(&str, &[&str]); 4] = [
+    (
+        "cynic_tasks_refused_total",
+        &["client_share", "queue_full", "shutting_down", "store_full", "unavailable", "user_share"],
+    ),
+    (
+        "cynic_tasks_failed_total",
+        &[
+            "deadline_exceeded",
+            "internal",
+            "invalid_item",
+            "quarantined",
+            "queue_timeout",
+            "unavailable",
+        ],
+    ),
+    (
+        "cynic_worker_deaths_total",
+        &[
+            "cpu_limit",
+            "deadline",
+            "exit_code",
+            "killed_by_operator",
+            "memory_limit",
+            "missed_heartbeat",
+            "protocol_violation",
+            "sandbox_violation",
+            "signal",
+            "spawn_failed",
+            "start_timeout",
+        ],
+    ),
+    ("cynic_clients_turned_away_total", &["admins_max", "clients_max", "no_role", "user_share"]),
 ];
 
 /// Where metrics are handed out.
@@ -74,6 +110,15 @@ impl Address {
     }
 }
 
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Loopback(address) => address.fmt(f),
+        }
+    }
+}
+
 /// A socket for collectors.
 #[derive(Debug)]
 pub enum Listener {
@@ -91,12 +136,7 @@ pub async fn listen(address: &Address) -> io::Result<Listener> {
     match address {
         Address::Loopback(address) => TcpListener::bind(address).await.map(Listener::Loopback),
         Address::Unix(path) => {
-            if std::os::unix::net::UnixStream::connect(path).is_err()
-                && let Err(error) = std::fs::remove_file(path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                return Err(error);
-            }
+            crate::gateway::remove_stale(path).map_err(io::Error::other)?;
             let listener = UnixListener::bind(path)?;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
             Ok(Listener::Unix(listener))
@@ -240,6 +280,8 @@ pub fn render(stats: &Stats, judging: &Buckets) -> String {
     page.counter("cynic_clients_accepted_total", "Connections accepted.", clients.accepted);
     page.gauge("cynic_clients_max", "Clients that may be connected there.", f64::from(clients.max));
     let help = "Connections not let in.";
+    let help_refused = "Requests refused because the client lacks the role.";
+    page.counter("cynic_requests_refused_total", help_refused, clients.refused);
     page.by("cynic_clients_turned_away_total", help, "reason", &clients.turned_away);
     let help = "Connections closed for not greeting, breaking the protocol or not reading.";
     page.counter("cynic_clients_expelled_total", help, clients.expelled);
@@ -286,6 +328,12 @@ impl Page {
 
     fn by(&mut self, name: &str, help: &str, label: &str, counts: &BTreeMap<String, u64>) {
         self.family(name, "counter", help);
+        // From the start, each at 0: a series that begins at 5 has not increased, by Prometheus' reckoning.
+        let known =
+            KNOWN_LABELS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, all)| *all);
+        for value in known.iter().filter(|value| !counts.contains_key(**value)) {
+            self.labelled(name, label, value, 0.0);
+        }
         for (value, n) in counts {
             self.labelled(name, label, value, *n as f64);
         }

@@ -171,7 +171,6 @@ impl Seats {
         peer: Option<Peer>,
     ) -> Result<(Peer, Seat), TurnedAway> {
         let mut figures = self.figures.borrow_mut();
-        figures.accepted += 1;
         let Some(peer) = peer.filter(|peer| !peer.roles.is_empty()) else {
             return Err(counted(&mut figures, TurnedAway::NoRole));
         };
@@ -189,6 +188,7 @@ impl Seats {
             self.full_at.set(Some(Instant::now()));
             return Err(counted(&mut figures, why));
         }
+        figures.accepted += 1;
         let key = (door, peer.uid);
         *self.taken.borrow_mut().entry(key).or_default() += 1;
         if door == Door::Judge {
@@ -307,7 +307,7 @@ mod tests {
         let figures = seats.stats();
         assert_eq!(
             (figures.connected, figures.connected_max, figures.accepted, figures.max),
-            (4, 4, 17, 4)
+            (4, 4, 5, 4)
         );
         let turned_away = [("clients_max", 1), ("no_role", 1), ("user_share", 10)];
         let turned_away = turned_away.map(|(name, count)| (name.to_owned(), count));

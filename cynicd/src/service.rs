@@ -17,7 +17,7 @@ use tokio::task::LocalSet;
 use crate::access::Door;
 use crate::config::{Config, Source};
 use crate::gateway::{self, Gateway, ListenError};
-use crate::hub::{Control, Hub, INPUTS_MAX, Operations, Options, Quarantine};
+use crate::hub::{Accepting, Control, Hub, INPUTS_MAX, Operations, Options, Quarantine};
 use crate::journal::LogControl;
 use crate::link::Launch;
 use crate::manager::{ADMIN_SOCKET, Inherited, JUDGE_SOCKET, Manager};
@@ -50,11 +50,20 @@ pub enum ServiceError {
          `sandbox = \"best-effort\"` under [pool] workers run with what there is"
     )]
     Sandbox(String),
-    /// The system refuses something that every process needs.
+    /// The service manager passed a socket that nobody knows what to do with.
+    #[error(
+        "the service manager passed a socket by the name `{0}`: name it \"judge\" or \"admin\" \
+         (FileDescriptorName=, LISTEN_FDNAMES)"
+    )]
+    SocketName(String),
+    /// The store did not take everything before the daemon ended.
+    #[error("{0} judgments or records were lost: no store took them; see the log")]
+    Lost(u64),
+    /// The system refuses something that is needed.
     #[error("could not {action}")]
     System {
         /// What was tried.
-        action: &'static str,
+        action: String,
         /// Why not.
         #[source]
         source: io::Error,
@@ -66,7 +75,6 @@ pub enum ServiceError {
 /// # Errors
 /// It cannot be started; nothing is left behind.
 pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), ServiceError> {
-    let system = |action| move |source| ServiceError::System { action, source };
     // Before any thread: these take variables out of the environment.
     let mut inherited =
         Inherited::from_env().map_err(system("take the service manager's sockets"))?;
@@ -74,6 +82,9 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
     // What clients sent is in this process's memory: no core dump, and no debugger of the same user's.
     set_dumpable(false).map_err(|errno| system("make this process undumpable")(errno.into()))?;
     let (judges, admins) = (inherited.take(JUDGE_SOCKET), inherited.take(ADMIN_SOCKET));
+    if let Some(name) = inherited.left().first() {
+        return Err(ServiceError::SocketName((*name).to_owned()));
+    }
     // Before anything of another daemon's is touched.
     for (socket, adopted) in [(&config.socket, &judges), (&config.admin_socket, &admins)] {
         if adopted.is_none() {
@@ -86,7 +97,7 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
     let local = LocalSet::new();
     let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
-    let served: Result<(), ServiceError> = local.block_on(&runtime, async {
+    let mut served: Result<(), ServiceError> = local.block_on(&runtime, async {
         let judges = match judges {
             Some(socket) => gateway::adopt(socket)?,
             None => gateway::listen(&config.socket)?,
@@ -114,7 +125,7 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
             manager,
             tracer: tracer(config.traces.as_ref())?,
             close_budget: CLOSE_BUDGET,
-            operations: Operations { source, config: config.clone(), log },
+            operations: Operations { source, config: config.clone(), started: config.clone(), log },
         };
         watch_signals(control).map_err(system("watch for signals"))?;
         tracing::info!(
@@ -135,14 +146,15 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
             seats: Rc::clone(&seats),
         });
         if let Some(address) = &config.metrics {
-            let listener = metrics::listen(address).await.map_err(system("listen for metrics"))?;
+            let listening = format!("listen for metrics at {address} (metrics.listen)");
+            let listener = metrics::listen(address).await.map_err(system(&listening))?;
             tokio::task::spawn_local(metrics::serve(listener, inputs.clone()));
         }
         let pool = Pool::new(config.pool.clone(), seed(), Instant::now());
-        let accepting = tokio::task::spawn_local(async move {
-            let at_admin_socket = Rc::clone(&gateway).serve(admins, Door::Admin);
-            tokio::join!(gateway.serve(judges, Door::Judge), at_admin_socket);
-        });
+        let accepting = Accepting {
+            admins: tokio::task::spawn_local(Rc::clone(&gateway).serve(admins, Door::Admin)),
+            judges: tokio::task::spawn_local(gateway.serve(judges, Door::Judge)),
+        };
         let quarantine = quarantine(config);
         let hub =
             Hub::new(pool, options, quarantine, inputs, accepting, seats).run(inbox, controls);
@@ -153,13 +165,26 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
     });
     let closed = runtime.block_on(recorder.close(CLOSE_BUDGET));
     match closed {
-        Ok(CloseReport { lost, spooled }) => tracing::info!(lost, spooled, "stopped"),
+        Ok(CloseReport { lost: 0, spooled }) => tracing::info!(spooled, "stopped"),
+        Ok(CloseReport { lost, spooled }) => {
+            tracing::error!(lost, spooled, "stopped with what no store would take");
+            served = served.and(Err(ServiceError::Lost(lost)));
+        }
         Err(error) => tracing::error!(%error, "the store was not closed in order"),
     }
     if recorder_thread.join().is_err() {
         tracing::error!("the recorder's thread panicked");
     }
+    drop(local);
+    // A thread that reads a file may hang with it: nobody waits for that.
+    runtime.shutdown_background();
     served
+}
+
+/// The error of something that was tried.
+fn system(action: &str) -> impl FnOnce(io::Error) -> ServiceError + use<> {
+    let action = action.to_owned();
+    move |source| ServiceError::System { action, source }
 }
 
 fn recorder_config(config: &Config) -> RecorderConfig {
@@ -195,7 +220,8 @@ fn quarantine(config: &Config) -> Quarantine {
 /// Traces that cannot be written are no reason not to judge, but one not to start: the operator is there to see it.
 fn tracer(settings: Option<&traces::Settings>) -> Result<Option<Tracer>, ServiceError> {
     let started = settings.map(Tracer::start).transpose();
-    started.map_err(|source| ServiceError::System { action: "open the file of traces", source })
+    let file = settings.map(|settings| settings.file.display().to_string()).unwrap_or_default();
+    started.map_err(system(&format!("open the file of traces {file} (traces.file)")))
 }
 
 /// The tree of control groups, where one was delegated and is wanted.

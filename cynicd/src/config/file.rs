@@ -1,7 +1,8 @@
 //! What the configuration file and the environment say, as it is written there.
 
-use std::fs;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use cynic_proto::sandbox::SandboxMode;
 use cynic_proto::socket;
@@ -11,6 +12,9 @@ use super::{ConfigError, LogFormat};
 
 /// Prefix of environment overrides: `CYNIC_POOL__SIZE=4` sets `size` of `[pool]`.
 const ENV_PREFIX: &str = "CYNIC_";
+
+/// A file with every key in it has a tenth of this.
+const BYTES_MAX: u64 = 1 << 20;
 
 /// The file's form. Every key is optional; an unknown one is an error that names its line.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -67,7 +71,7 @@ pub(super) struct JudgeSection {
 
 /// `size = 4` or `size = "auto"`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number of workers, or \"auto\"")]
 pub(super) enum Size {
     Workers(u32),
     Word(String),
@@ -131,7 +135,7 @@ pub(super) struct ClientSection {
 
 /// A user or a group, by name or by number.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a user's or a group's name or number")]
 pub(super) enum Name {
     Id(u32),
     Text(String),
@@ -197,8 +201,14 @@ pub(super) struct TracesSection {
 
 /// Parses the file once by its form, for errors with a line, and keeps the table for overrides.
 pub(super) fn read(path: &Path) -> Result<(String, toml::Table), ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let unread = |source| ConfigError::Read { path: path.to_owned(), source };
+    // A pipe would be waited for until somebody writes into it.
+    let meta = fs::metadata(path).map_err(unread)?;
+    if !meta.is_file() || meta.len() > BYTES_MAX {
+        let what = format!("it is no regular file of at most {BYTES_MAX} bytes");
+        return Err(unread(io::Error::other(what)));
+    }
+    let text = fs::read_to_string(path).map_err(unread)?;
     let error = |e: toml::de::Error| {
         let before = e.span().map_or(0, |span| span.start.min(text.len()));
         let line = text
@@ -255,11 +265,13 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
 /// Puts each `CYNIC_SECTION__KEY` in its place. A value is read as TOML where it is that, as text elsewhere.
 pub(super) fn with_environment(
     mut table: toml::Table,
-    variables: impl Iterator<Item = (String, String)>,
+    variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<File, ConfigError> {
     let mut last = None;
     for (variable, value) in variables {
+        let variable = variable.to_string_lossy().into_owned();
         let Some(path) = variable.strip_prefix(ENV_PREFIX).map(str::to_lowercase) else { continue };
+        let value = value.to_string_lossy().into_owned();
         // The client's own variables, and those that name the whole file, are not keys.
         if variable == socket::SOCKET_ENV || variable == "CYNIC_CONFIG" || variable == "CYNIC_LOG" {
             continue;

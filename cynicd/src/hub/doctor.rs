@@ -10,7 +10,7 @@ use cynic_proto::history::HistoryQuery;
 use cynic_proto::message::Reply;
 use cynic_proto::sandbox::SandboxMode;
 
-use super::operations::{Asker, chain};
+use super::operations::{Asker, chain, waiting_for_restart};
 use super::{Hub, Input};
 use crate::config::{Config, Source};
 
@@ -41,11 +41,14 @@ impl Hub {
             self.clients_finding(),
             self.sandbox_finding(),
             self.cgroup_finding(),
+            self.log_finding(),
         ];
         let store = self.store_finding();
         let recorder = self.recording.recorder().clone();
         let operations = &self.options.operations;
         let (source, config) = (operations.source.clone(), operations.config.clone());
+        let started = operations.started.clone();
+        let size = self.pool.config().size.get();
         let hub = self.inputs.clone();
         tokio::task::spawn_local(async move {
             let query = HistoryQuery { limit: 1, ..HistoryQuery::default() };
@@ -55,7 +58,9 @@ impl Hub {
                 Ok(Err(error)) => no_store(&chain(&error)),
                 Err(_) => no_store("it does not answer"),
             });
-            let looked = tokio::task::spawn_blocking(move || host_findings(&source, &config));
+            let looked = tokio::task::spawn_blocking(move || {
+                host_findings(&source, &config, &started, size)
+            });
             findings.extend(looked.await.unwrap_or_default());
             // The hub is gone only when the daemon ends.
             drop(hub.send(Input::Answer(asker, Reply::Findings(findings))).await);
@@ -68,6 +73,17 @@ impl Hub {
             |version| format!("workers judge by version {version}"),
         );
         Finding::good("version", format!("{BUILD}, pid {}; {judge}", std::process::id()))
+    }
+
+    fn log_finding(&self) -> Finding {
+        match self.options.operations.log.lines_left_out() {
+            0 => Finding::good("log", "every line was written"),
+            lines => Finding::warn(
+                "log",
+                format!("{lines} lines were left out, as nobody took them in time"),
+                "is what reads standard error alive? log less (`cynicctl log-level warn`)",
+            ),
+        }
     }
 
     /// An addition to the workers' own limits, so that doing without is no fault.
@@ -97,7 +113,8 @@ impl Hub {
             "{} of {} connected, {} at most so far",
             clients.connected, clients.max, clients.connected_max
         );
-        let turned_away = clients.turned_away.iter().map(|(why, n)| format!("{why} {n}"));
+        let turned_away = clients.turned_away.iter().filter(|(_, n)| **n > 0);
+        let turned_away = turned_away.map(|(why, n)| format!("{why} {n}"));
         let expelled = (clients.expelled > 0).then(|| format!("expelled {}", clients.expelled));
         let refused: Vec<String> = turned_away.chain(expelled).collect();
         if !refused.is_empty() {
@@ -107,7 +124,7 @@ impl Hub {
             Some(ago) => Finding::warn(
                 "clients",
                 format!("{what}, the last for want of room {} s ago", ago.as_secs()),
-                "`ss -xp` shows who holds the connections; else raise clients.max or access.share_per_user",
+                "`ss -xp` shows who holds the connections; else raise clients.max or access.share_per_user (admins_max is fixed)",
             ),
             None => Finding::good("clients", what),
         }
@@ -149,7 +166,11 @@ impl Hub {
             Some(why) => Finding::bad(
                 "database",
                 format!("{why}; {what}"),
-                "judging goes on and judgments are kept in the spool; mend the database, nothing else is needed",
+                if stats.store == "sqlite" {
+                    "judging goes on and judgments wait in memory until it is mended: a stop before that loses them"
+                } else {
+                    "judging goes on and judgments are kept in the spool; mend the database, nothing else is needed"
+                },
             ),
             None if stats.dead_letters > 0 => Finding::warn(
                 "database",
@@ -165,20 +186,21 @@ fn no_store(why: &str) -> Finding {
     Finding::bad(
         "database",
         why.to_owned(),
-        "judging goes on and judgments are kept; mend the database, nothing else is needed",
+        "judging goes on meanwhile; mend the database, nothing else is needed",
     )
 }
 
-fn host_findings(source: &Source, config: &Config) -> Vec<Finding> {
+/// What is said of the host goes by what is in force: some keys are read only at the start.
+fn host_findings(source: &Source, config: &Config, started: &Config, size: u16) -> Vec<Finding> {
     vec![
-        configuration(source, config),
-        disk(&config.data_dir),
-        descriptors(config),
+        configuration(source, config, started),
+        disk(&started.data_dir),
+        descriptors(started.clients_max, config.limits.memory_bytes, size),
         service_manager(),
     ]
 }
 
-fn configuration(source: &Source, config: &Config) -> Finding {
+fn configuration(source: &Source, config: &Config, started: &Config) -> Finding {
     let check = "configuration";
     let file = source.file.as_ref().map_or_else(
         || "built-in defaults and the environment".to_owned(),
@@ -195,7 +217,14 @@ fn configuration(source: &Source, config: &Config) -> Finding {
             format!("{file} has changed since it was read"),
             "`cynicctl reload` puts it in force",
         ),
-        Ok(_) => Finding::good(check, file),
+        Ok(_) => match waiting_for_restart(started, config)[..] {
+            [] => Finding::good(check, file),
+            ref waiting => Finding::warn(
+                check,
+                format!("{file}; not in force yet: {}", waiting.join(", ")),
+                "`systemctl restart cynicd` puts it in force",
+            ),
+        },
     }
 }
 
@@ -224,15 +253,15 @@ fn disk(data_dir: &Path) -> Finding {
     }
 }
 
-fn descriptors(config: &Config) -> Finding {
+fn descriptors(clients_max: usize, memory_bytes: u64, size: u16) -> Finding {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let limit = limit.current.unwrap_or(u64::MAX);
-    let workers = u64::from(config.pool.size.get()) * DESCRIPTORS_PER_WORKER;
-    let needed = config.clients_max as u64 + workers + DESCRIPTORS_OTHER;
+    let workers = u64::from(size) * DESCRIPTORS_PER_WORKER;
+    let needed = clients_max as u64 + workers + DESCRIPTORS_OTHER;
     let what = format!(
         "{limit} open files allowed, at most {needed} needed; {} MiB of memory for each worker, of which there are {}",
-        config.limits.memory_bytes >> 20,
-        config.pool.size
+        memory_bytes >> 20,
+        size
     );
     if limit < needed {
         let advice = "raise LimitNOFILE= of the unit (or `ulimit -n`), or lower clients.max";

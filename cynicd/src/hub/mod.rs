@@ -94,6 +94,15 @@ pub enum Control {
     Reload,
 }
 
+/// The tasks that accept clients. The hub ends them when the daemon is to end.
+#[derive(Debug)]
+pub struct Accepting {
+    /// Those at the judge socket, for as long as work is taken.
+    pub judges: JoinHandle<()>,
+    /// Those at the admin socket.
+    pub admins: JoinHandle<()>,
+}
+
 /// What the hub works with.
 #[derive(Debug)]
 pub struct Options {
@@ -130,8 +139,7 @@ pub struct Hub {
     bus: Bus,
     told: Told,
     quarantine: Quarantine,
-    /// Accepts clients, for as long as work is taken.
-    accepting: JoinHandle<()>,
+    accepting: Accepting,
     /// Who is connected, and who was not let in.
     seats: Rc<Seats>,
     /// Clients whose outbox got something since the last flush.
@@ -140,6 +148,8 @@ pub struct Hub {
     judge_version: Option<u32>,
     /// When draining must be over.
     drain_until: Option<Instant>,
+    /// The daemon was told to end.
+    ending: bool,
     /// Why this daemon cannot work here at all, once that is known.
     refused: Option<String>,
     /// The replacement of all workers, while one is under way.
@@ -158,7 +168,7 @@ impl Hub {
         options: Options,
         quarantine: Quarantine,
         inputs: mpsc::Sender<Input>,
-        accepting: JoinHandle<()>,
+        accepting: Accepting,
         seats: Rc<Seats>,
     ) -> Hub {
         let (recording, settlements) = Recording::new(options.recorder.clone());
@@ -180,6 +190,7 @@ impl Hub {
             touched: Vec::new(),
             judge_version: None,
             drain_until: None,
+            ending: false,
             refused: None,
             rolling: None,
             last_death: None,
@@ -235,7 +246,8 @@ impl Hub {
             self.send_events();
             self.flush();
         }
-        self.accepting.abort();
+        self.accepting.judges.abort();
+        self.accepting.admins.abort();
         self.finish_recording(&mut settlements).await;
         self.farewell().await;
         self.quarantine.close();
@@ -246,7 +258,9 @@ impl Hub {
         match control {
             Control::Drain => {
                 tracing::info!(tasks = self.pool.tasks_held(), "draining");
-                self.accepting.abort();
+                self.ending = true;
+                // Operators are let in to the end.
+                self.accepting.judges.abort();
                 let budget = self.options.operations.config.drain_budget;
                 self.options.manager.stopping(self.stop_budget());
                 self.drain_until = Some(Instant::now() + budget);
@@ -254,6 +268,7 @@ impl Hub {
                 self.end_if_drained();
             }
             Control::Stop => {
+                self.ending = true;
                 self.options.manager.stopping(self.stop_budget());
                 self.feed(Event::Shutdown);
             }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cynic_proto::ids::WorkerId;
 use cynic_proto::message::{RefusalKind, Reply, ToClient};
 use cynic_proto::model::Stage;
+use tokio::time::timeout;
 
 use super::{Hub, Input};
 use crate::config::{Config, ConfigError, POOL_SIZE_MAX, Source, auto_size};
@@ -20,13 +21,18 @@ use crate::pool::{ClientId, Event};
 /// have to finish a task first.
 const ROLLING_TIME: Duration = Duration::from_secs(30);
 
+/// How long reading the configuration may take: its file system may hang.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What may change while the daemon runs, and where it comes from.
 #[derive(Debug)]
 pub struct Operations {
     /// Where the configuration is read from.
     pub source: Source,
-    /// The configuration in force.
+    /// The configuration in force, as far as it can be without a restart.
     pub config: Config,
+    /// The one that the daemon started with.
+    pub started: Config,
     /// The log.
     pub log: LogControl,
 }
@@ -58,12 +64,26 @@ pub(super) struct Rolling {
 impl Hub {
     /// Reads the configuration on another thread, since the file may be anywhere; [`Hub::loaded`] goes on.
     pub(super) fn reload(&mut self, asker: Option<Asker>) {
+        if self.ending {
+            tracing::info!("not reading the configuration again: the daemon ends");
+            if let Some(asker) = asker {
+                let message = "the daemon ends".to_owned();
+                self.answer_asker(
+                    asker,
+                    Reply::Refused { kind: RefusalKind::Unavailable, message },
+                );
+            }
+            return;
+        }
         tracing::info!("reading the configuration again");
         self.options.manager.reloading();
         let (source, hub) = (self.options.operations.source.clone(), self.inputs.clone());
         tokio::task::spawn_local(async move {
-            let Ok(config) = tokio::task::spawn_blocking(move || source.load()).await else {
-                return;
+            let load = tokio::task::spawn_blocking(move || source.load());
+            let config = match timeout(LOAD_TIMEOUT, load).await {
+                Ok(Ok(config)) => config,
+                Ok(Err(_)) => return,
+                Err(_) => Err(ConfigError::Slow(LOAD_TIMEOUT)),
             };
             // The hub is gone only when the daemon ends.
             drop(hub.send(Input::Loaded(Box::new(Loaded { config, asker }))).await);
@@ -86,7 +106,7 @@ impl Hub {
                 }
                 if self.rolling.is_none() {
                     let status = format!("{} (configuration refused, see the log)", self.status());
-                    self.options.manager.ready(status);
+                    self.options.manager.reloaded(status);
                 }
             }
         }
@@ -102,14 +122,13 @@ impl Hub {
         } else {
             "the configuration is in force".to_owned()
         };
-        let waiting = waiting_for_restart(&old, config);
+        let waiting = waiting_for_restart(&operations.started, config);
         if !waiting.is_empty() {
             report.push_str("; a restart is needed for ");
             report.push_str(&waiting.join(", "));
         }
-        if old.log_level != config.log_level
-            && let Err(error) = operations.log.set(&config.log_level)
-        {
+        // Always: an operator may have set another one for the time being.
+        if let Err(error) = operations.log.set_configured(&config.log_level) {
             let _ = write!(report, "; {error}");
         }
         self.options.launch.program.clone_from(&config.worker);
@@ -220,7 +239,7 @@ impl Hub {
         if rolling.reload {
             tracing::info!("reloaded: {end}");
             let status = self.status();
-            self.options.manager.ready(status);
+            self.options.manager.reloaded(status);
         }
     }
 
@@ -230,7 +249,7 @@ impl Hub {
 }
 
 /// What differs and is read only when the daemon starts.
-fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+pub(super) fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     // All keys, so that a new one cannot be forgotten: what is not compared below is in force at once.
     let Config {
         worker: _,
@@ -266,16 +285,19 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("data_dir", *data_dir != new.data_dir),
         ("database", *database != new.database),
         ("clients.max", *clients_max != new.clients_max),
-        ("access.share_per_user", *clients_per_uid_max != new.clients_per_uid_max),
+        (
+            "access.share_per_user",
+            *clients_max == new.clients_max && *clients_per_uid_max != new.clients_per_uid_max,
+        ),
         ("clients.frame_bytes_max", *frame_bytes_max != new.frame_bytes_max),
-        ("recorder.retention", *retention != new.retention),
+        ("recorder.retention_days or retention_rows", *retention != new.retention),
         ("recorder.spool_mib_max", *spool_bytes_max != new.spool_bytes_max),
         ("stages.persist_ms", persist_budget(old) != persist_budget(new)),
         ("pool.cgroup", *cgroup != new.cgroup),
-        ("quarantine", *quarantine != new.quarantine),
+        ("[quarantine]", *quarantine != new.quarantine),
         ("log.format", *log_format != new.log_format),
         ("metrics.listen", *metrics != new.metrics),
-        ("traces", *traces != new.traces),
+        ("[traces]", *traces != new.traces),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

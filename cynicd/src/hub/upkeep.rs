@@ -34,7 +34,8 @@ impl Hub {
 
     /// How long the daemon may take to end.
     pub(super) fn stop_budget(&self) -> Duration {
-        self.options.operations.config.drain_budget + self.options.close_budget + STOP_MARGIN
+        // Once for what is to be stored before the last answers, once for closing.
+        self.options.operations.config.drain_budget + self.options.close_budget * 2 + STOP_MARGIN
     }
 
     /// The daemon in one line for people.

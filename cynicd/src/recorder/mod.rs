@@ -75,6 +75,9 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to look whether a task has its judgment: somebody waits for being judged.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a backup waits for what was submitted before.
+const BACKUP_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a backup may take: the largest store on the slowest disk.
 const BACKUP_TIMEOUT: Duration = Duration::from_hours(12);
 
@@ -447,7 +450,8 @@ impl RecorderHandle {
     /// The path is not absolute, the file exists or cannot be written; the store is PostgreSQL, which brings
     /// its own tools.
     pub async fn backup(&self, path: PathBuf) -> Result<BackupReport, RecorderError> {
-        self.flush().await?;
+        // While the database takes nothing, a copy of what it has is worth all the more.
+        let _ = tokio::time::timeout(BACKUP_FLUSH_TIMEOUT, self.flush()).await;
         self.ask(BACKUP_TIMEOUT, async move |stores| stores.backup(&path).await).await
     }
 

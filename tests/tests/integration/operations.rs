@@ -1,14 +1,20 @@
 //! What an operator does to a daemon at work: nothing of it may cost a task.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
 
 use bytes::Bytes;
-use cynic_proto::client::{Client, Outcome};
+use cynic_proto::client::{Client, Options, Outcome};
 use cynic_proto::finding::FindingState;
 use cynic_proto::message::{RefusalKind, Reply, Request};
+use cynic_proto::socket::admin_of;
 use cynic_proto::stats::Stats;
+use cynic_tests::cli::program;
 use cynic_tests::daemon::{Daemon, Home};
 use cynic_tests::faults;
+use cynic_tests::procfs;
+use rustix::process::Signal;
 
 use crate::{plain_request, request};
 
@@ -175,6 +181,74 @@ async fn the_doctor_finds_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_reload_of_what_is_no_file_is_refused_at_once() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    fs::remove_file(home.path("cynic.toml")).expect("removed");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, home.path("cynic.toml"), kind, mode, 0).expect("a pipe");
+    let Reply::Refused { message, .. } = ask(&client, Request::Reload).await else {
+        panic!("a pipe is no configuration")
+    };
+    assert!(message.contains("no regular file"), "{message}");
+    procfs::signal(daemon.pid(), Signal::TERM);
+    assert_eq!(daemon.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_restart_is_not_forgotten() {
+    let home = Home::new("[clients]\nmax = 100");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    home.configure("[clients]\nmax = 200");
+    for _ in 0..2 {
+        let Reply::Report(report) = ask(&client, Request::Reload).await else { panic!("taken") };
+        assert!(report.contains("a restart is needed for clients.max;"), "{report}");
+    }
+    let doctor = daemon.cynicctl(["doctor"]);
+    assert!(doctor.out.contains("not in force yet: clients.max"), "{}", doctor.out);
+    home.configure("[clients]\nmax = 100");
+    let Reply::Report(report) = ask(&client, Request::Reload).await else { panic!("taken") };
+    assert!(!report.contains("restart"), "{report}");
+}
+
+#[tokio::test]
+async fn a_level_for_the_time_being_ends_with_a_reload() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let client = daemon.admin().await;
+    let off = ask(&client, Request::LogLevel("off".to_owned())).await;
+    assert!(matches!(off, Reply::Report(_)));
+    assert!(matches!(ask(&client, Request::Reload).await, Reply::Report(_)));
+    daemon.until("it logs again", |_| daemon.log().contains("reloaded: all workers")).await;
+}
+
+/// A reader of the log that sleeps, as a paging terminal or a stuck collector does.
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_nobody_up() {
+    let home = Home::new("");
+    let (socket, pipe) = (home.path("cynicd.sock"), Stdio::piped());
+    let mut command = program("cynicd");
+    command.arg("--config").arg(home.path("cynic.toml")).arg("--socket").arg(&socket);
+    let mut daemon =
+        command.arg("--data-dir").arg(home.path("data")).stderr(pipe).spawn().expect("started");
+    let client = loop {
+        match Client::connect(Options::new(admin_of(&socket))).await {
+            Ok(client) => break client,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    // Each is a line; a pipe holds 64 KiB.
+    for _ in 0..2000 {
+        assert!(matches!(ask(&client, Request::LogLevel("info".into())).await, Reply::Report(_)));
+    }
+    client.ping().await.expect("alive");
+    let _ = daemon.kill();
+    daemon.wait().expect("reaped");
+}
+
+#[tokio::test]
 async fn a_level_that_is_none_is_refused() {
     let home = Home::new("");
     let daemon = home.start().await;
@@ -250,7 +324,7 @@ async fn traces_go_to_a_file_that_a_collector_can_follow() {
     let nothing = plain_request();
     assert!(matches!(client.judge(nothing, Bytes::new()).await, Ok(Outcome::Failed { .. })));
     assert_eq!(daemon.stop().await, Some(0));
-    let text = std::fs::read_to_string(&file).expect("written");
+    let text = fs::read_to_string(&file).expect("written");
     let requests: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let spans = |n: usize| requests[n]["resourceSpans"][0]["scopeSpans"][0]["spans"].clone();

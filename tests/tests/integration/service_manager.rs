@@ -64,7 +64,7 @@ fn a_life_is_told_from_readiness_to_the_end() {
     assert!(!between.contains("STOPPING"), "{between}");
     manager.hears("configuration refused", &daemon);
     procfs::signal(daemon.pid(), Signal::TERM);
-    manager.hears("STOPPING=1\nEXTEND_TIMEOUT_USEC=35000000\n", &daemon);
+    manager.hears("STOPPING=1\nEXTEND_TIMEOUT_USEC=45000000\n", &daemon);
 }
 
 #[test]
@@ -72,5 +72,10 @@ fn a_daemon_whose_workers_do_not_start_is_never_ready_and_says_why() {
     let home = Home::new("[pool]\nsize = 1\nworker = \"/bin/false\"");
     let (mut manager, daemon) = launch(&home);
     let before = manager.hears("STATUS=not ready: workers do not start, last: ", &daemon);
+    assert!(!before.contains("READY=1"), "{before}");
+    // Nor does a reload make it so.
+    home.configure("sise = 1");
+    procfs::signal(daemon.pid(), Signal::HUP);
+    let before = manager.hears("configuration refused", &daemon);
     assert!(!before.contains("READY=1"), "{before}");
 }

@@ -131,6 +131,23 @@ fn a_configuration_is_checked() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_metrics_socket_is_left_alone() {
+    let home = Home::new("");
+    let file = home.path("precious");
+    fs::write(&file, "somebody's notes").expect("written");
+    home.configure(&format!("[metrics]\nlisten = \"unix:{}\"", file.display()));
+    let mut command = program("cynicd");
+    command.arg("--config").arg(home.path("cynic.toml")).arg("--data-dir").arg(home.path("data"));
+    let ended = Ended::of(command.arg("--socket").arg(home.path("cynicd.sock")));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.err.contains("metrics.listen") && ended.err.contains("is not a socket"),
+        "{ended:?}"
+    );
+    assert_eq!(fs::read_to_string(&file).expect("still there"), "somebody's notes");
+}
+
+#[test]
 fn a_check_says_that_data_cannot_be_kept() {
     let home = Home::new("");
     let file = home.path("notes");

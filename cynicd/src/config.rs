@@ -369,9 +369,14 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
         ..defaults
     };
     if config.soft_budget >= config.hard_deadline {
-        let message = "must be below deadlines.hard_ms, or a worker is killed before it can answer \
-                       with what it has";
-        return Err(ConfigError::Value { key: "deadlines.soft_ms", message: message.to_owned() });
+        let (soft, hard) = (config.soft_budget.as_millis(), config.hard_deadline.as_millis());
+        let message = format!(
+            "deadlines.soft_ms ({soft}) must be below deadlines.hard_ms ({hard}), or a worker is killed before it \
+             can answer with what it has"
+        );
+        let key =
+            if deadlines.soft_ms.is_some() { "deadlines.soft_ms" } else { "deadlines.hard_ms" };
+        return Err(ConfigError::Value { key, message });
     }
     Ok(config)
 }

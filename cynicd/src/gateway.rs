@@ -52,11 +52,11 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum ListenError {
     /// Another daemon answers there.
     #[error(
-        "another daemon is listening at {}: stop it, or give this one another --socket", .0.display()
+        "another daemon is listening at {}: stop it, or give this one another path (--socket, or the key)", .0.display()
     )]
     InUse(PathBuf),
     /// Something else has that name.
-    #[error("{} exists and is not a socket: remove it, or give another --socket", .0.display())]
+    #[error("{} exists and is not a socket: remove it, or give another path", .0.display())]
     NotASocket(PathBuf),
     /// The socket cannot be given to its group.
     #[error(

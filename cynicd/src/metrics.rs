@@ -119,11 +119,22 @@ impl std::fmt::Display for Address {
     }
 }
 
+/// A file that is removed when this is dropped.
+#[derive(Debug)]
+pub struct Unlinked(PathBuf);
+
+impl Drop for Unlinked {
+    fn drop(&mut self) {
+        // The next daemon replaces what is left.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// A socket for collectors.
 #[derive(Debug)]
 pub enum Listener {
-    /// A Unix socket.
-    Unix(UnixListener),
+    /// A Unix socket, whose file goes with it.
+    Unix(UnixListener, Unlinked),
     /// A loopback port.
     Loopback(TcpListener),
 }
@@ -139,7 +150,7 @@ pub async fn listen(address: &Address) -> io::Result<Listener> {
             crate::gateway::remove_stale(path).map_err(io::Error::other)?;
             let listener = UnixListener::bind(path)?;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
-            Ok(Listener::Unix(listener))
+            Ok(Listener::Unix(listener, Unlinked(path.clone())))
         }
     }
 }
@@ -150,7 +161,7 @@ pub async fn serve(listener: Listener, hub: mpsc::Sender<Input>) {
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         let accepted = match &listener {
-            Listener::Unix(unix) => unix.accept().await.map(|(s, _)| collect(s, &hub, seat)),
+            Listener::Unix(unix, _) => unix.accept().await.map(|(s, _)| collect(s, &hub, seat)),
             Listener::Loopback(tcp) => tcp.accept().await.map(|(s, _)| collect(s, &hub, seat)),
         };
         if let Err(error) = accepted {

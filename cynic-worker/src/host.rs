@@ -188,9 +188,7 @@ impl Host {
             let outcome = self.compute(analysis, dimension, place, limits, began);
             let now = Instant::now();
             watch.dimension(dimension, now.duration_since(began));
-            let overran = matches!(self.panel.scorer(dimension), Scorer::Computed(_))
-                && matches!(outcome, Outcome::Scored(_))
-                && limits.overran(began, now);
+            let overran = matches!(outcome, Outcome::Scored(_)) && limits.overran(began, now);
             began = now;
             if overran { Outcome::FellBack(FallbackReason::Overran) } else { outcome }
         });

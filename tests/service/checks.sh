@@ -174,7 +174,9 @@ new_daemon() { [ "$(property MainPID)" != "$before" ] && cmp /tmp/default.toml $
 check "the new daemon runs, with the configuration as it was" new_daemon
 cold() {
     systemctl stop $unit
-    ! systemctl is-active --quiet $unit && echo "a short note" | alice cynicctl judge && systemctl is-active $unit
+    # The judgment may be there before systemd has read that the daemon is ready.
+    ! systemctl is-active --quiet $unit && echo "a short note" | alice cynicctl judge &&
+        until_true systemctl is-active --quiet $unit
 }
 check "the socket starts the daemon" cold
 stopped() {

@@ -75,6 +75,15 @@ fn log(daemon: &Daemon) -> String {
     pieces.fold(first, |log, piece| log + piece.split_once('m').map_or("", |(_, rest)| rest))
 }
 
+/// Waits until the log has that, which is written on a thread of its own.
+fn is_logged(daemon: &Daemon, text: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !log(daemon).contains(text) {
+        assert!(Instant::now() < deadline, "{text} is not in\n{}", log(daemon));
+        std::thread::yield_now();
+    }
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("a socket").mode() & 0o777
 }
@@ -124,10 +133,9 @@ async fn nobody_is_admin_at_the_judge_socket() {
     assert!(stats.ready && !stats.draining);
     assert_eq!(stats.clients.refused, refused);
     assert_eq!(daemon.workers(), before, "nothing was done");
-    let log = log(&daemon);
     let uid = rustix::process::geteuid().as_raw();
     let pid = std::process::id();
-    assert!(log.contains(&format!("uid={uid} pid={pid} request=\"drain\"")), "{log}");
+    is_logged(&daemon, &format!("uid={uid} pid={pid} request=\"drain\""));
     let query = EventsQuery { kinds: vec![Kind::AccessRefused], ..EventsQuery::default() };
     let asked = client.request(Request::Events(Box::new(query)), Bytes::new()).await;
     let (Reply::Events(batch), _) = asked.expect("an answer") else { panic!("no events") };
@@ -216,8 +224,7 @@ async fn a_stranger_judges_and_sees_its_own_alone() {
         assert_eq!(refused.code, Some(5), "{args:?}: {}", refused.err);
         assert!(refused.err.contains(role), "{args:?}: {}", refused.err);
     }
-    let log = log(&daemon);
-    assert!(log.contains(&format!("uid={STRANGER}")), "{log}");
+    is_logged(&daemon, &format!("uid={STRANGER}"));
     assert!(daemon.stats().await.ready);
 }
 
@@ -304,8 +311,7 @@ async fn a_group_gives_a_role_and_no_other() {
     let nobody = as_stranger(&daemon, STRANGER, &["ping"]);
     assert_eq!(nobody.code, Some(5), "{}", nobody.err);
     assert!(nobody.err.contains("no role here"), "{}", nobody.err);
-    let log = log(&daemon);
-    assert!(log.contains(&format!("connection refused uid={STRANGER} pid=")), "{log}");
+    is_logged(&daemon, &format!("connection refused uid={STRANGER} pid="));
 }
 
 #[tokio::test]

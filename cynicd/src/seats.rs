@@ -216,7 +216,7 @@ impl Seats {
         self.figures.borrow_mut().refused += 1;
     }
 
-    /// Whether the log is to be told of one more refusal of this user; says first how many it was not told of.
+    /// Whether the log is to be told of one more refusal of this user. Says first how many it was not told of before.
     pub fn tells(&self, uid: u32, now: Instant) -> bool {
         let mut lines = self.lines.borrow_mut();
         let uid =

@@ -50,7 +50,8 @@ pub struct Config {
     pub chunk_items_max: usize,
     /// Most bytes in a chunk; a larger item travels alone.
     pub chunk_bytes_max: usize,
-    /// How long a chunk should take: one chunk is what an interactive task may have to wait for.
+    /// How long a chunk should take; a quarter of it while interactive tasks come, each of which may have to wait for
+    /// the end of one.
     pub chunk_time: Duration,
     /// Tasks in a row over which a dimension crashes or overruns before it is left out; 0 leaves none out.
     pub dimension_failures_max: u32,

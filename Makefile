@@ -9,9 +9,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DATA ?=
 
 # Labelled data beside the project, where it is: `make test` runs the gates on it (without those of time, which need
-# an optimised build and a quiet machine). Bars that are known to be missed are printed and do not fail it.
+# an optimised build and a quiet machine).
 LABELLED := $(wildcard ../shared/data)
-KNOWN_MISSES := --known 'arg_ukp_pairs accuracy'
 
 BINARIES := cynicd cynicctl cynic-worker
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -44,7 +43,7 @@ test: fmt-check lint boundaries postgres ## Everything that proves the project; 
 	$(CARGO) build --workspace --locked
 	$(TEST) --workspace --locked
 	scripts/instructions.sh check
-	$(if $(LABELLED),$(CARGO) run --locked -p cynic-train -- eval --data $(LABELLED) $(KNOWN_MISSES))
+	$(if $(LABELLED),$(CARGO) run --locked -p cynic-train -- eval --data $(LABELLED))
 	$(CARGO) test --workspace --locked --doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --locked --no-deps --document-private-items
 	@CARGO="$(CARGO)" scripts/test_service.sh if-possible

@@ -14,7 +14,7 @@ use crate::profile::Profile;
 use crate::route::{self, Route};
 use crate::spec::{HEADS, NO_SLOT, Norm, Span, Spec};
 use crate::text::scan::Grams;
-use crate::weights::{FamilyWeights, Weights};
+use crate::weights::Weights;
 use crate::{code, fold, reading, shell, text};
 
 /// How much the evidence of texts counts for events and their like, which nothing was learned from, and the logit
@@ -165,9 +165,7 @@ impl Analysis {
         let own = &weights.families[family.index()];
         let scanned = scan(&item, family, &weights.order, Sum::new(own));
         let z = learned::normalise(own, family, &scanned.values);
-        let routed = learned::routed(own, &scanned.grams);
-        let mixture = mixture(own, family, &z, routed, said);
-        let mut learned = learned::weigh(own, family, &z, &scanned.grams, mixture);
+        let mut learned = learned::weigh(own, family, &z, &scanned.grams, said);
         let severe = learned::severe(family, &learned);
         let mut beside = learned.logit - severe;
         if is_record {
@@ -190,7 +188,7 @@ impl Analysis {
             beside = beside.max(HARMLESS_SHARE * beside + HARMLESS_LEAN * short);
         }
         learned.logit = beside + severe + checks.logit();
-        let domain = said.unwrap_or_else(|| detected(family, &mixture));
+        let domain = said.unwrap_or_else(|| detected(family, &learned.mixture));
         let target = reading::level(learned.logit);
         let mut readings = reading::raw(family, &z, &learned);
         reading::own_part(&mut readings, own, target);
@@ -215,26 +213,6 @@ impl Analysis {
             centres,
             whole: OnceLock::new(),
         }
-    }
-}
-
-/// How much each head takes part. A domain that is said takes nearly all; general items take what the
-/// features say.
-pub(crate) fn mixture(
-    own: &FamilyWeights,
-    family: Family,
-    z: &[f32],
-    routed: f32,
-    said: Option<Domain>,
-) -> [f32; HEADS] {
-    let likely = learned::mix(own, z, routed);
-    match said.and_then(|domain| family.heads().iter().position(|head| *head == domain)) {
-        Some(head) => {
-            let mut mixture = [0.0; HEADS];
-            mixture[head] = 1.0;
-            mixture
-        }
-        None => likely,
     }
 }
 

@@ -107,6 +107,13 @@ pub(crate) fn unleet(byte: u8) -> u8 {
     }
 }
 
+/// How many bytes are of a kind. Counted in short runs, which the processor does sixteen at a time.
+pub(crate) fn count(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    const RUN: usize = u8::MAX as usize;
+    let in_run = |run: &[u8]| run.iter().map(|byte| u8::from(is(*byte))).sum::<u8>();
+    bytes.chunks(RUN).map(|run| usize::from(in_run(run))).sum()
+}
+
 /// A fast hash of folded bytes; the same on every machine.
 pub(crate) const fn hash(bytes: &[u8]) -> u64 {
     let mut hash = SEED;

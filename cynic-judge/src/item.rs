@@ -356,9 +356,11 @@ impl<'de> Visitor<'de> for StringField {
         Ok(Text { text: text.to_owned(), lossy: false })
     }
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
-        let text = String::from_utf8_lossy(bytes);
-        let lossy = matches!(text, std::borrow::Cow::Owned(_));
-        Ok(Text { text: text.into_owned(), lossy })
+        // Nearly all of it is valid, which the check alone finds out soonest.
+        let valid = std::str::from_utf8(bytes).map(str::to_owned);
+        let lossy = valid.is_err();
+        let text = valid.unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned());
+        Ok(Text { text, lossy })
     }
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Text, A::Error> {
         Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self))

@@ -1,5 +1,7 @@
 //! The learned evidence of one item: what its features and n-grams add up to, and each dimension's share.
 
+use cynic_proto::model::Domain;
+
 use crate::facets::FACETS;
 use crate::family::Family;
 use crate::spec::{HEADS, Norm, Span, Spec};
@@ -103,13 +105,13 @@ pub(crate) struct Learned {
     pub(crate) places: [[Span; 2]; FACETS],
 }
 
-/// Adds the evidence up.
+/// Adds the evidence up. A domain that is said takes all; otherwise each head takes part as far as it is likely.
 pub(crate) fn weigh(
     weights: &FamilyWeights,
     family: Family,
     z: &[f32],
     sum: &Sum<'_>,
-    mixture: [f32; HEADS],
+    said: Option<Domain>,
 ) -> Learned {
     let norm = gram_norm(sum.total);
     let mut logits = [0.0; HEADS];
@@ -119,6 +121,7 @@ pub(crate) fn weigh(
         let all = head.bias + dense + head.gram_scale * grams as f32 / norm;
         logits[n] = all * head.stretch + head.shift;
     }
+    let mixture = mixture(weights, family, z, routed(weights, sum), &logits, said);
     let logit = weights.stretch * mixed(&logits, &mixture) + weights.shift;
     let shares = mixture.map(|share| share * weights.stretch);
     let mut features = vec![0.0; z.len()];
@@ -177,22 +180,39 @@ pub(crate) fn severe_risk(family: Family, values: &[f32]) -> f32 {
 }
 
 /// What an item's n-grams say for the last head's domain (logits).
-pub(crate) fn routed(weights: &FamilyWeights, sum: &Sum<'_>) -> f32 {
+fn routed(weights: &FamilyWeights, sum: &Sum<'_>) -> f32 {
     weights.router_gram_scale * sum.routed as f32 / gram_norm(sum.total)
 }
 
-/// How likely each head's domain is, by the features and by what the n-grams say for the last one: a softmax.
-pub(crate) fn mix(weights: &FamilyWeights, z: &[f32], routed: f32) -> [f32; HEADS] {
+/// How much more likely a domain is for each logit by which its head holds the item to be bad: who dresses spam or
+/// an instruction up as an argument is not heard as one.
+const ALARM: f32 = 0.5;
+
+/// How much each head takes part: all where the domain is said, else how likely it is by the features, by what the
+/// n-grams say for the last one (`routed`), and by what its head has against the item. A softmax.
+pub(crate) fn mixture(
+    weights: &FamilyWeights,
+    family: Family,
+    z: &[f32],
+    routed: f32,
+    logits: &[f32; HEADS],
+    said: Option<Domain>,
+) -> [f32; HEADS] {
     let mut mixture = [0.0; HEADS];
-    if weights.router.is_empty() {
-        mixture[0] = 1.0;
+    let known = said.and_then(|domain| family.heads().iter().position(|head| *head == domain));
+    if let Some(head) = known.or(weights.router.is_empty().then_some(0)) {
+        mixture[head] = 1.0;
         return mixture;
     }
     for (likely, router) in mixture.iter_mut().zip(&weights.router) {
         let bias = router.last().copied().unwrap_or(0.0);
         *likely = bias + router.iter().zip(z).map(|(weight, z)| weight * z).sum::<f32>();
     }
-    mixture[HEADS - 1] += routed;
+    let (argument, others) = mixture.split_last_mut().expect("there is a head");
+    *argument += routed;
+    for (likely, logit) in others.iter_mut().zip(logits) {
+        *likely += ALARM * (-logit).clamp(0.0, LOGIT_MAX);
+    }
     let most = mixture.iter().copied().fold(f32::MIN, f32::max);
     mixture = mixture.map(|likely| (SHARPNESS * (likely - most)).exp());
     let sum: f32 = mixture.iter().sum();

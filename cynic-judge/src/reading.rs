@@ -29,12 +29,12 @@ const LEARNED_IN_READING: f32 = 1.0;
 const LEVEL_LOW: f32 = 0.6;
 /// The logit of evidence at which a low level has gone three quarters of its way.
 const LEVEL_LOW_WIDTH: f32 = 2.6;
-/// Rise of the level with good evidence, at first and by its third power: the ordinary stays ordinary, and
+/// Rise of the level with good evidence, at first and by its fifth power: the ordinary stays ordinary, and
 /// only evidence from all sides lifts an item to the top.
 const LEVEL_RISE: f32 = 0.06;
-const LEVEL_RISE_CUBIC: f32 = 0.0063;
-/// Highest level (logits).
-const LEVEL_HIGH: f32 = 1.5;
+const LEVEL_RISE_FIFTH: f32 = 0.0007;
+/// Level that no evidence exceeds (logits).
+const LEVEL_HIGH: f32 = 1.9;
 /// Least effect that is reported, in points.
 const POINTS_MIN: f32 = 1.5;
 /// Least effect of what is reported beside a dimension's strongest finding.
@@ -52,7 +52,8 @@ pub(crate) fn level(logit: f32) -> f32 {
     if logit < 0.0 {
         LEVEL_LOW * (logit / LEVEL_LOW_WIDTH).tanh()
     } else {
-        (LEVEL_RISE * logit + LEVEL_RISE_CUBIC * logit.powi(3)).min(LEVEL_HIGH)
+        let rise = LEVEL_RISE * logit + LEVEL_RISE_FIFTH * logit.powi(5);
+        LEVEL_HIGH * (rise / LEVEL_HIGH).tanh()
     }
 }
 

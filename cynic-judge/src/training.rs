@@ -85,13 +85,19 @@ pub fn normalise(weights: &FamilyWeights, family: Family, values: &[f32]) -> Vec
     learned::normalise(weights, family, values)
 }
 
-/// How likely each head's domain is; `routed` is what n-grams say for the last one (logits).
-pub fn mix(weights: &FamilyWeights, z: &[f32], routed: f32) -> [f32; HEADS] {
-    learned::mix(weights, z, routed)
+/// How much each head takes part in an item, given the heads' logits.
+pub fn mixture(
+    weights: &FamilyWeights,
+    family: Family,
+    z: &[f32],
+    extract: &Extract,
+    logits: &[f32; HEADS],
+) -> [f32; HEADS] {
+    learned::mixture(weights, family, z, routed(weights, extract), logits, extract.said)
 }
 
 /// What an item's n-grams say for the last head's domain (logits).
-pub fn routed(weights: &FamilyWeights, extract: &Extract) -> f32 {
+fn routed(weights: &FamilyWeights, extract: &Extract) -> f32 {
     let part = |(bucket, part): &(u32, f32)| f32::from(weights.router_gram(*bucket)) * part;
     weights.router_gram_scale * extract.grams.iter().map(part).sum::<f32>()
 }
@@ -108,9 +114,7 @@ pub fn readings(bytes: &[u8], weights: &Weights) -> Option<(Family, [f32; FACETS
     let own = &weights.families[route.family.index()];
     let scanned = analysis::scan(&item, route.family, &weights.order, Sum::new(own));
     let z = learned::normalise(own, route.family, &scanned.values);
-    let routed = learned::routed(own, &scanned.grams);
-    let mixture = analysis::mixture(own, route.family, &z, routed, route.domain);
-    let learned = learned::weigh(own, route.family, &z, &scanned.grams, mixture);
+    let learned = learned::weigh(own, route.family, &z, &scanned.grams, route.domain);
     let level = crate::reading::level(learned.logit);
     Some((route.family, crate::reading::raw(route.family, &z, &learned), level))
 }

@@ -126,7 +126,7 @@ impl FamilyWeights {
     }
 
     pub(crate) fn router_gram(&self, bucket: u32) -> i8 {
-        self.rows[bucket as usize][HEADS].cast_signed()
+        self.rows.get(bucket as usize).map_or(0, |row| row[HEADS].cast_signed())
     }
 
     /// Weights of all heads for the n-gram with that hash, and last the router's.

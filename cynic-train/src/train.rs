@@ -93,7 +93,8 @@ fn train_family(
     let count = family.heads().len();
     let router = (count > 1).then(|| train_router(family, &items, &pairs));
     let trained = (0..count).map(|n| train_head(family, n, &items, &pairs));
-    let (heads, outside): (Vec<Head>, Vec<Vec<f32>>) = trained.unzip();
+    let (mut heads, outside): (Vec<Head>, Vec<Vec<f32>>) = trained.unzip();
+    level_arguments(&mut heads, &items, &outside);
     let mut weights = match router {
         None => FamilyWeights::new(mean, spread, heads),
         Some(Router { dense, grams }) => {
@@ -109,23 +110,12 @@ fn train_family(
             for (logit, (head, sums)) in logits.iter_mut().zip(weights.heads.iter().zip(&outside)) {
                 *logit = head.stretch * sums[n] + head.shift;
             }
-            let mixture = mixture(&weights, family, item);
+            let mixture = training::mixture(&weights, family, &item.z, &item.extract, &logits);
             (training::mixed(&logits, &mixture), item.good)
         })
         .collect();
     (weights.stretch, weights.shift) = logistic::calibrate(&rows);
     weights
-}
-
-fn mixture(weights: &FamilyWeights, family: Family, item: &Prepared) -> [f32; HEADS] {
-    match item.extract.said.and_then(|d| family.heads().iter().position(|head| *head == d)) {
-        Some(head) => {
-            let mut mixture = [0.0; HEADS];
-            mixture[head] = 1.0;
-            mixture
-        }
-        None => training::mix(weights, &item.z, training::routed(weights, &item.extract)),
-    }
 }
 
 /// Trains a head and calibrates it on items that were left out in turn; returns also the sums of all items,
@@ -146,6 +136,20 @@ fn train_head(
     let own = items.iter().zip(&outside).filter(|(item, _)| item.head == n);
     let rows: Vec<(f32, bool)> = own.map(|(item, sum)| (*sum, item.good)).collect();
     (head(&fit(family, n, items, pairs, |_| true), logistic::calibrate(&rows)), outside)
+}
+
+/// Puts the head for arguments on the level of the head for messages: over all arguments their means are the same, so
+/// that a text is neither better nor worse for being read as an argument, and only what it argues counts.
+fn level_arguments(heads: &mut [Head], items: &[Prepared], outside: &[Vec<f32>]) {
+    let mean = |head: &Head, sums: &[f32]| {
+        let own = items.iter().zip(sums).filter(|(item, _)| item.head == PAIRED);
+        let (count, sum) = own.fold((0.0_f32, 0.0), |(n, all), (_, sum)| (n + 1.0, all + sum));
+        head.stretch * sum / count.max(1.0) + head.shift
+    };
+    if heads.len() > PAIRED {
+        let gap = mean(&heads[SOCIAL], &outside[SOCIAL]) - mean(&heads[PAIRED], &outside[PAIRED]);
+        heads[PAIRED].shift += gap;
+    }
 }
 
 /// How much an item of a neighbouring domain counts: what is spam in a mail is none the better in a prompt.

@@ -188,7 +188,7 @@ pub(crate) struct Scanner<'a, G> {
 /// Scans source code.
 pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
     let text = text.trim_end();
-    let returns = text.bytes().filter(|byte| *byte == b'\r').count();
+    let returns = fold::count(text.as_bytes(), |byte| byte == b'\r');
     let mut scanner = Scanner {
         scan: Scan::new(text.len() - returns),
         grams,

@@ -180,7 +180,7 @@ pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
         classes: [0; Class::COUNT],
         hits: [0; HITS],
         spans: [None; Class::COUNT + HITS],
-        bytes: text.len() - text.bytes().filter(|byte| *byte == b'\r').count(),
+        bytes: text.len() - fold::count(text.as_bytes(), |byte| byte == b'\r'),
         words: 0,
         lines: 1,
         commands: 0,
@@ -215,27 +215,39 @@ pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
     (scanner.scan, scanner.grams)
 }
 
+/// The signs that end a word.
+const ENDS_WORD: [bool; 256] = {
+    let signs = b" \t\n\r|;&><`()\"'{},";
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < signs.len() {
+        table[signs[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 fn ends_word(byte: u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t'
-            | b'\n'
-            | b'\r'
-            | b'|'
-            | b';'
-            | b'&'
-            | b'>'
-            | b'<'
-            | b'`'
-            | b'('
-            | b')'
-            | b'"'
-            | b'\''
-            | b'{'
-            | b'}'
-            | b','
-    )
+    ENDS_WORD[usize::from(byte)]
 }
+
+/// What kind of character a byte is, one count for each kind in twelve bits: a look-up and a sum for each byte.
+const KINDS: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        table[byte] = c.is_ascii_digit() as u64
+            | (c.is_ascii_uppercase() as u64) << 12
+            | (c.is_ascii_alphabetic() as u64) << 24
+            | ((c == b'\\') as u64) << 36
+            | ((c == b'$' || c == b'%') as u64) << 48;
+        byte += 1;
+    }
+    table
+};
+/// So many bytes are summed up at once that no count overflows.
+const KINDS_BYTES_MAX: usize = 0xfff;
 
 impl<G: Grams> Scanner<'_, G> {
     fn run(&mut self) {
@@ -401,12 +413,14 @@ impl<G: Grams> Scanner<'_, G> {
             scan.first_known =
                 classes & (Class::Inform.bit() | Class::Make.bit() | Class::Media.bit()) != 0;
         }
-        for byte in text.bytes() {
-            scan.digits += u32::from(byte.is_ascii_digit());
-            scan.upper += u32::from(byte.is_ascii_uppercase());
-            scan.letters += u32::from(byte.is_ascii_alphabetic());
-            scan.backslashes += u32::from(byte == b'\\');
-            scan.variables += u32::from(matches!(byte, b'$' | b'%'));
+        for bytes in text.as_bytes().chunks(KINDS_BYTES_MAX) {
+            let kinds: u64 = bytes.iter().map(|byte| KINDS[usize::from(*byte)]).sum();
+            let count = |place: u32| (kinds >> place) as u32 & 0xfff;
+            scan.digits += count(0);
+            scan.upper += count(12);
+            scan.letters += count(24);
+            scan.backslashes += count(36);
+            scan.variables += count(48);
         }
         let bit = hash as usize % 2048;
         if self.sieve[bit / 64] & 1 << (bit % 64) == 0 {

@@ -30,8 +30,15 @@ fn is_system_path(path: &str) -> bool {
 }
 
 /// The same by the names of another system.
-const SYSTEM_NAMES: [&str; 6] =
-    ["c:\\windows", "%systemroot%", "%windir%", "\\windows\\", "$env:windir", "%programdata%"];
+const SYSTEM_NAMES: [Name; 7] = [
+    name(Marks::BACKSLASH, "c:\\windows"),
+    name(Marks::VARIABLE, "%systemroot%"),
+    name(Marks::VARIABLE, "%windir%"),
+    name(Marks::BACKSLASH, "\\windows\\"),
+    name(Marks::VARIABLE, "$env:windir"),
+    name(Marks::VARIABLE, "%programdata%"),
+    name(Marks::DIGIT, "system32"),
+];
 
 /// A name that is searched for inside words, with the signs of which a word must hold one and the letters of which it
 /// must hold all: hardly any word is searched.
@@ -86,6 +93,14 @@ const SECRETS: [Name; 14] = [
     name(Marks::BACKSLASH, "hklm\\security"),
     name(Marks::UNDERSCORE, ".bash_history"),
 ];
+
+const MEMORY: [Name; 1] = [name(Marks::ANY, "lsass")];
+const FETCHERS: [Name; 2] =
+    [name(Marks::ANY, "downloadstring"), name(Marks::DOT, "net.webclient")];
+const FROM_TEXT: [Name; 1] = [name(Marks::DIGIT, "frombase64")];
+const NO_PASSWORD: [Name; 1] = [name(Marks::ANY, "nopasswd")];
+const SOCKETS: [Name; 2] =
+    [name(Marks::SLASH, "/dev/tcp/"), name(Marks::SLASH, "/dev/udp/")];
 
 /// Tools that are for nothing but credentials.
 const DUMPERS: [Name; 8] = [
@@ -193,7 +208,7 @@ impl<G: Grams> Scanner<'_, G> {
         {
             self.past.destroys = Some(word.span);
         }
-        let system = marks.any(Marks::PLACE) && names_system(folded, marks);
+        let system = marks.any(Marks::PLACE) && names_system(word);
         self.destruction(word, system);
         self.search(word, system);
         if system && !folded.starts_with("/dev/null") {
@@ -235,7 +250,7 @@ impl<G: Grams> Scanner<'_, G> {
         let last = self.past.hashes[1];
         let saved = HIVES.contains(&folded) && last == const { crate::fold::hash(b"save") };
         let memory = folded == "minidump"
-            || folded.contains("lsass") && self.past.line & Class::Secret.bit() != 0;
+            || self.past.line & Class::Secret.bit() != 0 && holds(word, &MEMORY);
         tool || saved || memory
     }
 
@@ -305,13 +320,10 @@ impl<G: Grams> Scanner<'_, G> {
     fn execution(&mut self, word: &Word<'_>, marks: Marks) {
         let has = |class: Class| word.classes & class.bit() != 0;
         let long = word.folded.len() >= LONG_NAME;
-        if has(Class::Fetch)
-            || long
-                && (word.folded.contains("downloadstring") || word.folded.contains("net.webclient"))
-        {
+        if has(Class::Fetch) || long && holds(word, &FETCHERS) {
             self.past.fetched = Some(word.span);
         }
-        let from_text = long && word.folded.contains("frombase64");
+        let from_text = long && holds(word, &FROM_TEXT);
         let decodes = from_text
             || matches!(word.folded, "-enc" | "-encodedcommand" | "-ec" | "--decode")
             || matches!(word.folded, "-d" | "-D")
@@ -371,8 +383,7 @@ impl<G: Grams> Scanner<'_, G> {
         let after = |words: &[&[u8]]| {
             words.iter().any(|word| self.past.hashes[1] == crate::fold::hash(word))
         };
-        let device = marks.any(Marks::SLASH)
-            && (folded.contains("/dev/tcp/") || folded.contains("/dev/udp/"));
+        let device = holds(word, &SOCKETS);
         let shell = folded == "-e" && after(&[b"nc", b"ncat"])
             || folded == "-i" && after(&[b"bash", b"sh", b"/bin/sh", b"/bin/bash"])
             || folded == "mkfifo"
@@ -414,7 +425,7 @@ impl<G: Grams> Scanner<'_, G> {
                 | "4777"
                 | "ugo+rwx"
         );
-        if rights || word.folded.len() >= LONG_NAME && word.folded.contains("nopasswd") {
+        if rights || word.folded.len() >= LONG_NAME && holds(word, &NO_PASSWORD) {
             self.scan.record(Hit::Rights, word.span);
         }
         if has(Class::GuardOff) || has(Class::Evade) && word.folded.len() > 3 {
@@ -433,13 +444,10 @@ impl<G: Grams> Scanner<'_, G> {
 }
 
 /// Whether a word names a place of the system or something in it.
-fn names_system(word: &str, marks: Marks) -> bool {
-    let bare = word.trim_start_matches(['"', '\'', '=', '@']);
+fn names_system(word: &Word<'_>) -> bool {
+    let bare = word.folded.trim_start_matches(['"', '\'', '=', '@']);
     let bare = bare.strip_prefix("of=").unwrap_or(bare);
-    let foreign = marks.any(Marks::BACKSLASH | Marks::VARIABLE);
-    is_system_path(bare)
-        || foreign && SYSTEM_NAMES.iter().any(|name| bare.contains(name))
-        || marks.any(Marks::DIGIT) && bare.contains("system32")
+    is_system_path(bare) || holds(word, &SYSTEM_NAMES)
 }
 
 /// A place whose loss is the loss of all that a host or a user has.

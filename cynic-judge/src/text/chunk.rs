@@ -306,6 +306,9 @@ fn rest<G: Grams>(scanner: &mut Scanner<'_, G>, from: usize, end: usize) {
 fn link<G: Grams>(scanner: &mut Scanner<'_, G>, start: usize, end: usize) -> bool {
     let (mut from, to) = trimmed(scanner.text, start, end);
     let mut chunk = &scanner.text[from..to];
+    if !chunk.bytes().any(|b| matches!(b, b'.' | b'/' | b':')) {
+        return false; // the last word of a sentence
+    }
     // `[text](target)`: the text is judged against the target.
     let mut shown = None;
     if let Some((text, target)) = chunk.split_once("](") {
@@ -355,13 +358,12 @@ fn judge_host<G: Grams>(scanner: &mut Scanner<'_, G>, host: &str, span: Span) {
     }
     let address = bare.bytes().all(|b| b.is_ascii_digit() || b == b'.') && bare.contains('.');
     let cheap = bare.rsplit_once('.').is_some_and(|(_, ending)| CHEAP.contains(&ending));
-    let imitates = BRANDS.iter().any(|brand| {
-        let name = bare.rsplit_once('.').map_or(bare, |(name, _)| name);
-        let own = name == *brand
-            || name.ends_with(brand) && name[..name.len() - brand.len()].ends_with('.')
-            || name.split('.').next_back().is_some_and(|part| matches!(part, "co"));
-        !own && unleet(name).split(['-', '.']).any(|part| part == *brand)
-    });
+    let name = bare.rsplit_once('.').map_or(bare, |(name, _)| name);
+    let is_own = |brand: &str| {
+        name == brand || name.strip_suffix(brand).is_some_and(|before| before.ends_with('.'))
+    };
+    let imitates = name.split('.').next_back() != Some("co")
+        && unleet(name).split(['-', '.']).any(|part| BRANDS.contains(&part) && !is_own(part));
     if address || cheap || imitates || !bare.is_ascii() || bare.contains("xn--") {
         scanner.scan.record(Hit::BadLink, span);
     }

@@ -57,6 +57,11 @@ fn warns(scan: &Scan) -> f32 {
     few(scan.class(Class::Warning)) + few(scan.hit(Hit::NegatedDemand)) * 0.5
 }
 
+/// Who has reasons needs neither: "everyone knows" and "trust me" together.
+fn insists(scan: &Scan) -> f32 {
+    few(scan.class(Class::TrustMe)) * few(scan.class(Class::Popular))
+}
+
 features! { s: Scan;
     // FIDELITY
     "promise.made" Commitment Learned -0.5 [-0.05, 0.0, 0.0] class(Class::Promise), "promises or announces" = of(s, Class::Promise);
@@ -134,6 +139,7 @@ features! { s: Scan;
     "signs.foreign" Integrity Learned -0.4 [0.0, 0.0, 0.0] NO_SLOT, "uses unusual signs" = rate(s, s.others as f32);
     "evidence.named" Verifiability Learned 0.8 [0.1, 0.0, 0.25] class(Class::Evidence), "names evidence or examples" = of(s, Class::Evidence);
     "trust.demanded" Verifiability Count -1.2 [-0.5, -0.3, -0.8] class(Class::TrustMe), "asks to be believed" = few(s.class(Class::TrustMe));
+    "claim.empty" Verifiability Fixed -1.2 [-0.7, -0.2, -2.0] class(Class::TrustMe), "wants to be believed because everybody agrees" = insists(s);
     "words.nominal" Verifiability Learned 0.4 [0.0, 0.0, 0.1] NO_SLOT, "speaks of matters, not persons" = rate(s, s.nominal as f32);
     "cause.given" Transparency Learned 0.8 [0.2, 0.0, 0.25] class(Class::Cause), "gives reasons" = of(s, Class::Cause);
     "prompt.spoken" Transparency Count -0.9 [-0.3, -0.6, -0.1] class(Class::SysPrompt), "speaks of hidden prompts" = few(s.class(Class::SysPrompt));

@@ -1,6 +1,7 @@
 //! What one pass over a text found: counts, and the places of what may be quoted. Plain data; the scanner fills it.
 
 use super::lexicon::Class;
+use crate::fold;
 use crate::spec::Span;
 
 /// What a rule over several words found.
@@ -137,12 +138,8 @@ pub(crate) struct Scan {
 impl Scan {
     pub(super) fn new(text: &str) -> Scan {
         // Characters begin with these; U+0300 to U+037F, the combining marks, with the two that are left out.
-        let begins = |byte: &u8| !matches!(*byte, b'\r' | 0x80..=0xBF | 0xCC | 0xCD);
-        let characters = if text.is_ascii() {
-            text.len() - text.bytes().filter(|byte| *byte == b'\r').count()
-        } else {
-            text.as_bytes().iter().filter(|byte| begins(byte)).count()
-        };
+        let begins = |byte| !matches!(byte, b'\r' | 0x80..=0xBF | 0xCC | 0xCD);
+        let characters = fold::count(text.as_bytes(), begins);
         // A plain zero of everything; the arrays make `Default` unavailable.
         Scan {
             classes: [0; Class::COUNT],

@@ -10,6 +10,8 @@ mod token;
 
 use scan::{Grams, Scan, Scanner};
 
+use crate::fold;
+
 /// Takes no n-grams: for parts that are only read for rules.
 pub(crate) struct NoGrams;
 
@@ -35,7 +37,7 @@ const DISGUISED_WORDS_MIN: u32 = 3;
 /// Reads a text as others may: with its escapes resolved, and, where hardly a word is known, rotated and from its end.
 fn uncover(text: &str, scan: &mut Scan) {
     let unread = scan.words < DISGUISED_WORDS_MIN || scan.known * 4 < scan.words;
-    let escapes = text.bytes().filter(|byte| matches!(byte, b'&' | b'%' | b'\\')).count();
+    let escapes = fold::count(text.as_bytes(), |byte| matches!(byte, b'&' | b'%' | b'\\'));
     let numbers = scan.numbers + scan.mixed;
     if (unread || escapes >= 2 || numbers >= 4)
         && let Some((plain, span)) = crate::decode::unescaped(text)

@@ -15,7 +15,7 @@ const SIEVE_BITS: usize = 4096;
 /// Words between two clearings of the sieve: few enough that it stays sparse.
 const SIEVE_WORDS: u32 = 512;
 /// Words and signs of text that are read for n-grams; beyond them a text is sampled enough. Rules read all.
-pub(crate) const GRAM_TOKENS_MAX: u32 = 1536;
+pub(crate) const GRAM_TOKENS_MAX: u32 = 1024;
 /// Words a rule looks back: a clause.
 const FAR: u32 = 1 << 30;
 
@@ -151,7 +151,11 @@ impl<'a, G: Grams> Scanner<'a, G> {
         let mut classes = entry.classes;
         let mut start = token.start;
         if entry.phrase_ends != 0 {
-            classes |= self.phrases(entry, token.hash, &mut start);
+            let phrases = self.phrases(entry, token.hash, &mut start);
+            classes |= phrases;
+            if phrases & Class::French.bit() != 0 {
+                classes &= !Class::Slur.bit(); // `en retard`: late
+            }
         }
         self.spell(token, folded);
         self.shape(token, folded, classes);

@@ -124,6 +124,8 @@ impl Signs {
     pub(crate) const UPPER: u16 = 64;
     pub(crate) const DIGIT: u16 = 128;
     const OTHER: u16 = 256;
+    /// What parts chunks, and is in none.
+    const BLANK: u16 = 512;
 
     /// Whether any of these kinds is there.
     pub(crate) fn any(self, kinds: u16) -> bool {
@@ -150,6 +152,7 @@ const SIGNS: [u16; 256] = {
             b'0'..=b'9' => Signs::DIGIT,
             0x80.. => Signs::HIGH,
             b'a'..=b'z' => 0,
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => Signs::BLANK,
             _ => Signs::OTHER,
         };
         byte += 1;
@@ -158,7 +161,7 @@ const SIGNS: [u16; 256] = {
 };
 
 fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+    SIGNS[usize::from(byte)] == Signs::BLANK
 }
 
 /// Splits the text.
@@ -173,8 +176,12 @@ pub(crate) fn tokenise(text: &str, sink: &mut impl Sink) {
         }
         let start = at;
         let mut signs = 0;
-        while at < bytes.len() && !is_blank(bytes[at]) {
-            signs |= SIGNS[usize::from(bytes[at])];
+        for byte in &bytes[start..] {
+            let sign = SIGNS[usize::from(*byte)];
+            if sign == Signs::BLANK {
+                break;
+            }
+            signs |= sign;
             at += 1;
         }
         let signs = Signs(signs);

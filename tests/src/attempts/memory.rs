@@ -17,6 +17,14 @@ pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("map_past_the_limit", |_| map(MUCH, READ | WRITE, OWN).map(drop)),
     ("unprotect_past_the_limit", unprotect_past_the_limit),
     ("grow_the_break_past_the_limit", grow_the_break),
+    ("map_droppable_memory", |_| map_droppable(4096).or_else(unknown).map(drop)),
+    ("map_droppable_memory_past_the_limit", |_| match map_droppable(MUCH) {
+        // An older kernel: as good as none left.
+        Err(error) if error.raw_os_error() != Some(libc::ENOMEM) => {
+            unknown(error).and(Err(io::Error::from_raw_os_error(libc::ENOMEM)))
+        }
+        other => other.map(drop),
+    }),
     ("map_shared_memory", |_| {
         map(4096, READ | WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS).map(drop)
     }),
@@ -29,6 +37,10 @@ pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("map_memory_to_execute", |_| map(4096, READ | EXECUTE, OWN).map(drop)),
     ("make_memory_executable", |_| protect(READ | EXECUTE, libc::SYS_mprotect)),
     ("make_memory_executable_by_key", |_| protect(READ | EXECUTE, libc::SYS_pkey_mprotect)),
+    ("ask_for_huge_pages", |_| {
+        let address = map(4096, READ | WRITE, OWN)?;
+        call(libc::SYS_madvise, [address, 4096, libc::MADV_HUGEPAGE.into()]).map(drop)
+    }),
     ("make_a_memory_fault_handler", |_| {
         call(libc::SYS_userfaultfd, [i64::from(libc::O_CLOEXEC) | 1]).map(drop)
     }),
@@ -42,6 +54,19 @@ fn allocate_past_the_limit(_: &Target) -> io::Result<()> {
 
 fn map(length: i64, protection: i32, flags: i32) -> io::Result<i64> {
     call(libc::SYS_mmap, [0, length, protection.into(), flags.into(), -1, 0])
+}
+
+/// What newer C libraries keep the state of their random numbers in.
+fn map_droppable(length: i64) -> io::Result<i64> {
+    map(length, READ | WRITE, libc::MAP_DROPPABLE | libc::MAP_ANONYMOUS)
+}
+
+/// Kernels before 6.11 have no droppable memory, and then no library wants it.
+fn unknown(error: io::Error) -> io::Result<i64> {
+    match error.raw_os_error() {
+        Some(libc::EINVAL | libc::EOPNOTSUPP) => Ok(0),
+        _ => Err(error),
+    }
 }
 
 /// A mapping without rights is not counted; giving it rights must be.

@@ -19,6 +19,7 @@ const OUT_OF_MEMORY: Outcome = Outcome::Died(Exit::Code(exit_code::MEMORY));
 /// refused too, and then only the difference in manner shows that it is the sandbox that denies them.
 const HOST_MAY_FORBID: &[&str] = &[
     "add_a_key",
+    "ask_for_huge_pages",
     "change_its_root",
     "count_performance",
     "load_a_bpf_program",
@@ -28,6 +29,7 @@ const HOST_MAY_FORBID: &[&str] = &[
     "make_a_network_namespace",
     "make_a_user_namespace",
     "make_memory_executable_by_key",
+    "map_droppable_memory_past_the_limit",
     "mount_a_file_system",
     "open_a_kernel_crypto_socket",
     "open_a_packet_socket",
@@ -105,8 +107,8 @@ mod memory {
     denied! {
         OUT_OF_MEMORY: allocate_past_the_limit;
         NO_MEMORY: map_past_the_limit, unprotect_past_the_limit, grow_the_break_past_the_limit,
-            map_address_space_without_end;
-        REFUSED: raise_its_memory_limit;
+            map_droppable_memory_past_the_limit, map_address_space_without_end;
+        REFUSED: raise_its_memory_limit, ask_for_huge_pages;
         KILLED: map_shared_memory, map_a_second_stack, make_system_v_memory, lock_memory,
             map_memory_to_write_and_execute, map_memory_to_execute, make_memory_executable,
             make_memory_executable_by_key, make_a_memory_fault_handler;

@@ -35,6 +35,11 @@ fn memory_within_the_limit() {
 }
 
 #[test]
+fn memory_for_random_numbers() {
+    assert_possible("map_droppable_memory");
+}
+
+#[test]
 fn a_stray_print_ends_in_the_log() {
     assert_eq!(assert_possible("print"), "printed");
 }

@@ -21,7 +21,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_clock_getres,
     libc::SYS_clock_nanosleep,
     libc::SYS_nanosleep,
-    #[cfg(target_arch = "x86_64")]
     libc::SYS_gettimeofday,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_time,
@@ -80,7 +79,6 @@ const REFUSED: &[i64] = &[
     libc::SYS_getegid,
     // Reads limits and, with an argument more, raises them.
     libc::SYS_prlimit64,
-    #[cfg(target_arch = "x86_64")]
     libc::SYS_getrlimit,
     // A thread or a process: `spawn` returns an error, which the scorer can handle.
     libc::SYS_clone,
@@ -105,6 +103,13 @@ pub(super) fn refused() -> Result<Rules, BackendError> {
     // stays is to renounce new privileges once more, which installing the second filter does.
     let harmless = libc::PR_SET_NO_NEW_PRIVS as u64;
     rules.insert(libc::SYS_prctl, vec![rule([(0, Dword, Ne, harmless)])?]);
+    // The allocator gives memory back, which goes through. Newer C libraries also ask for huge pages, or for
+    // guards around the stack of a thread that they cannot start, and bear a refusal. Other advice reaches into
+    // the machine (poisoning a page, for root) or into other processes (merging equal pages tells what they
+    // hold).
+    let give_back = [libc::MADV_DONTNEED, libc::MADV_FREE];
+    let other = give_back.map(|advice| (2, Dword, Ne, advice as u64));
+    rules.insert(libc::SYS_madvise, vec![rule(other)?]);
     Ok(rules)
 }
 
@@ -126,20 +131,17 @@ pub(super) fn allowed(pid: u32) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_sendto, vec![rule([(0, Dword, Eq, SOCKET), (4, Qword, Eq, 0)])?]);
 
     // Anonymous, private, never executable. Shared mappings and stack-like ones (GROWSDOWN) would escape
-    // the limit on memory; huge pages would take what the host set aside for others.
+    // the limit on memory; huge pages would take what the host set aside for others. Droppable memory is
+    // counted like private memory: newer C libraries keep the state of their random numbers in it.
     let kind =
         (libc::MAP_TYPE | libc::MAP_ANONYMOUS | libc::MAP_GROWSDOWN | libc::MAP_HUGETLB) as u64;
-    let wanted = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
     let executable = MaskedEq(libc::PROT_EXEC as u64);
-    let map = [(2, Qword, executable.clone(), 0), (3, Qword, MaskedEq(kind), wanted)];
-    rules.insert(libc::SYS_mmap, vec![rule(map)?]);
+    let map = [libc::MAP_PRIVATE, libc::MAP_DROPPABLE].map(|sharing| {
+        let wanted = (sharing | libc::MAP_ANONYMOUS) as u64;
+        rule([(2, Qword, executable.clone(), 0), (3, Qword, MaskedEq(kind), wanted)])
+    });
+    rules.insert(libc::SYS_mmap, map.into_iter().collect::<Result<_, _>>()?);
     rules.insert(libc::SYS_mprotect, vec![rule([(2, Qword, executable, 0)])?]);
-
-    // The allocator gives memory back. Other advice reaches into the machine (poisoning a page, for root)
-    // or into other processes (merging equal pages tells what they hold).
-    let advice = [libc::MADV_DONTNEED, libc::MADV_FREE];
-    let give_back = advice.map(|advice| rule([(2, Dword, Eq, advice as u64)]));
-    rules.insert(libc::SYS_madvise, give_back.into_iter().collect::<Result<_, _>>()?);
 
     // Abort raises a signal on itself; no signal goes anywhere else.
     rules.insert(libc::SYS_tgkill, vec![rule([(0, Dword, Eq, u64::from(pid))])?]);

@@ -68,9 +68,9 @@ fn q_score(axioms: &[f32; AXIOMS], profile: Profile) -> f32 {
     let log: f64 = axioms
         .iter()
         .zip(exponents)
-        .map(|(score, exponent)| (f64::from(*score).max(1e-9) / 100.0).ln() * exponent)
+        .map(|(score, exponent)| libm::log(f64::from(*score).max(1e-9) / 100.0) * exponent)
         .sum();
-    (100.0 * log.exp()).clamp(0.0, 100.0) as f32
+    (100.0 * libm::exp(log)).clamp(0.0, 100.0) as f32
 }
 
 /// How much of the dimensions their axioms leave unexplained, 0 to 100: the mean distance of a

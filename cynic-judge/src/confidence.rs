@@ -17,7 +17,7 @@ pub(crate) const KNOWN_ENOUGH: f32 = 0.25;
 pub(crate) fn of(analysis: &Analysis, fallen_back: usize) -> f32 {
     let learned = &analysis.learned;
     // How far the evidence is from undecided tells most about whether the verdict is right.
-    let margin = (learned.logit.abs() / MARGIN_WIDTH).tanh();
+    let margin = libm::tanhf(learned.logit.abs() / MARGIN_WIDTH);
     let coverage = 1.0 - fallen_back as f32 / DIMENSIONS as f32;
     let graded =
         |least: f32, value: f32, enough: f32| least + (1.0 - least) * (value / enough).min(1.0);

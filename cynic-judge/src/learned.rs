@@ -214,7 +214,7 @@ pub(crate) fn mixture(
         *likely += ALARM * (-logit).clamp(0.0, LOGIT_MAX);
     }
     let most = mixture.iter().copied().fold(f32::MIN, f32::max);
-    mixture = mixture.map(|likely| (SHARPNESS * (likely - most)).exp());
+    mixture = mixture.map(|likely| libm::expf(SHARPNESS * (likely - most)));
     let sum: f32 = mixture.iter().sum();
     mixture.map(|likely| likely / sum)
 }

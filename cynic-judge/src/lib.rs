@@ -1,7 +1,8 @@
 //! The judge of CYNIC as a pure library: item → evidence → 36 dimensions → axioms → Q → verdict.
 //!
 //! No I/O, no clock, no threads, no async runtime. The same item and version give the same judgment to
-//! the bit. Whoever hosts it drives the stages, contains panics and keeps the budgets:
+//! the bit on every machine, so no number comes from the system's mathematical library. Whoever hosts it drives
+//! the stages, contains panics and keeps the budgets:
 //!
 //! ```
 //! use cynic_judge::{Judge, Options};

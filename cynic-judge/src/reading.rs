@@ -50,7 +50,7 @@ const QUOTE_BYTES_MAX: usize = 60;
 /// The level that evidence of this logit supports.
 pub(crate) fn level(logit: f32) -> f32 {
     if logit < 0.0 {
-        LEVEL_LOW * (logit / LEVEL_LOW_WIDTH).tanh()
+        LEVEL_LOW * libm::tanhf(logit / LEVEL_LOW_WIDTH)
     } else {
         let rise = LEVEL_RISE * logit + LEVEL_RISE_FIFTH * logit.powi(5);
         LEVEL_HIGH * (rise / LEVEL_HIGH).tanh()
@@ -104,7 +104,7 @@ pub(crate) fn settled(
 ) -> f32 {
     let exponents = profile.exponents();
     let weight_sum: f64 = POSITION_WEIGHTS.iter().sum();
-    let wanted = f64::from(sigmoid(target)).ln();
+    let wanted = libm::log(f64::from(sigmoid(target)));
     let mut level = target;
     for _ in 0..SETTLING_STEPS {
         let (mut log, mut slope) = (0.0, 0.0);
@@ -115,7 +115,7 @@ pub(crate) fn settled(
                 mean += f64::from(share) * POSITION_WEIGHTS[position];
                 rise += f64::from(share * (1.0 - share)) * POSITION_WEIGHTS[position];
             }
-            log += (mean / weight_sum).ln() * exponents[axiom];
+            log += libm::log(mean / weight_sum) * exponents[axiom];
             slope += rise / mean * exponents[axiom];
         }
         let step = (wanted - log) / slope.max(0.05);
@@ -125,7 +125,7 @@ pub(crate) fn settled(
 }
 
 fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
+    1.0 / (1.0 + libm::expf(-logit))
 }
 
 /// Scores one dimension, with its reasons.

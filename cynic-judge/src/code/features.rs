@@ -32,12 +32,12 @@ fn of(scan: &Scan, class: Class) -> f32 {
 
 /// How much of what allocates is freed, how much of what copies is measured, and so on.
 fn balance(guard: f32, risk: f32) -> f32 {
-    ((guard + 1.0) / (risk + 1.0)).ln()
+    libm::logf((guard + 1.0) / (risk + 1.0))
 }
 
 features! { s: Scan;
     // FIDELITY
-    "name.kept" Commitment Learned 0.6 [0.0] NO_SLOT, "comes back to what it is named for" = (s.first_name_again as f32).ln_1p();
+    "name.kept" Commitment Learned 0.6 [0.0] NO_SLOT, "comes back to what it is named for" = libm::log1pf(s.first_name_again as f32);
     "doc.given" Commitment Learned 0.5 [0.03] class(Class::Doc), "documents itself" = of(s, Class::Doc);
     "error.handled" Attunement Learned 0.8 [0.15] class(Class::Error), "handles errors" = of(s, Class::Error);
     "error.returned" Attunement Learned 0.5 [0.2] hit(Hit::ErrorReturned), "returns or raises errors" = rate(s, s.hit(Hit::ErrorReturned));
@@ -57,7 +57,7 @@ features! { s: Scan;
     "names.again" Coherence Learned 0.6 [0.0] NO_SLOT, "uses its names again" = 1.0 - s.distinct as f32 / (s.words as f32 + 1.0);
     "depth.most" Elegance Learned -0.7 [0.0] NO_SLOT, "nests deeply" = s.depth_max as f32;
     "increments.used" Elegance Learned -0.4 [0.0] NO_SLOT, "counts by hand" = rate(s, s.increments as f32);
-    "lines.number" Structure Learned 0.6 [0.0] NO_SLOT, "has length in lines" = (s.lines as f32).ln_1p();
+    "lines.number" Structure Learned 0.6 [0.0] NO_SLOT, "has length in lines" = libm::log1pf(s.lines as f32);
     "lines.blank" Structure Learned 0.5 [0.0] NO_SLOT, "sets its parts apart" = share(s.blank_lines as f32, s.lines as f32);
     "lines.long" Harmony Learned -0.6 [0.0] NO_SLOT, "has very long lines" = share(s.long_lines as f32, s.lines as f32);
     "indent.depth" Harmony Learned -0.5 [0.0] NO_SLOT, "is indented far" = s.depth_sum as f32 / (s.lines as f32 + 1.0);
@@ -92,7 +92,7 @@ features! { s: Scan;
     "signs.arrow" Authenticity Learned 0.5 [0.0] NO_SLOT, "follows pointers" = rate(s, s.arrows as f32);
     "indent.even" Authenticity Learned -0.5 [0.0] NO_SLOT, "indents oddly" = share(s.indent_odd as f32, s.lines as f32);
     "strings.share" Resonance Learned 0.6 [0.0] NO_SLOT, "carries text" = share(s.string_bytes as f32, s.bytes as f32);
-    "names.distinct" Novelty Learned 0.7 [0.0] NO_SLOT, "has many names of its own" = s.distinct as f32 / (s.words as f32 + 1.0).powf(0.7);
+    "names.distinct" Novelty Learned 0.7 [0.0] NO_SLOT, "has many names of its own" = s.distinct as f32 / libm::powf(s.words as f32 + 1.0, 0.7);
     "run.unsafe" Alignment Learned -0.8 [-0.15] class(Class::UnsafeRun), "runs commands" = of(s, Class::UnsafeRun);
     "shell.true" Alignment Fixed -1.2 [-1.0] hit(Hit::ShellTrue), "runs commands through a shell" = few(s.hit(Hit::ShellTrue));
     "list.arguments" Alignment Count 0.6 [0.3] hit(Hit::ListArguments), "gives commands their arguments as a list" = few(s.hit(Hit::ListArguments));
@@ -100,7 +100,7 @@ features! { s: Scan;
     "shell.built" Impact Fixed -1.2 [-1.1] hit(Hit::ShellBuilt), "builds commands out of strings" = few(s.hit(Hit::ShellBuilt));
     "negations.used" Impact Learned 0.6 [0.1] NO_SLOT, "stops where something is missing" = rate(s, s.negations as f32);
     "signs.dot" Lineage Learned 0.6 [0.0] NO_SLOT, "builds on modules and objects" = rate(s, s.sign(b'.'));
-    "python.like" Lineage Learned 0.4 [0.0] NO_SLOT, "is written in a scripting language" = (s.python as f32).ln_1p();
+    "python.like" Lineage Learned 0.4 [0.0] NO_SLOT, "is written in a scripting language" = libm::log1pf(s.python as f32);
     // BURN
     "signs.call" Utility Learned 0.6 [0.0] NO_SLOT, "calls others" = rate(s, s.calls as f32);
     "memory.unsafe" Sustainability Learned -0.8 [-0.1] class(Class::UnsafeMemory), "copies memory unchecked" = of(s, Class::UnsafeMemory);
@@ -119,5 +119,6 @@ features! { s: Scan;
 
 fn spread(scan: &Scan) -> f32 {
     let lines = scan.lines as f32;
-    (scan.line_squares / lines - (scan.bytes as f32 / lines).powi(2)).max(0.0).sqrt().ln_1p()
+    let variance = scan.line_squares / lines - (scan.bytes as f32 / lines).powi(2);
+    libm::log1pf(variance.max(0.0).sqrt())
 }

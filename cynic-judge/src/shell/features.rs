@@ -51,17 +51,17 @@ features! { s: Scan;
     // PHI
     "quotes.unbalanced" Coherence Count -0.8 [-0.05] NO_SLOT, "leaves a quotation open" = (s.quotes % 2) as f32;
     "words.repeated" Coherence Learned -0.6 [0.0] NO_SLOT, "repeats its words" = 1.0 - s.distinct as f32 / (s.words as f32 + 1.0);
-    "lines.number" Elegance Neutral -0.5 [0.0] NO_SLOT, "takes many lines" = (s.lines as f32).ln_1p();
+    "lines.number" Elegance Neutral -0.5 [0.0] NO_SLOT, "takes many lines" = libm::log1pf(s.lines as f32);
     "pipes.used" Elegance Learned 0.5 [0.0] NO_SLOT, "pipes" = rate(s, s.pipes as f32);
     "substitution.used" Structure Learned -0.6 [-0.1] NO_SLOT, "substitutes commands in commands" = rate(s, s.substitutions as f32);
-    "commands.number" Structure Neutral -0.5 [0.0] NO_SLOT, "runs several commands" = (s.commands as f32).ln_1p();
+    "commands.number" Structure Neutral -0.5 [0.0] NO_SLOT, "runs several commands" = libm::log1pf(s.commands as f32);
     "backslashes.used" Harmony Neutral -0.7 [0.0] NO_SLOT, "is full of backslashes" = rate(s, s.backslashes as f32).min(6.0);
     "word.spread" Harmony Learned -0.5 [-0.05] NO_SLOT, "mixes very short and very long words" = spread(s);
     "digits.share" Precision Learned -0.5 [-0.1] NO_SLOT, "is full of digits" = share(s.digits as f32, s.bytes as f32);
     "files.named" Precision Learned 0.6 [0.0] NO_SLOT, "names files" = rate(s, s.extensions as f32);
-    "length.words" Completeness Neutral 0.6 [0.0] NO_SLOT, "has length" = (s.words as f32).ln_1p();
+    "length.words" Completeness Neutral 0.6 [0.0] NO_SLOT, "has length" = libm::log1pf(s.words as f32);
     "assignments.made" Completeness Learned 0.4 [-0.05] NO_SLOT, "sets what it needs" = rate(s, s.assignments as f32);
-    "word.longest" Proportion Learned -0.7 [-0.15] NO_SLOT, "holds a very long word" = (s.longest as f32).ln_1p();
+    "word.longest" Proportion Learned -0.7 [-0.15] NO_SLOT, "holds a very long word" = libm::log1pf(s.longest as f32);
     // VERIFY
     "quotes.used" Accuracy Learned 0.6 [-0.05] NO_SLOT, "quotes its arguments" = rate(s, s.quotes as f32);
     "address.bare" Provenance Count -1.2 [-0.7] hit(Hit::BareAddress), "talks to a bare network address" = few(s.hit(Hit::BareAddress));
@@ -80,7 +80,7 @@ features! { s: Scan;
     "temporary.place" Authenticity Count -1.0 [-0.5] hit(Hit::TemporaryRun), "works in a place for temporary files" = few(s.hit(Hit::TemporaryRun));
     "media.tool" Authenticity Learned 0.6 [0.2] class(Class::Media), "copies, packs or converts" = few(s.class(Class::Media));
     "recon.done" Resonance Learned -0.9 [-0.4] class(Class::Recon), "spies out the host" = few(s.class(Class::Recon));
-    "text.short" Novelty Neutral -0.6 [0.0] NO_SLOT, "is short" = -(s.bytes as f32).ln_1p();
+    "text.short" Novelty Neutral -0.6 [0.0] NO_SLOT, "is short" = -libm::log1pf(s.bytes as f32);
     "interpreter.called" Alignment Learned -0.7 [-0.25] class(Class::Run), "calls an interpreter" = few(s.class(Class::Run));
     "redirects.used" Relevance Learned -0.5 [-0.05] NO_SLOT, "redirects" = rate(s, s.redirects as f32);
     "words.known" Relevance Learned 0.6 [0.0] NO_SLOT, "uses known words" = share(known(s), s.words as f32);
@@ -93,7 +93,7 @@ features! { s: Scan;
     "letters.share" Utility Learned 0.6 [0.1] NO_SLOT, "is made of letters" = share(s.letters as f32, s.bytes as f32);
     "service.stopped" Sustainability Learned -0.9 [-0.3] class(Class::Service), "stops services or processes" = few(s.class(Class::Service));
     "fork.bomb" Sustainability Fixed -2.0 [-3.0] hit(Hit::ForkBomb), "multiplies without end" = few(s.hit(Hit::ForkBomb));
-    "bytes.length" Efficiency Neutral -0.7 [0.0] NO_SLOT, "takes many characters" = (s.bytes as f32 / 40.0).ln_1p();
+    "bytes.length" Efficiency Neutral -0.7 [0.0] NO_SLOT, "takes many characters" = libm::log1pf(s.bytes as f32 / 40.0);
     "mining.done" ValueCreation Fixed -1.6 [-2.5] class(Class::Mine), "mines coins" = few(s.class(Class::Mine));
     "wipe.source" ValueCreation Count -0.6 [-0.2] class(Class::Nullify), "reads noise or discards output" = few(s.class(Class::Nullify));
     "secret.read" Sacrifice Count -1.2 [-0.9] hit(Hit::SecretRead), "reads secrets" = few(s.hit(Hit::SecretRead));
@@ -112,5 +112,6 @@ fn known(scan: &Scan) -> f32 {
 
 fn spread(scan: &Scan) -> f32 {
     let words = scan.words as f32 + 1.0;
-    (scan.length_squares / words - (scan.bytes as f32 / words).powi(2)).max(0.0).sqrt().ln_1p()
+    let variance = scan.length_squares / words - (scan.bytes as f32 / words).powi(2);
+    libm::log1pf(variance.max(0.0).sqrt())
 }

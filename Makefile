@@ -19,10 +19,10 @@ TEST := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall deb test test-service check fmt fmt-check lint boundaries postgres unit doc \
-        audit bench growth budget eval train roadmap chaos figures fuzz
+        audit bench growth budget eval train roadmap chaos figures fuzz aarch64
 
 help: ## List what can be done
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 demo: ## Build, judge examples/ through a daemon in a temporary directory, show its figures
 	@CARGO="$(CARGO)" scripts/demo.sh
@@ -68,6 +68,9 @@ boundaries: ## Prove which crate links what
 
 postgres: ## Find PostgreSQL's server programs for the tests, or install them (as root)
 	@scripts/postgres.sh install
+
+aarch64: ## Compile and lint programs and tests for aarch64 on another machine; says what that needs
+	@CARGO="$(CARGO)" scripts/aarch64.sh
 
 chaos: ## Misbehaving workers, random kills and crashes, for CHAOS_SECONDS (120) each; CHAOS_CRASHES (100) deaths of the daemon
 	$(CARGO) build --workspace --locked

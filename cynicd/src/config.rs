@@ -386,10 +386,8 @@ fn retention(section: &RecorderSection) -> Retention {
     let defaults = Retention::default();
     let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
     Retention {
-        age_max: section
-            .retention_days
-            .map_or(defaults.age_max, |n| Some(days(n)).filter(|_| n > 0)),
-        rows_max: section.retention_rows.map_or(defaults.rows_max, |n| Some(n).filter(|_| n > 0)),
+        age_max: section.retention_days.map_or(defaults.age_max, |n| (n > 0).then(|| days(n))),
+        rows_max: section.retention_rows.map_or(defaults.rows_max, |n| (n > 0).then_some(n)),
     }
 }
 

@@ -440,7 +440,7 @@ impl<G: Grams> Scanner<'_, G> {
         self.gram(fold::join(self.past.hashes[1], hash), facet, word.span);
         let spread = facets::of_letters(hash);
         let mut window = 0x20_u32;
-        for (n, byte) in word.folded.bytes().chain([b' ']).enumerate().take(WORD_CHARACTERS_MAX) {
+        for (n, byte) in word.folded.bytes().chain(*b" ").enumerate().take(WORD_CHARACTERS_MAX) {
             window = window << 8 | u32::from(byte);
             if n >= 2 {
                 self.gram(fold::finish(u64::from(window) ^ LETTERS), spread, word.span);

@@ -52,8 +52,9 @@ pub(crate) fn level(logit: f32) -> f32 {
     if logit < 0.0 {
         LEVEL_LOW * libm::tanhf(logit / LEVEL_LOW_WIDTH)
     } else {
-        let rise = LEVEL_RISE * logit + LEVEL_RISE_FIFTH * logit.powi(5);
-        LEVEL_HIGH * (rise / LEVEL_HIGH).tanh()
+        let square = logit * logit;
+        let rise = LEVEL_RISE * logit + LEVEL_RISE_FIFTH * square * square * logit;
+        LEVEL_HIGH * libm::tanhf(rise / LEVEL_HIGH)
     }
 }
 

@@ -95,12 +95,10 @@ const SECRETS: [Name; 14] = [
 ];
 
 const MEMORY: [Name; 1] = [name(Marks::ANY, "lsass")];
-const FETCHERS: [Name; 2] =
-    [name(Marks::ANY, "downloadstring"), name(Marks::DOT, "net.webclient")];
+const FETCHERS: [Name; 2] = [name(Marks::ANY, "downloadstring"), name(Marks::DOT, "net.webclient")];
 const FROM_TEXT: [Name; 1] = [name(Marks::DIGIT, "frombase64")];
 const NO_PASSWORD: [Name; 1] = [name(Marks::ANY, "nopasswd")];
-const SOCKETS: [Name; 2] =
-    [name(Marks::SLASH, "/dev/tcp/"), name(Marks::SLASH, "/dev/udp/")];
+const SOCKETS: [Name; 2] = [name(Marks::SLASH, "/dev/tcp/"), name(Marks::SLASH, "/dev/udp/")];
 
 /// Tools that are for nothing but credentials.
 const DUMPERS: [Name; 8] = [

@@ -86,6 +86,7 @@ const OF_CLASS: [Dimension; Class::COUNT] = {
         D::Completeness,
         D::Elegance,
         D::Efficiency,
+        D::Alignment,
     ]
 };
 

@@ -75,6 +75,17 @@ fn what_is_ordinary_passes_and_what_is_bad_does_not() {
             true,
         ),
         ("text", "I will find you and kill you, you stupid bitch", false),
+        // Words that offend elsewhere, and do not here.
+        ("text", "Das Kind ist ganz schön dick geworden, sagt Oma.", true),
+        ("text", "Me gusta el vestido negro, ¿lo tienes en la talla 40?", true),
+        ("text", "Homo sapiens spread out of Africa some 60,000 years ago.", true),
+        ("text", "The Maine Coon slept on the sofa.", true),
+        ("text", "Pussy willow branches look lovely in a tall vase.", true),
+        ("text", "what a retard lol", false),
+        ("text", "you dick, nobody likes you", false),
+        ("text", "shut up you homo", false),
+        ("command", "ls -la /var/log", true),
+        ("command", "rm -rf /var/log/*", false),
     ];
     let wrong: Vec<String> = cases
         .iter()

@@ -214,7 +214,11 @@ impl<G: Grams> Scanner<'_, G> {
                 || self.before(Class::Media) && !self.before(Class::Inform)
                 || self.past.hashes[1] == const { crate::fold::hash(b"tee") }
                 || self.past.hashes[1] == const { crate::fold::hash(b"-a") };
-            self.scan.record(if writes { Hit::SystemWrite } else { Hit::SystemPath }, word.span);
+            if writes {
+                self.scan.record(Hit::SystemWrite, word.span);
+            } else if !self.reads_log(word) {
+                self.scan.record(Hit::SystemPath, word.span);
+            }
         }
         if holds(word, &TEMPORARY) {
             self.scan.record(Hit::TemporaryRun, word.span);
@@ -250,6 +254,11 @@ impl<G: Grams> Scanner<'_, G> {
         let memory = folded == "minidump"
             || self.past.line & Class::Secret.bit() != 0 && holds(word, &MEMORY);
         tool || saved || memory
+    }
+
+    /// Looking at logs is everyday work.
+    fn reads_log(&self, word: &Word<'_>) -> bool {
+        self.before(Class::Inform) && word.folded.starts_with("/var/log")
     }
 
     fn before(&self, class: Class) -> bool {
@@ -429,7 +438,7 @@ impl<G: Grams> Scanner<'_, G> {
         if has(Class::GuardOff) || has(Class::Evade) && word.folded.len() > 3 {
             self.scan.record(Hit::GuardOff, word.span);
         }
-        if has(Class::Cover) {
+        if has(Class::Cover) && !self.reads_log(word) {
             self.scan.record(Hit::Cover, word.span);
         }
         if has(Class::Persist) {

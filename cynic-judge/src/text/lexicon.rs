@@ -19,7 +19,7 @@ classes! {
     Brand "brand", Popular "popular", TrustMe "trustme", Limits "limits", Promise "promise",
     Danger "danger", Conceal "conceal", Courting "courting",
     German "func_de", French "func_fr", Spanish "func_es",
-    Italian "func_it", English "func_en",
+    Italian "func_it", English "func_en", Innocent "innocent",
 }
 
 /// The lexicon of texts, built on first use.

@@ -19,6 +19,20 @@ pub(crate) const GRAM_TOKENS_MAX: u32 = 1024;
 /// Words a rule looks back: a clause.
 const FAR: u32 = 1 << 30;
 
+/// What is said of a word that offends wherever it is not innocent.
+const OFFENSIVE: Classes = Class::Profanity.bit() | Class::Slur.bit();
+/// Words that offend in English and are ordinary ones in another language.
+const FALSE_FRIENDS: [(u64, Class); 4] = [
+    (fold::hash(b"retard"), Class::French),
+    (fold::hash(b"dick"), Class::German),
+    (fold::hash(b"negro"), Class::Spanish),
+    (fold::hash(b"negra"), Class::Spanish),
+];
+/// So many words before it a small word tells that language.
+const FALSE_FRIEND_WORDS: u32 = 8;
+/// No word of a phrase is longer.
+const PHRASE_WORD_CHARACTERS_MAX: usize = 24;
+
 /// Takes the n-grams of a text.
 pub(crate) trait Grams {
     /// An n-gram by its hash, with the dimension it speaks to and the token it ends with.
@@ -151,12 +165,12 @@ impl<'a, G: Grams> Scanner<'a, G> {
         let mut classes = entry.classes;
         let mut start = token.start;
         if entry.phrase_ends != 0 {
-            let phrases = self.phrases(entry, token.hash, &mut start);
-            classes |= phrases;
-            if phrases & Class::French.bit() != 0 {
-                classes &= !Class::Slur.bit(); // `en retard`: late
-            }
+            classes |= self.phrases(entry, token.hash, &mut start);
         }
+        if classes & OFFENSIVE != 0 && self.is_innocent(classes, token) {
+            classes &= !OFFENSIVE;
+        }
+        classes &= !Class::Innocent.bit();
         self.spell(token, folded);
         self.shape(token, folded, classes);
         if self.sentence_words == 0 {
@@ -177,6 +191,27 @@ impl<'a, G: Grams> Scanner<'a, G> {
         self.content_word(token, entry);
         self.word_grams(token, folded, classes);
         self.recent = [self.recent[1], self.recent[2], (token.hash, token.start)];
+    }
+
+    /// Whether a word that offends elsewhere is an ordinary one here: by the word before it or after it, or in a text
+    /// of another language.
+    fn is_innocent(&self, classes: Classes, token: &Token) -> bool {
+        let phrase = || {
+            let rest = self.text[token.end..].trim_start_matches([' ', '-']);
+            let mut next = String::new();
+            for c in
+                rest.chars().take_while(|c| c.is_alphanumeric()).take(PHRASE_WORD_CHARACTERS_MAX)
+            {
+                fold::fold(c, |c| next.push(c));
+            }
+            let hash = fold::join(token.hash, fold::hash(next.as_bytes()));
+            self.lexicon.look_up(hash).classes & Class::Innocent.bit() != 0
+        };
+        classes & Class::Innocent.bit() != 0
+            || FALSE_FRIENDS.iter().any(|(word, language)| {
+                token.hash == *word && self.near(*language, FALSE_FRIEND_WORDS)
+            })
+            || phrase()
     }
 
     fn unleet(&mut self, token: &Token, folded: &[u8]) -> Entry {

@@ -21,7 +21,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn what_is_ordinary_passes_and_what_is_bad_does_not() {
     let passes = |verdict: Verdict| verdict <= Verdict::Wag;
-    let cases: [(&str, &str, bool); 17] = [
+    let cases: [(&str, &str, bool); 30] = [
         (
             "text",
             "Hi Clara, the meeting moved to Thursday at ten because the room is taken. I sent the agenda yesterday. Thanks, Tom",
@@ -84,6 +84,9 @@ fn what_is_ordinary_passes_and_what_is_bad_does_not() {
         ("text", "what a retard lol", false),
         ("text", "you dick, nobody likes you", false),
         ("text", "shut up you homo", false),
+        ("text", "im going to tell everyone you are a dick", false),
+        ("text", "no sweat, you fat negro", false),
+        ("text", "Je t'appelle plus tard, bonne soirée !", true),
         ("command", "ls -la /var/log", true),
         ("command", "rm -rf /var/log/*", false),
     ];

@@ -28,8 +28,8 @@ const FALSE_FRIENDS: [(u64, Class); 4] = [
     (fold::hash(b"negro"), Class::Spanish),
     (fold::hash(b"negra"), Class::Spanish),
 ];
-/// So many words before it a small word tells that language.
-const FALSE_FRIEND_WORDS: u32 = 8;
+/// Words within which a small word of a language tells that it is spoken.
+const LANGUAGE_WORDS: u32 = 8;
 /// No word of a phrase is longer.
 const PHRASE_WORD_CHARACTERS_MAX: usize = 24;
 
@@ -197,7 +197,8 @@ impl<'a, G: Grams> Scanner<'a, G> {
     /// of another language.
     fn is_innocent(&self, classes: Classes, token: &Token) -> bool {
         let phrase = || {
-            let rest = self.text[token.end..].trim_start_matches([' ', '-']);
+            let rest =
+                self.text[token.end..].trim_start_matches(|c: char| c.is_whitespace() || c == '-');
             let mut next = String::new();
             for c in
                 rest.chars().take_while(|c| c.is_alphanumeric()).take(PHRASE_WORD_CHARACTERS_MAX)
@@ -208,10 +209,16 @@ impl<'a, G: Grams> Scanner<'a, G> {
             self.lexicon.look_up(hash).classes & Class::Innocent.bit() != 0
         };
         classes & Class::Innocent.bit() != 0
-            || FALSE_FRIENDS.iter().any(|(word, language)| {
-                token.hash == *word && self.near(*language, FALSE_FRIEND_WORDS)
-            })
+            || FALSE_FRIENDS
+                .iter()
+                .any(|(word, language)| token.hash == *word && self.speaks(*language))
             || phrase()
+    }
+
+    /// Whether the text so far is rather in this language than in English, and still is.
+    fn speaks(&self, language: Class) -> bool {
+        self.near(language, LANGUAGE_WORDS)
+            && self.scan.class(language) >= self.scan.class(Class::English)
     }
 
     fn unleet(&mut self, token: &Token, folded: &[u8]) -> Entry {
@@ -369,7 +376,9 @@ impl<'a, G: Grams> Scanner<'a, G> {
         } else if (has(Class::Prior) || has(Class::Every))
             && self.near(Class::Override, 3)
             && !self.negated_override()
+            && !self.near(Class::First, 2)
         {
+            // "Ignore my previous mail" takes back what oneself said.
             self.hit(Hit::LooseOverride, self.from(Class::Override, end));
         }
         if has(Class::SysPrompt) && self.near(Class::Reveal, 7) && !negated {

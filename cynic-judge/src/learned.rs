@@ -11,8 +11,6 @@ use crate::weights::FamilyWeights;
 /// N-grams from which a longer item is averaged rather than added up: about 60 words. Below it the sum
 /// grows with the root of the length, as the evidence does.
 pub(crate) const GRAMS_FULL: f32 = 512.0;
-/// Sharpness of the mixture: as the router learned it. Sharper, it was worse on sets it was not trained on.
-const SHARPNESS: f32 = 1.0;
 /// Columns of a row of n-gram weights: one for each head, and one for the router.
 pub(crate) const ROW: usize = HEADS + 1;
 /// Farthest that one head is believed: beyond it nothing is more certain.
@@ -214,7 +212,7 @@ pub(crate) fn mixture(
         *likely += ALARM * (-logit).clamp(0.0, LOGIT_MAX);
     }
     let most = mixture.iter().copied().fold(f32::MIN, f32::max);
-    mixture = mixture.map(|likely| libm::expf(SHARPNESS * (likely - most)));
+    mixture = mixture.map(|likely| libm::expf(likely - most));
     let sum: f32 = mixture.iter().sum();
     mixture.map(|likely| likely / sum)
 }

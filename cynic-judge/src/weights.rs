@@ -27,7 +27,8 @@ pub struct Head {
     pub grams: Cow<'static, [u8]>,
     /// Stretches the sum so that it is a logit of being good, measured on items it was not trained on.
     pub stretch: f32,
-    /// Shifts the stretched sum so that zero is where good and bad are equally likely.
+    /// Shifts the stretched sum so that zero is where good and bad are equally likely; the head for arguments is put on
+    /// the level of the one for messages instead.
     pub shift: f32,
 }
 

@@ -223,8 +223,8 @@ fn telling(family: Family, z: &[f32]) -> Vec<f32> {
     family.specs().iter().zip(z).map(of).collect()
 }
 
-/// How much sooner a text is read as an argument than the router would (logits): a weak argument that passes for
-/// chat is taken for a good message, while chat that passes for an argument is only thought a little weak.
+/// How much sooner a text is read as an argument than the router would (logits): what is weak about an argument is not
+/// seen by the head for messages, while chat that passes for an argument is only thought a little weak.
 const ARGUMENT_LEAN: f32 = 1.75;
 /// How much sooner still for each spread by which a text is longer than usual (logits): chat is short.
 const ARGUMENT_LENGTH: f32 = 1.0;

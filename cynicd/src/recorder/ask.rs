@@ -12,10 +12,19 @@ use super::query::{self, Dialect, Path, Sql};
 use super::read;
 use super::record;
 use super::schema;
+use super::sqlite::SqliteStore;
 use super::store::{Store, Stores};
+use super::zones::{self, ZONE_ROWS};
 
 /// With more judgments of one client than this, zones are searched instead of the client's index.
 const CLIENT_ROWS_FEW: i64 = 5000;
+
+/// Zones looked at first, and at most at a time: 10 KB each.
+const ZONES_FIRST: usize = 4;
+const ZONES_MAX: usize = 512;
+
+/// Judgments read at a time of those that may match.
+const CANDIDATES: usize = 256;
 
 /// Dead letters shown in one go.
 const DEAD_LETTERS_SHOWN_MAX: u32 = 100;
@@ -53,33 +62,15 @@ impl Stores {
         query: &HistoryQuery,
         rows: u32,
     ) -> Result<Vec<JudgmentRow>, sqlx::Error> {
-        let dialect = self.store.dialect();
-        let direct = dialect == Dialect::Postgres
-            || !query::is_zoned(query)
-            || query.item_id.is_some()
-            || self.is_of_few_judgments(query).await?;
-        if direct {
-            return self
-                .store
-                .judgments(query::judgments(query, dialect, Path::Direct, rows))
-                .await;
+        if let Store::Sqlite(store) = &self.store
+            && zones::help(query)
+            && query.item_id.is_none()
+            && !self.is_of_few_judgments(query).await?
+        {
+            return find_by_zones(store, query, rows as usize).await;
         }
-        let sql = Sql::new(dialect, "SELECT coalesce(max(zone) + 1, 0) FROM zones".to_owned());
-        let zones = self.store.integer(sql).await?.unwrap_or(0);
-        let mut paths = [Path::Tail { zones }, Path::Zones { zones }];
-        if query.oldest_first {
-            paths.reverse();
-        }
-        let mut found = Vec::new();
-        for path in paths {
-            let missing = rows - found.len() as u32;
-            if missing > 0 {
-                found.extend(
-                    self.store.judgments(query::judgments(query, dialect, path, missing)).await?,
-                );
-            }
-        }
-        Ok(found)
+        let sql = query::judgments(query, self.store.dialect(), Path::Direct, rows);
+        self.store.judgments(sql).await
     }
 
     async fn is_of_few_judgments(&self, query: &HistoryQuery) -> Result<bool, sqlx::Error> {
@@ -211,12 +202,56 @@ impl Stores {
     }
 }
 
+/// Finds judgments by their zones, and those after the last zone by reading them all.
+async fn find_by_zones(
+    store: &SqliteStore,
+    query: &HistoryQuery,
+    rows: usize,
+) -> Result<Vec<JudgmentRow>, sqlx::Error> {
+    let find = async |path: Path<'_>, missing: usize| {
+        let sql = query::judgments(query, Dialect::Sqlite, path, missing as u32);
+        read::sqlite::judgments(&store.reader, sql).await
+    };
+    let sql = "SELECT coalesce(max(zone) + 1, 0) FROM zones".to_owned();
+    let end = read::sqlite::integer(&store.reader, Sql::new(Dialect::Sqlite, sql)).await?;
+    let end = end.unwrap_or(0);
+    let tail = Path::From(end * ZONE_ROWS);
+    let mut found = Vec::new();
+    if !query.oldest_first {
+        found = find(tail, rows).await?;
+    }
+    let mut last = None;
+    let mut step = ZONES_FIRST;
+    while found.len() < rows {
+        let sql = zones::select(query, end, last, step);
+        let zones = read::sqlite::query(sql).fetch_all(&store.reader).await?;
+        let mut candidates = Vec::new();
+        for row in &zones {
+            let (zone, sketch): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+            candidates.extend(zones::candidates(query, zone, sketch));
+            last = Some(zone);
+        }
+        for some in candidates.chunks(CANDIDATES) {
+            if found.len() < rows {
+                found.extend(find(Path::Among(some), rows - found.len()).await?);
+            }
+        }
+        if zones.len() < step {
+            break;
+        }
+        step = (step * 2).min(ZONES_MAX);
+    }
+    if query.oldest_first && found.len() < rows {
+        found.extend(find(tail, rows - found.len()).await?);
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use cynic_proto::history::{Cursor, DimensionBound, Side};
     use cynic_proto::model::{Dimension, Domain, Verdict};
 
-    use super::super::sqlite::SqliteStore;
     use super::*;
 
     /// One query for each condition, and some that have several.
@@ -257,10 +292,11 @@ mod tests {
             .into_iter()
             .flat_map(|query| [HistoryQuery { oldest_first: true, ..query.clone() }, query])
         {
-            let paths = [Path::Direct, Path::Tail { zones: 3 }, Path::Zones { zones: 3 }];
+            let paths = [Path::Direct, Path::From(768), Path::Among(&[5, 7])];
             let judgments = paths.map(|path| query::judgments(&query, Dialect::Sqlite, path, 51));
+            let zones = zones::select(&query, 3, Some(2), 4);
             let failures = query::failures(&query, Dialect::Sqlite, 51);
-            for mut sql in judgments.into_iter().chain([failures]) {
+            for mut sql in judgments.into_iter().chain([zones, failures]) {
                 sql.text.insert_str(0, "EXPLAIN QUERY PLAN ");
                 let text = sql.text.clone();
                 let steps =
@@ -272,6 +308,6 @@ mod tests {
                 plans += 1;
             }
         }
-        assert_eq!(plans, queries().len() * 2 * 4);
+        assert_eq!(plans, queries().len() * 2 * 5);
     }
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::config::Retention;
 use super::error::RecorderError;
 use super::postgres::PostgresStore;
-use super::query::{self, Dialect, Sql, ZONE_ROWS};
+use super::query::{Dialect, Sql};
 use super::read;
 use super::sqlite::SqliteStore;
 use super::store::{Store, Stores};
+use super::zones::{self, ZONE_ROWS};
 
 /// Zones made or old rows deleted in one step: a few milliseconds of the write lock.
 const STEP_ZONES: i64 = 4;
@@ -112,7 +113,7 @@ async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
         let Some(next) = next.filter(|next| *next < complete) else { return Ok(()) };
         let behind = complete - next;
         let last = next + (behind / 4).clamp(STEP_ZONES, STEP_ZONES_MAX).min(behind) - 1;
-        store.execute(query::make_zones(next, last)).await?;
+        store.execute(zones::make(next, last)).await?;
     }
 }
 
@@ -173,7 +174,7 @@ async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx:
         store
             .execute(Sql::new(Dialect::Sqlite, format!("DELETE FROM zones WHERE zone = {zone}")))
             .await?;
-        store.execute(query::make_zones(zone, zone)).await?;
+        store.execute(zones::make(zone, zone)).await?;
         if zone == newest / ZONE_ROWS {
             break; // All that is left in it may be the newest record itself.
         }

@@ -30,6 +30,7 @@ mod sqlite;
 mod status;
 mod store;
 mod writer;
+mod zones;
 
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -7,14 +7,9 @@ use cynic_proto::history::{
     HistoryQuery, HistoryRow, RecordKinds, Side,
 };
 use cynic_proto::ids::TaskId;
-use cynic_proto::model::{Domain, Verdict};
 
 use super::columns;
 use super::read;
-
-/// Judgments of one zone (see the `zones` table): few enough that scanning one costs little, many enough
-/// that there are few zones.
-pub(super) const ZONE_ROWS: i64 = 256;
 
 /// The shortest text that the index of messages finds.
 const TRIGRAM: usize = 3;
@@ -70,13 +65,13 @@ impl Sql {
     }
 
     /// Begins a condition.
-    fn and(&mut self, text: &str) {
+    pub(super) fn and(&mut self, text: &str) {
         self.text.push_str(if self.conditions == 0 { " WHERE " } else { " AND " });
         self.text.push_str(text);
         self.conditions += 1;
     }
 
-    fn and_bind(&mut self, text: &str, bind: Bind) {
+    pub(super) fn and_bind(&mut self, text: &str, bind: Bind) {
         self.and(text);
         self.bind(bind);
     }
@@ -84,13 +79,13 @@ impl Sql {
 
 /// How `SQLite` finds judgments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Path {
+pub(super) enum Path<'a> {
     /// In order of `seq`, or by an index.
     Direct,
-    /// Those after the last zone.
-    Tail { zones: i64 },
-    /// Those in zones that may have some.
-    Zones { zones: i64 },
+    /// Those from this `seq` on.
+    From(i64),
+    /// Those of these that match.
+    Among(&'a [i64]),
 }
 
 /// Rows of a page.
@@ -131,44 +126,30 @@ pub(super) fn wants_failures(query: &HistoryQuery) -> bool {
         && query.dimensions.is_empty()
 }
 
-/// Whether zones can rule anything out.
-pub(super) fn is_zoned(query: &HistoryQuery) -> bool {
-    query.since_us.is_some()
-        || query.until_us.is_some()
-        || !query.verdicts.is_empty()
-        || query.q_min.is_some()
-        || query.q_max.is_some()
-        || query.domain.is_some()
-        || !query.dimensions.is_empty()
-}
-
 /// Selects one more judgment than the page takes, so that the end is known.
-pub(super) fn judgments(query: &HistoryQuery, dialect: Dialect, path: Path, rows: u32) -> Sql {
-    let from = match path {
-        // CROSS JOIN is SQLite's way to say: zones outside, judgments inside.
-        Path::Zones { .. } => "zones z CROSS JOIN judgments j",
-        _ => "judgments j",
-    };
-    let mut sql = Sql::new(dialect, format!("SELECT {} FROM {from}", read::judgment_columns()));
+pub(super) fn judgments(query: &HistoryQuery, dialect: Dialect, path: Path<'_>, rows: u32) -> Sql {
+    let columns = read::judgment_columns();
+    let mut sql = Sql::new(dialect, format!("SELECT {columns} FROM judgments j"));
     match path {
         Path::Direct => {}
-        Path::Tail { zones } => sql.and_bind("j.seq >= ", Bind::Int(zones * ZONE_ROWS)),
-        Path::Zones { zones } => zone_conditions(&mut sql, query, zones),
+        Path::From(seq) => sql.and_bind("j.seq >= ", Bind::Int(seq)),
+        Path::Among(seqs) => {
+            sql.and("j.seq IN (SELECT value FROM json_each(");
+            let list: Vec<String> = seqs.iter().map(i64::to_string).collect();
+            sql.bind(Bind::Text(format!("[{}]", list.join(","))));
+            sql.text.push_str("))");
+        }
     }
     if let Some(seq) = query.cursor.and_then(|cursor| cursor.judgment_seq) {
         sql.and_bind(if query.oldest_first { "j.seq > " } else { "j.seq < " }, Bind::Int(seq));
     }
     judgment_conditions(&mut sql, query, path);
     let way = if query.oldest_first { "ASC" } else { "DESC" };
-    let order = match path {
-        Path::Zones { .. } => format!(" ORDER BY z.zone {way}, j.seq {way} LIMIT {rows}"),
-        _ => format!(" ORDER BY j.seq {way} LIMIT {rows}"),
-    };
-    sql.text.push_str(&order);
+    let _ = write!(sql.text, " ORDER BY j.seq {way} LIMIT {rows}");
     sql
 }
 
-fn judgment_conditions(sql: &mut Sql, query: &HistoryQuery, path: Path) {
+fn judgment_conditions(sql: &mut Sql, query: &HistoryQuery, path: Path<'_>) {
     // The + keeps SQLite, where zones were chosen, from the client's index and from making an index over all
     // judgments for this one query, which takes half a minute at a million.
     let plain = if path == Path::Direct { "" } else { "+" };
@@ -206,76 +187,6 @@ fn judgment_conditions(sql: &mut Sql, query: &HistoryQuery, path: Path) {
         let column = columns::dimension(bound.dimension);
         sql.and_bind(&format!("j.{column} {side} "), Bind::Real(bound.score));
     }
-}
-
-/// Joins each zone to its judgments and leaves out the zones that cannot have one that matches.
-fn zone_conditions(sql: &mut Sql, query: &HistoryQuery, zones: i64) {
-    sql.and_bind("z.zone < ", Bind::Int(zones));
-    sql.and(&format!("j.seq >= z.zone * {ZONE_ROWS} AND j.seq < (z.zone + 1) * {ZONE_ROWS}"));
-    if let Some(seq) = query.cursor.and_then(|cursor| cursor.judgment_seq) {
-        let side = if query.oldest_first { ">=" } else { "<=" };
-        sql.and_bind(&format!("z.zone {side} "), Bind::Int(seq / ZONE_ROWS));
-    }
-    if let Some(us) = query.since_us {
-        sql.and_bind("z.judged_at_us_max >= ", Bind::Int(us));
-    }
-    if let Some(us) = query.until_us {
-        sql.and_bind("z.judged_at_us_min < ", Bind::Int(us));
-    }
-    if !query.verdicts.is_empty() {
-        let mask: i64 = query.verdicts.iter().fold(0, |mask, v| mask | verdict_bit(*v));
-        sql.and_bind("z.verdicts & ", Bind::Int(mask));
-        sql.text.push_str(" <> 0");
-    }
-    if let Some(domain) = query.domain {
-        sql.and_bind("z.domains & ", Bind::Int(domain_bit(domain)));
-        sql.text.push_str(" <> 0");
-    }
-    if let Some(q) = query.q_min {
-        sql.and_bind("z.q_score_max >= ", Bind::Real(q));
-    }
-    if let Some(q) = query.q_max {
-        sql.and_bind("z.q_score_min <= ", Bind::Real(q));
-    }
-    for bound in &query.dimensions {
-        let column = columns::dimension(bound.dimension);
-        let condition = match bound.side {
-            Side::Below => format!("z.{column}_min < "),
-            Side::Above => format!("z.{column}_max > "),
-        };
-        sql.and_bind(&condition, Bind::Real(bound.score));
-    }
-}
-
-/// The bit of a verdict in `zones.verdicts`.
-fn verdict_bit(verdict: Verdict) -> i64 {
-    1 << verdict as i64
-}
-
-/// The bit of a domain in `zones.domains`.
-fn domain_bit(domain: Domain) -> i64 {
-    1 << domain as i64
-}
-
-/// Makes the zones from `first` to `last`, or makes them anew.
-pub(super) fn make_zones(first: i64, last: i64) -> Sql {
-    let mut select = format!("SELECT seq / {ZONE_ROWS}, min(judged_at_us), max(judged_at_us)");
-    let bits = |column: &str, values: Vec<(&str, i64)>| {
-        let terms: Vec<_> =
-            values.iter().map(|(name, bit)| format!("max({column} = '{name}') * {bit}")).collect();
-        format!(", {}", terms.join(" + "))
-    };
-    select.push_str(&bits("verdict", Verdict::ALL.map(|v| (v.name(), verdict_bit(v))).to_vec()));
-    select.push_str(&bits("domain", Domain::ALL.map(|d| (d.name(), domain_bit(d))).to_vec()));
-    select.push_str(", min(q_score), max(q_score)");
-    for dimension in cynic_proto::model::Dimension::ALL.map(columns::dimension) {
-        let _ = write!(select, ", min({dimension}), max({dimension})");
-    }
-    let mut sql = Sql::new(Dialect::Sqlite, format!("REPLACE INTO zones {select} FROM judgments"));
-    sql.and_bind("seq >= ", Bind::Int(first * ZONE_ROWS));
-    sql.and_bind("seq < ", Bind::Int((last + 1) * ZONE_ROWS));
-    sql.text.push_str(" GROUP BY 1");
-    sql
 }
 
 /// Selects judgments by their tasks, with all that is kept of them.

@@ -103,6 +103,19 @@ fn queries() -> Vec<(HistoryQuery, Wanted)> {
         ),
         (
             HistoryQuery {
+                verdicts: vec![Verdict::Growl, Verdict::Bark],
+                domain: Some(Domain::Shell),
+                dimensions: vec![bound(Dimension::Candor, Side::Below, 60.0)],
+                ..base()
+            },
+            Box::new(|e| {
+                matches!(e.judgment.verdict, Verdict::Growl | Verdict::Bark)
+                    && e.judgment.domain == Domain::Shell
+                    && e.judgment.dimension(Dimension::Candor) < 60.0
+            }),
+        ),
+        (
+            HistoryQuery {
                 domain: Some(Domain::Prose),
                 client_uid: Some(1002),
                 q_min: Some(50.0),

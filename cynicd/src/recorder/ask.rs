@@ -8,9 +8,9 @@ use cynic_proto::ids::TaskId;
 use sqlx::Row;
 
 use super::error::RecorderError;
+use super::explanation;
 use super::query::{self, Dialect, Path, Sql};
 use super::read;
-use super::record;
 use super::schema;
 use super::sqlite::SqliteStore;
 use super::store::{Store, Stores};
@@ -99,7 +99,7 @@ impl Stores {
             failures,
         };
         if let Some(full) = full {
-            show.details = record::decode_details(&full.details).map(Box::new);
+            show.details = explanation::decode(&full.details).map(Box::new);
             show.details_unreadable = show.details.is_none();
             show.judgment = Some(Box::new(full.row));
             show.content = full.content;
@@ -227,7 +227,7 @@ async fn find_by_zones(
         let zones = read::sqlite::query(sql).fetch_all(&store.reader).await?;
         let mut candidates = Vec::new();
         for row in &zones {
-            let (zone, sketch): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let (zone, sketch): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
             candidates.extend(zones::candidates(query, zone, sketch));
             last = Some(zone);
         }

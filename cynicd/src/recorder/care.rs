@@ -113,8 +113,15 @@ async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
         let Some(next) = next.filter(|next| *next < complete) else { return Ok(()) };
         let behind = complete - next;
         let last = next + (behind / 4).clamp(STEP_ZONES, STEP_ZONES_MAX).min(behind) - 1;
-        store.execute(zones::make(next, last)).await?;
+        make(store, next, last).await?;
     }
+}
+
+async fn make(store: &SqliteStore, first: i64, last: i64) -> Result<(), sqlx::Error> {
+    for sql in zones::make(first, last) {
+        store.execute(sql).await?;
+    }
+    Ok(())
 }
 
 /// Says how many rows were too many.
@@ -174,7 +181,7 @@ async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx:
         store
             .execute(Sql::new(Dialect::Sqlite, format!("DELETE FROM zones WHERE zone = {zone}")))
             .await?;
-        store.execute(zones::make(zone, zone)).await?;
+        make(store, zone, zone).await?;
         if zone == newest / ZONE_ROWS {
             break; // All that is left in it may be the newest record itself.
         }

@@ -18,6 +18,7 @@ mod data_dir;
 mod driver;
 mod entry;
 mod error;
+mod explanation;
 mod feedback;
 mod gate;
 mod postgres;

@@ -12,8 +12,9 @@ use cynic_proto::limits::ITEM_ID_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, JudgmentEntry, StoredJudgment};
+use super::explanation;
 
-/// Leads an encoded explanation or entry, so that a later build tells which format it is.
+/// Leads an encoded entry, so that a later build tells which format it is.
 const FORMAT: u8 = 1;
 
 /// Longest summary that is stored, in bytes: a line or two.
@@ -39,7 +40,7 @@ pub(super) struct Record {
 pub(super) struct Derived {
     pub item_id: Option<String>,
     pub summary: String,
-    /// JSON object: evidence code to points.
+    /// JSON object: evidence code to points, to the hundredth.
     pub features: String,
 }
 
@@ -97,10 +98,7 @@ impl Record {
             calibration: entry.calibration,
             feedback: None,
         };
-        Some(StoredJudgment {
-            row,
-            details: unwrap_details(&entry.details).unwrap_or_default().to_vec(),
-        })
+        Some(StoredJudgment { row, details: as_sent(&entry.details) })
     }
 
     /// Whether the stored row is this very judgment.
@@ -157,11 +155,11 @@ fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
         unchecked: details.unchecked.into_iter().map(Cow::Borrowed).collect(),
         summary: Cow::Borrowed(&derived.summary[..]),
     };
-    entry.details = encode(&details).unwrap_or_default();
+    entry.details = explanation::encode(&details);
     derived
 }
 
-/// Points by evidence code, without any text of the item.
+/// Points by evidence code, to the hundredth, without any text of the item.
 fn features(evidence: &[Evidence<&str>]) -> String {
     let mut points = std::collections::BTreeMap::new();
     for Evidence { code, points: p, .. } in evidence {
@@ -170,6 +168,9 @@ fn features(evidence: &[Evidence<&str>]) -> String {
         if known && code.len() <= FEATURE_BYTES_MAX && code.bytes().all(plain) && p.is_finite() {
             *points.entry(*code).or_insert(0.0_f32) += p;
         }
+    }
+    for sum in points.values_mut() {
+        *sum = (*sum * 100.0).round() / 100.0;
     }
     serde_json::to_string(&points).unwrap_or_else(|_| "{}".to_owned())
 }
@@ -212,14 +213,10 @@ fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
-/// Stored details without their format byte, if the format is this build's.
-pub(super) fn unwrap_details(stored: &[u8]) -> Option<&[u8]> {
-    stored.split_first().filter(|(format, _)| **format == FORMAT).map(|(_, rest)| rest)
-}
-
-/// Decodes stored details; `None` when the format is unknown or they are damaged.
-pub(super) fn decode_details(stored: &[u8]) -> Option<Details> {
-    decode(stored).ok()
+/// Stored details as a worker sends them; empty when they cannot be read.
+pub(super) fn as_sent(stored: &[u8]) -> Vec<u8> {
+    let details = explanation::decode(stored);
+    details.and_then(|details| codec::encode(&details).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

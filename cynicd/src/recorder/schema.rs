@@ -17,7 +17,7 @@ type Script = (i64, &'static str, &'static str);
 const SQLITE: &[Script] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "feedback", include_str!("../../migrations/sqlite/0002_feedback.sql")),
-    (3, "sketch", include_str!("../../migrations/sqlite/0003_sketch.sql")),
+    (3, "sketches", include_str!("../../migrations/sqlite/0003_sketches.sql")),
 ];
 const POSTGRES: &[Script] = &[
     (1, "first", include_str!("../../migrations/postgres/0001_first.sql")),

@@ -274,7 +274,7 @@ impl Stores {
             self.store.full_judgments(query::full_judgments(tasks, self.store.dialect())).await?;
         let stored = |full: FullJudgment| StoredJudgment {
             row: full.row,
-            details: record::unwrap_details(&full.details).unwrap_or_default().to_vec(),
+            details: record::as_sent(&full.details),
         };
         Ok(full.into_iter().map(stored).collect())
     }

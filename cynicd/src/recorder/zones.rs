@@ -16,13 +16,16 @@ use super::query::{Bind, Dialect, Sql};
 /// that there are few zones.
 pub(super) const ZONE_ROWS: i64 = 256;
 
-/// Bytes of a row in a sketch: its place in the zone, two letters of four bits each from `A` on; its verdict and its
-/// domain, counted from 1; the Q-Score and each dimension, whole points from 1. No byte is 0 or above 127, as they are
-/// made and kept as text.
-const SKETCH_ROW_BYTES: usize = SCORES + 1 + DIMENSIONS;
-const VERDICT: usize = 2;
-const DOMAIN: usize = 3;
-const SCORES: usize = 4;
+/// A row of a sketch, one byte each: its place in the zone, two letters of four bits each from `A` on; domain and verdict;
+/// the whole points of the Q-Score; the tens of two dimensions at a time. No byte is 0 or above 127, as SQLite makes
+/// them with `char`.
+const SKETCH_ROW_BYTES: usize = PAIRS + DIMENSIONS / 2;
+const KIND: usize = 2;
+const Q_SCORE: usize = 3;
+const PAIRS: usize = 4;
+
+/// Tens of points from 0 to 100.
+const TENS: u8 = 11;
 
 /// Whether zones can rule anything out.
 pub(super) fn help(query: &HistoryQuery) -> bool {
@@ -37,7 +40,8 @@ pub(super) fn help(query: &HistoryQuery) -> bool {
 
 /// Selects number and sketch of zones below `end` that may have a match, as they follow after zone `last`.
 pub(super) fn select(query: &HistoryQuery, end: i64, last: Option<i64>, zones: usize) -> Sql {
-    let mut sql = Sql::new(Dialect::Sqlite, "SELECT z.zone, z.sketch FROM zones z".to_owned());
+    let select = "SELECT z.zone, s.judgments FROM zones z JOIN sketches s ON s.zone = z.zone";
+    let mut sql = Sql::new(Dialect::Sqlite, select.to_owned());
     sql.and_bind("z.zone < ", Bind::Int(end));
     if let Some(last) = last {
         sql.and_bind(if query.oldest_first { "z.zone > " } else { "z.zone < " }, Bind::Int(last));
@@ -86,11 +90,11 @@ fn conditions(sql: &mut Sql, query: &HistoryQuery) {
 }
 
 /// The judgments of a zone that may match, by `seq`, in the order of the query.
-pub(super) fn candidates(query: &HistoryQuery, zone: i64, sketch: &str) -> Vec<i64> {
+pub(super) fn candidates(query: &HistoryQuery, zone: i64, sketch: &[u8]) -> Vec<i64> {
     let first = zone * ZONE_ROWS;
     let mut found: Vec<i64> = if sketch.is_ascii() && sketch.len().is_multiple_of(SKETCH_ROW_BYTES)
     {
-        let rows = sketch.as_bytes().chunks_exact(SKETCH_ROW_BYTES);
+        let rows = sketch.chunks_exact(SKETCH_ROW_BYTES);
         rows.filter(|row| may_match(query, row)).map(|row| first + place(row)).collect()
     } else {
         // A score that is none: nothing is ruled out.
@@ -108,19 +112,29 @@ fn place(row: &[u8]) -> i64 {
     digit(row[0]) << 4 | digit(row[1])
 }
 
-/// Whether the judgment behind a row of a sketch may match: a score is known to within a point.
+/// Whether the judgment behind a row of a sketch may match.
 fn may_match(query: &HistoryQuery, row: &[u8]) -> bool {
-    let verdict = |wanted: &Verdict| *wanted as u8 + 1 == row[VERDICT];
-    let at_least = |n: usize| f32::from(row[SCORES + n]) - 1.0;
-    let less_than = |n: usize| f32::from(row[SCORES + n]);
-    (query.verdicts.is_empty() || query.verdicts.iter().any(verdict))
-        && query.domain.is_none_or(|domain| domain as u8 + 1 == row[DOMAIN])
-        && query.q_min.is_none_or(|q| less_than(0) > q)
-        && query.q_max.is_none_or(|q| at_least(0) <= q)
+    let kind = |verdict: Verdict, domain: Domain| kind(verdict, domain) as u8 == row[KIND];
+    let q_score = f32::from(row[Q_SCORE] - 1);
+    let tens = |dimension: Dimension| {
+        let (pair, second) = (dimension as usize / 2, dimension as usize % 2);
+        let tens = row[PAIRS + pair] - 1;
+        f32::from(if second == 1 { tens % TENS } else { tens / TENS }) * 10.0
+    };
+    let verdicts = if query.verdicts.is_empty() { &Verdict::ALL[..] } else { &query.verdicts };
+    let domains = query.domain.as_ref().map_or(&Domain::ALL[..], std::slice::from_ref);
+    verdicts.iter().any(|verdict| domains.iter().any(|domain| kind(*verdict, *domain)))
+        && query.q_min.is_none_or(|q| q_score + 1.0 > q)
+        && query.q_max.is_none_or(|q| q_score <= q)
         && query.dimensions.iter().all(|bound| match bound.side {
-            Side::Below => at_least(1 + bound.dimension as usize) < bound.score,
-            Side::Above => less_than(1 + bound.dimension as usize) > bound.score,
+            Side::Below => tens(bound.dimension) < bound.score,
+            Side::Above => tens(bound.dimension) + 10.0 > bound.score,
         })
+}
+
+/// A verdict and a domain as a byte that is not 0.
+fn kind(verdict: Verdict, domain: Domain) -> usize {
+    1 + verdict as usize + Verdict::ALL.len() * domain as usize
 }
 
 /// The bit of a verdict in `zones.verdicts`.
@@ -133,38 +147,102 @@ fn domain_bit(domain: Domain) -> i64 {
     1 << domain as i64
 }
 
-/// Makes the zones from `first` to `last`, or makes them anew.
-pub(super) fn make(first: i64, last: i64) -> Sql {
+/// Makes the zones from `first` to `last`, or makes them anew. Their sketches come first: who finds a zone finds both.
+pub(super) fn make(first: i64, last: i64) -> [Sql; 2] {
     let mut select = format!("SELECT seq / {ZONE_ROWS}, min(judged_at_us), max(judged_at_us)");
-    let verdicts = Verdict::ALL.map(|v| (v.name(), verdict_bit(v), v as i64 + 1));
-    let domains = Domain::ALL.map(|d| (d.name(), domain_bit(d), d as i64 + 1));
-    let bits = |column: &str, values: &[(&str, i64, i64)]| {
-        let bit = |(name, bit, _): &_| format!("max({column} = '{name}') * {bit}");
-        values.iter().map(bit).collect::<Vec<_>>().join(" + ")
+    let bits = |column: &str, values: Vec<(&str, i64)>| {
+        let terms: Vec<_> =
+            values.iter().map(|(name, bit)| format!("max({column} = '{name}') * {bit}")).collect();
+        format!(", {}", terms.join(" + "))
     };
-    let number = |column: &str, values: &[(&str, i64, i64)]| {
-        let number = |(name, _, number): &_| format!("({column} = '{name}') * {number}");
-        values.iter().map(number).collect::<Vec<_>>().join(" + ")
-    };
-    let mut scores = vec!["q_score".to_owned()];
-    scores.extend(Dimension::ALL.map(columns::dimension));
-    let _ = write!(select, ", {}, {}", bits("verdict", &verdicts), bits("domain", &domains));
-    for score in &scores {
-        let _ = write!(select, ", min({score}), max({score})");
+    select.push_str(&bits("verdict", Verdict::ALL.map(|v| (v.name(), verdict_bit(v))).to_vec()));
+    select.push_str(&bits("domain", Domain::ALL.map(|d| (d.name(), domain_bit(d))).to_vec()));
+    select.push_str(", min(q_score), max(q_score)");
+    for dimension in Dimension::ALL.map(columns::dimension) {
+        let _ = write!(select, ", min({dimension}), max({dimension})");
     }
-    let _ = write!(
-        select,
-        ", group_concat(char(65 + (seq / 16 & 15), 65 + (seq & 15), {}, {}",
-        number("verdict", &verdicts),
-        number("domain", &domains)
+    [("sketches", sketch()), ("zones", select)].map(|(table, select)| {
+        let text = format!("REPLACE INTO {table} {select} FROM judgments");
+        let mut sql = Sql::new(Dialect::Sqlite, text);
+        sql.and_bind("seq >= ", Bind::Int(first * ZONE_ROWS));
+        sql.and_bind("seq < ", Bind::Int((last + 1) * ZONE_ROWS));
+        sql.text.push_str(" GROUP BY 1");
+        sql
+    })
+}
+
+fn sketch() -> String {
+    let number = |column: &str, names: &[&str]| {
+        let number = |(n, name): (usize, &_)| format!("({column} = '{name}') * {n}");
+        names.iter().enumerate().map(number).collect::<Vec<_>>().join(" + ")
+    };
+    let mut sketch = format!(
+        "SELECT seq / {ZONE_ROWS}, CAST(group_concat(char(65 + (seq / 16 & 15), 65 + (seq & 15), \
+         1 + {} + {} * ({}), 1 + q_score",
+        number("verdict", &Verdict::ALL.map(Verdict::name)),
+        Verdict::ALL.len(),
+        number("domain", &Domain::ALL.map(Domain::name)),
     );
-    for score in &scores {
-        let _ = write!(select, ", 1 + {score}");
+    for pair in Dimension::ALL.map(columns::dimension).chunks_exact(2) {
+        let _ =
+            write!(sketch, ", 1 + {TENS} * CAST({} / 10 AS INTEGER) + {} / 10", pair[0], pair[1]);
     }
-    select.push_str("), '')");
-    let mut sql = Sql::new(Dialect::Sqlite, format!("REPLACE INTO zones {select} FROM judgments"));
-    sql.and_bind("seq >= ", Bind::Int(first * ZONE_ROWS));
-    sql.and_bind("seq < ", Bind::Int((last + 1) * ZONE_ROWS));
-    sql.text.push_str(" GROUP BY 1");
-    sql
+    sketch + "), '') AS BLOB)"
+}
+
+#[cfg(test)]
+mod tests {
+    use Dimension::{Kenosis, Vigilance};
+    use Side::{Above, Below};
+    use cynic_proto::history::DimensionBound;
+
+    use super::*;
+
+    /// A query's candidates in a zone of one judgment, the sixth: GROWL, 45.5, of the domain shell, VIGILANCE 19.5 and
+    /// KENOSIS 100.
+    fn is_candidate(query: &HistoryQuery) -> bool {
+        let mut row = vec![b'A', b'F', kind(Verdict::Growl, Domain::Shell) as u8, 46];
+        row.resize(SKETCH_ROW_BYTES, 1 + TENS * 5 + 5);
+        row[PAIRS + Vigilance as usize / 2] = 1 + TENS * 5 + 1;
+        row[PAIRS + Kenosis as usize / 2] = 1 + TENS * 10 + 5;
+        let found = candidates(query, 3, &row);
+        assert!(found.is_empty() || found == [3 * ZONE_ROWS + 5], "{found:?}");
+        !found.is_empty()
+    }
+
+    #[test]
+    fn a_sketch_rules_out_what_cannot_match_and_nothing_else() {
+        let any = HistoryQuery::default;
+        let bound = |dimension, side, score| HistoryQuery {
+            dimensions: vec![DimensionBound { dimension, side, score }],
+            ..any()
+        };
+        for (query, may_match) in [
+            (any(), true),
+            (HistoryQuery { verdicts: vec![Verdict::Bark, Verdict::Growl], ..any() }, true),
+            (HistoryQuery { verdicts: vec![Verdict::Bark], ..any() }, false),
+            (HistoryQuery { domain: Some(Domain::Shell), ..any() }, true),
+            (HistoryQuery { domain: Some(Domain::Code), ..any() }, false),
+            (HistoryQuery { q_min: Some(45.9), ..any() }, true),
+            (HistoryQuery { q_min: Some(46.0), ..any() }, false),
+            (HistoryQuery { q_max: Some(45.0), ..any() }, true),
+            (HistoryQuery { q_max: Some(44.9), ..any() }, false),
+            (bound(Vigilance, Below, 10.1), true),
+            (bound(Vigilance, Below, 10.0), false),
+            (bound(Vigilance, Above, 19.9), true),
+            (bound(Vigilance, Above, 20.0), false),
+            (bound(Kenosis, Above, 99.9), true),
+            (bound(Kenosis, Below, 100.0), false),
+        ] {
+            assert_eq!(is_candidate(&query), may_match, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn a_sketch_that_is_none_rules_nothing_out() {
+        let query = HistoryQuery { q_min: Some(99.0), ..HistoryQuery::default() };
+        for sketch in [&[1; SKETCH_ROW_BYTES + 1][..], &[200; SKETCH_ROW_BYTES]] {
+            assert_eq!(candidates(&query, 1, sketch), (256..512).rev().collect::<Vec<_>>());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The items under examples/: their verdicts must look right to a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cynic_tests::daemon::Home;
@@ -59,4 +59,34 @@ async fn verdicts_are_what_a_person_would_say() {
     let differs = |(label, opinion): &(&String, &String)| expected[*label] != **opinion;
     let wrong: Vec<&str> = found.iter().filter(differs).map(|(label, _)| label.as_str()).collect();
     assert!(wrong.is_empty(), "not what a person would say: {wrong:?}");
+}
+
+/// Explanations are stored with numbers for the wordings that the list knows. One that it lacks is stored as it is, which
+/// takes ten times the room; add it at the end.
+#[tokio::test]
+async fn the_store_knows_what_the_judge_says() {
+    let list = include_str!("../../../cynicd/src/recorder/wordings.tsv");
+    let known: BTreeSet<&str> = list.lines().collect();
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let ended =
+        daemon.cynicctl([Path::new("judge"), Path::new("--json"), &examples().join("items")]);
+    let (mut missing, mut said) = (BTreeSet::new(), 0);
+    for row in ended.json() {
+        let dimensions = row["dimensions"].as_object().into_iter().flat_map(|all| all.values());
+        for piece in dimensions.filter_map(|one| one["evidence"].as_array()).flatten() {
+            let code = piece["code"].as_str().expect("a code");
+            // What has a place is a quotation, which is not stored; a whole lists its parts, in any order.
+            let wording = match piece["text"].as_str() {
+                Some(text) if piece["span"].is_null() => format!("{code}\t{text}"),
+                _ => code.to_owned(),
+            };
+            said += 1;
+            if code != "whole" && !wording.contains('"') && !known.contains(&*wording) {
+                missing.insert(wording);
+            }
+        }
+    }
+    assert!(said > 1000, "{said} pieces of evidence: {}", ended.err);
+    assert!(missing.is_empty(), "cynicd/src/recorder/wordings.tsv lacks {missing:#?}");
 }

@@ -72,10 +72,14 @@ pub(crate) enum Hit {
     Secrecy,
     /// Whoever judges the text is told what to find.
     Courting,
+    /// Money is asked for, and the number or the account is a new one.
+    Diverted,
+    /// A text turns to the model that may read it, and bids it do something.
+    Planted,
 }
 
 /// How many hits there are.
-pub(crate) const HITS: usize = Hit::Courting as usize + 1;
+pub(crate) const HITS: usize = Hit::Planted as usize + 1;
 
 /// What one pass over a text found.
 pub(crate) struct Scan {

@@ -17,7 +17,8 @@ classes! {
     Credit "credit", Help "help", Step "step", Safety "safety", Destroy "destroy",
     Promo "promo", Adult "adult", Quote "quote", Positive "positive", Negative "negative",
     Brand "brand", Popular "popular", TrustMe "trustme", Limits "limits", Promise "promise",
-    Danger "danger", Conceal "conceal", Courting "courting",
+    Danger "danger", Conceal "conceal", Courting "courting", Changed "changed", Remit "remit",
+    Menacing "menacing", Addressed "addressed", Supposed "supposed", Bid "bid",
     German "func_de", French "func_fr", Spanish "func_es",
     Italian "func_it", English "func_en", Innocent "innocent",
 }

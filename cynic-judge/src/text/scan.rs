@@ -1,5 +1,7 @@
 //! One pass over a text: counts of what its words and signs do. Bounded memory; linear.
 
+mod rules;
+
 use super::lexicon::Class;
 use super::order;
 use super::token::{Case, Kind, Sink, Token};
@@ -20,7 +22,7 @@ pub(crate) const GRAM_TOKENS_MAX: u32 = 1024;
 const FAR: u32 = 1 << 30;
 
 /// What is said of a word that offends wherever it is not innocent.
-const OFFENSIVE: Classes = Class::Profanity.bit() | Class::Slur.bit();
+const HARSH: Classes = Class::Profanity.bit() | Class::Slur.bit() | Class::Violence.bit();
 /// Words that offend in English and are ordinary ones in another language.
 const FALSE_FRIENDS: [(u64, Class); 4] = [
     (fold::hash(b"retard"), Class::French),
@@ -167,8 +169,8 @@ impl<'a, G: Grams> Scanner<'a, G> {
         if entry.phrase_ends != 0 {
             classes |= self.phrases(entry, token.hash, &mut start);
         }
-        if classes & OFFENSIVE != 0 && self.is_innocent(classes, token) {
-            classes &= !OFFENSIVE;
+        if classes & HARSH != 0 && self.is_innocent(classes, token) {
+            classes &= !HARSH;
         }
         classes &= !Class::Innocent.bit();
         self.spell(token, folded);
@@ -359,105 +361,6 @@ impl<'a, G: Grams> Scanner<'a, G> {
         }
     }
 
-    /// Rules over neighbouring words. What is negated ("never click", "do not ignore") is not demanded.
-    fn rules(&mut self, classes: Classes, start: usize, end: usize) {
-        let has = |class: Class| classes & class.bit() != 0;
-        let negated = self.near(Class::Negation, 4);
-        if (has(Class::Instruction) || has(Class::SysPrompt))
-            && self.near(Class::Override, 8)
-            && !self.negated_override()
-        {
-            let strong = self.near(Class::Prior, 8)
-                || self.near(Class::Every, 8)
-                || self.near(Class::Second, 5)
-                || has(Class::SysPrompt);
-            let hit = if strong { Hit::Override } else { Hit::LooseOverride };
-            self.hit(hit, self.from(Class::Override, end));
-        } else if (has(Class::Prior) || has(Class::Every))
-            && self.near(Class::Override, 3)
-            && !self.negated_override()
-            && !self.near(Class::First, 2)
-        {
-            // "Ignore my previous mail" takes back what oneself said.
-            self.hit(Hit::LooseOverride, self.from(Class::Override, end));
-        }
-        if has(Class::SysPrompt) && self.near(Class::Reveal, 7) && !negated {
-            self.hit(Hit::RevealPrompt, self.from(Class::Reveal, end));
-        }
-        if has(Class::Secret) && !self.near(Class::Negation, 9) && !self.near(Class::Warning, 12) {
-            for class in [Class::Cta, Class::Reveal, Class::Exfiltrate] {
-                if self.near(class, 7) {
-                    self.hit(Hit::SecretRequest, self.from(class, end));
-                    break;
-                }
-            }
-        }
-        if has(Class::Conceal) && !self.near(Class::Warning, 12) {
-            self.hit(Hit::Secrecy, (self.last_start[Class::Conceal as usize].min(start), end));
-        }
-        if has(Class::Courting) && !self.near(Class::Warning, 12) {
-            self.hit(Hit::Courting, (start, end));
-        }
-        let told = Class::Cta.bit()
-            | Class::Task.bit()
-            | Class::Override.bit()
-            | Class::Oblige.bit()
-            | Class::Reveal.bit()
-            | Class::Conceal.bit()
-            | Class::Exfiltrate.bit();
-        if classes & told != 0 && !has(Class::Ai) && self.near(Class::Ai, 12) {
-            self.hit(Hit::ModelTold, self.from(Class::Ai, end));
-        }
-        if has(Class::Cta) {
-            let span = (start, end);
-            if negated || self.near(Class::Warning, 6) {
-                self.hit(Hit::NegatedDemand, span);
-            } else {
-                self.hit(Hit::Demand, span);
-                if self.near(Class::Urgent, 10) {
-                    self.hit(Hit::UrgentDemand, self.from(Class::Urgent, end));
-                }
-            }
-        }
-        if has(Class::Urgent) && self.near(Class::Cta, 8) && !negated {
-            self.hit(Hit::UrgentDemand, self.from(Class::Cta, end));
-        }
-        if has(Class::Threat) && self.near(Class::Brand, 25) && !self.near(Class::Warning, 25) {
-            self.hit(Hit::BrandThreat, self.from(Class::Brand, end));
-        }
-        self.people_rules(classes, start, end);
-        let mut rest = classes;
-        while rest != 0 {
-            let class = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            self.last[class] = self.position;
-            self.last_start[class] = start;
-        }
-    }
-
-    fn people_rules(&mut self, classes: Classes, start: usize, end: usize) {
-        let has = |class: Class| classes & class.bit() != 0;
-        let person = has(Class::Second) || has(Class::Third);
-        if person && self.near(Class::Violence, 2) {
-            self.hit(Hit::Menace, self.from(Class::Violence, end));
-        }
-        let offensive = |s: &Self, k| {
-            s.near(Class::Insult, k) || s.near(Class::Profanity, k) || s.near(Class::Slur, k)
-        };
-        let insult = has(Class::Insult) || has(Class::Profanity) || has(Class::Slur);
-        if insult && self.near(Class::Second, 4) {
-            self.hit(Hit::Abuse, self.from(Class::Second, end));
-        } else if has(Class::Second) && offensive(self, 2) {
-            self.hit(Hit::Abuse, (start, end));
-        }
-    }
-
-    fn negated_override(&self) -> bool {
-        let at = self.last[Class::Override as usize];
-        let negation = self.last[Class::Negation as usize];
-        negation <= at && at - negation <= 2
-    }
-
     pub(crate) fn hit(&mut self, hit: Hit, span: Span) {
         self.scan.record(hit, span);
         if self.in_comment
@@ -471,6 +374,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
                     | Hit::ModelTold
                     | Hit::Secrecy
                     | Hit::Courting
+                    | Hit::Planted
             )
         {
             self.scan.record(Hit::HiddenInstruction, span);

@@ -26,8 +26,14 @@ const AREAS: [(&str, f64); 5] = [
 
 /// Sets of twins, one good and one bad, of one subject and in one manner: what words alone cannot tell. Shown, without
 /// a bar.
-const CONTRASTS: [&str; 5] =
-    ["contrast_social", "contrast_prompt", "contrast_shell", "contrast_prose", "contrast_code"];
+const CONTRASTS: [&str; 6] = [
+    "contrast_social",
+    "contrast_prompt",
+    "contrast_planted",
+    "contrast_shell",
+    "contrast_prose",
+    "contrast_code",
+];
 
 /// Wrongly ordered pairs that are named in the table.
 const WRONG_NAMED: usize = 6;

@@ -45,6 +45,7 @@ fn an_instruction_to_the_reading_model_is_severe_however_long_the_text() {
 fn what_is_said_about_models_or_to_them_in_the_open_is_no_planted_instruction() {
     for text in [
         "Dear assistant, please summarise the text below and add a title.",
+        "Dear assistant, I am writing to my landlord. Please add a closing line and mention the rent.",
         "You are an AI tutor for children. Answer in short sentences and use simple words.",
         "Note to any volunteer: add your name to the list at the door.",
     ] {

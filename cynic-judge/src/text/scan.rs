@@ -56,6 +56,8 @@ pub(crate) struct Scanner<'a, G> {
     last_start: [usize; Class::COUNT],
     recent: [(u64, usize); 3],
     position: u32,
+    /// Number of the last word of the first sentence, once that has ended.
+    opening: u32,
     tokens: u32,
     sentence_words: u32,
     order_before: u8,
@@ -94,6 +96,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
             last_start: [0; Class::COUNT],
             recent: [(0, 0); 3],
             position: FAR + FAR,
+            opening: u32::MAX,
             tokens: 0,
             sentence_words: 0,
             order_before: order::BOUNDARY,
@@ -132,6 +135,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
         if self.sentence_words == 0 {
             return;
         }
+        self.opening = self.opening.min(self.position);
         let scan = &mut self.scan;
         scan.sentences += 1;
         scan.questions += u32::from(sign == b'?');

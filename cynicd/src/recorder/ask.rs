@@ -19,7 +19,7 @@ use super::zones::{self, ZONE_ROWS};
 /// With more judgments of one client than this, zones are searched instead of the client's index.
 const CLIENT_ROWS_FEW: i64 = 5000;
 
-/// Zones looked at first, and at most at a time: 10 KB each.
+/// Zones looked at first, and at most at a time: 6 KB each.
 const ZONES_FIRST: usize = 4;
 const ZONES_MAX: usize = 512;
 

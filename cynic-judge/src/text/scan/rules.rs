@@ -72,12 +72,13 @@ impl<G: Grams> Scanner<'_, G> {
         if has(Class::Threat) && self.near(Class::Brand, 25) && !self.near(Class::Warning, 25) {
             self.hit(Hit::BrandThreat, self.from(Class::Brand, end));
         }
-        // Not where a text begins: so a prompt speaks to its model.
+        // Who speaks to a model from the first sentence on writes a prompt.
+        let later = |class: Class| self.last[class as usize] > self.opening;
         let bids = classes & (told | Class::Bid.bit()) != 0;
-        if bids && self.scan.sentences > 0 && !self.near(Class::Warning, 12) {
-            if self.near(Class::Addressed, 25) {
+        if bids && !self.near(Class::Warning, 12) {
+            if self.near(Class::Addressed, 25) && later(Class::Addressed) {
                 self.hit(Hit::Planted, self.from(Class::Addressed, end));
-            } else if self.near(Class::Supposed, 16) && self.supposes() {
+            } else if self.near(Class::Supposed, 16) && later(Class::Supposed) && self.supposes() {
                 self.hit(Hit::Planted, self.from(Class::Supposed, end));
             }
         }

@@ -4,9 +4,11 @@
 use crate::corpus::{Labelled, item_bytes};
 
 /// A domain, the type that its items are given, and its texts: `+` or `-` and the text, `\n` for a line end.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("social", "text", include_str!("../seeds/social.txt")),
     ("prompt", "text", include_str!("../seeds/prompt.txt")),
+    ("prompt_documents", "text", include_str!("../seeds/documents.txt")),
+    ("prompt_passages", "text", include_str!("../seeds/passages.txt")),
     ("prose", "text", include_str!("../seeds/prose.txt")),
     ("shell", "command", include_str!("../seeds/shell.txt")),
     ("code", "source", include_str!("../seeds/code.txt")),

@@ -23,6 +23,8 @@ struct Prepared {
     /// Which head's domain it belongs to.
     head: usize,
     weight: f32,
+    /// How much its domain counts for the router.
+    tells: f32,
     inner: u32,
 }
 
@@ -84,6 +86,7 @@ fn train_family(
             good: item.good,
             head: head_of(family, item, &extract),
             weight: weigh(item),
+            tells: if between(&item.set) { BETWEEN_TELLS } else { 1.0 },
             inner: fold_of(&format!("{INNER_SALT}{}", item.group), INNER_FOLDS),
             extract,
         })
@@ -225,11 +228,19 @@ fn telling(family: Family, z: &[f32]) -> Vec<f32> {
 
 /// How much sooner a text is read as an argument than the router would (logits): what is weak about an argument is not
 /// seen by the head for messages, while chat that passes for an argument is only thought a little weak.
-const ARGUMENT_LEAN: f32 = 1.75;
+const ARGUMENT_LEAN: f32 = 2.2;
 /// How much sooner still for each spread by which a text is longer than usual (logits): chat is short.
 const ARGUMENT_LENGTH: f32 = 1.0;
 /// The feature that says how long a text is.
 const LENGTH_CODE: &str = "length.words";
+
+/// How much the router learns from what lies between the domains.
+const BETWEEN_TELLS: f32 = 0.4;
+
+/// Seeds that are of the prompts' domain because models read them, and might as well be chat or argument.
+fn between(set: &str) -> bool {
+    matches!(set, "prompt_documents_seeds" | "prompt_passages_seeds")
+}
 
 /// How much one side of a pair counts for the router.
 const PAIR_SIDE_WEIGHT: f32 = 1.0;
@@ -239,7 +250,7 @@ fn train_router(family: Family, items: &[Prepared], pairs: &[PreparedPair]) -> R
         z: telling(family, &item.z),
         grams: &item.extract.grams,
         head: item.head,
-        weight: item.weight,
+        weight: item.weight * item.tells,
     });
     let sides = pairs.iter().flat_map(|pair| [&pair.better, &pair.worse]);
     let of_pairs = sides.map(|(extract, z)| Routed {
@@ -290,7 +301,8 @@ fn domain_of_set(set: &str) -> Domain {
     }
 }
 
-/// How much more a seed counts: each stands for a kind of text that the public sets lack.
+/// How much more a seed counts: each stands for a kind of text that the public sets lack. Those between the domains are
+/// many and count as they are.
 const SEED_WEIGHT: f32 = 1.5;
 
 /// Sets count by the root of their size, and the rarer label of a set counts more.
@@ -305,7 +317,8 @@ fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + 
         let [bad, good] = counts.get(&item.set).copied().unwrap_or([1.0, 1.0]);
         let all = bad + good;
         let label = if item.good { good } else { bad };
-        let own = if item.set.ends_with(seeds::SUFFIX) { SEED_WEIGHT } else { 1.0 };
+        let seed = item.set.ends_with(seeds::SUFFIX) && !between(&item.set);
+        let own = if seed { SEED_WEIGHT } else { 1.0 };
         own * (typical / all.sqrt()) * (all / (2.0 * label)).sqrt()
     }
 }

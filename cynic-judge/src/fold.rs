@@ -142,6 +142,6 @@ pub(crate) const fn finish(hash: u64) -> u64 {
 
 /// One hash of two.
 #[inline]
-pub(crate) fn join(first: u64, second: u64) -> u64 {
+pub(crate) const fn join(first: u64, second: u64) -> u64 {
     finish(first.rotate_left(5) ^ second.wrapping_mul(SEED))
 }

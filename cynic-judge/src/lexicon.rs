@@ -1,4 +1,4 @@
-//! A table from folded words and phrases to what they do, built once from a list.
+//! A table from folded words and phrases to what they do, built from a list when the judge is compiled.
 
 use crate::fold;
 
@@ -36,25 +36,25 @@ pub(crate) struct Entry {
     pub(crate) classes: Classes,
 }
 
-/// Slots of the table: a power of two, under half full with the words of the two lists.
-const SLOTS: usize = 8192;
-
-/// The table; open addressing over 32 bits of a word's hash. Keys lie apart from entries, because most look-ups
-/// miss and then touch nothing else.
-pub(crate) struct Lexicon {
-    pub(crate) keys: Vec<u32>,
-    entries: Vec<Entry>,
+/// The table of `SLOTS` places, a power of two that the words fill by half at most; open addressing over 32 bits of a
+/// word's hash. Keys lie apart from entries, because most look-ups miss and then touch nothing else. Made by the compiler:
+/// a worker's start pays nothing for it, and all workers share its memory.
+pub(crate) struct Lexicon<const SLOTS: usize> {
+    pub(crate) keys: [u32; SLOTS],
+    entries: [Entry; SLOTS],
 }
 
-impl Lexicon {
+impl<const SLOTS: usize> Lexicon<SLOTS> {
     /// Builds the table from a list of classes with their words, folded as words are before they are looked up.
-    pub(crate) fn build(list: &str, names: &[&str]) -> Lexicon {
-        let mut lexicon = Lexicon { keys: vec![0; SLOTS], entries: vec![Entry::default(); SLOTS] };
-        for line in list.lines().filter(|line| !line.starts_with('#')) {
-            let mut words = line.split_ascii_whitespace();
-            let Some(class) = words.next() else { continue };
-            let Some(bit) = names.iter().position(|name| *name == class) else { continue };
-            for word in words {
+    pub(crate) const fn build(list: &str, names: &[&str]) -> Self {
+        let nothing = Entry { phrase_ends: 0, order: 0, classes: 0 };
+        let mut lexicon = Lexicon { keys: [0; SLOTS], entries: [nothing; SLOTS] };
+        let mut words = Words::of(list);
+        let mut class = None;
+        while let Some((word, first_of_line)) = words.next() {
+            if first_of_line {
+                class = place(names, word);
+            } else if let Some(bit) = class {
                 lexicon.add(word, 1 << bit);
             }
         }
@@ -62,32 +62,38 @@ impl Lexicon {
     }
 
     /// Gives the words of a list a place in the table of word orders and a class.
-    pub(crate) fn number(&mut self, list: &str, first: u8, class: Classes) {
-        let lines = list.lines().filter(|line| !line.starts_with('#'));
-        for (n, word) in lines.flat_map(str::split_ascii_whitespace).enumerate() {
-            let entry = self.entry(fold::hash(word.as_bytes()));
-            entry.order = first + n as u8;
+    pub(crate) const fn number(mut self, list: &str, first: u8, class: Classes) -> Self {
+        let mut words = Words::of(list);
+        let mut order = first;
+        while let Some((word, _)) = words.next() {
+            let entry = self.entry(fold::hash(word));
+            entry.order = order;
             entry.classes |= class;
+            order += 1;
         }
+        self
     }
 
-    fn add(&mut self, phrase: &str, classes: Classes) {
-        let mut length = 0;
-        let mut hash = 0;
-        for word in phrase.split('_') {
-            let word_hash = fold::hash(word.as_bytes());
+    /// Adds a word, or a phrase whose words are joined by `_`.
+    const fn add(&mut self, phrase: &[u8], classes: Classes) {
+        let (mut rest, mut length, mut hash) = (phrase, 0, 0);
+        loop {
+            let (word, behind) = cut(rest, b'_');
+            let word_hash = fold::hash(word);
             hash = if length == 0 { word_hash } else { fold::join(hash, word_hash) };
             length += 1;
-        }
-        self.entry(hash).classes |= classes;
-        if length > 1
-            && let Some(last) = phrase.rsplit('_').next()
-        {
-            self.entry(fold::hash(last.as_bytes())).phrase_ends |= 1 << length;
+            let Some(behind) = behind else {
+                self.entry(hash).classes |= classes;
+                if length > 1 {
+                    self.entry(word_hash).phrase_ends |= 1 << length;
+                }
+                return;
+            };
+            rest = behind;
         }
     }
 
-    fn entry(&mut self, hash: u64) -> &mut Entry {
+    const fn entry(&mut self, hash: u64) -> &mut Entry {
         let key = key(hash);
         let mut slot = hash as usize % SLOTS;
         while self.keys[slot] != 0 && self.keys[slot] != key {
@@ -115,8 +121,77 @@ impl Lexicon {
 
 /// Never 0, which marks a free slot.
 #[inline]
-fn key(hash: u64) -> u32 {
+const fn key(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
+}
+
+/// The words of a list, without the lines that begin with `#`; whether each is the first of its line.
+struct Words<'a> {
+    rest: &'a [u8],
+    at_start: bool,
+}
+
+impl<'a> Words<'a> {
+    const fn of(list: &'a str) -> Self {
+        Words { rest: list.as_bytes(), at_start: true }
+    }
+
+    const fn next(&mut self) -> Option<(&'a [u8], bool)> {
+        loop {
+            match self.rest {
+                [] => return None,
+                [b'\n', rest @ ..] => (self.rest, self.at_start) = (rest, true),
+                [b' ', rest @ ..] => self.rest = rest,
+                [b'#', ..] if self.at_start => {
+                    let (_, Some(rest)) = cut(self.rest, b'\n') else { return None };
+                    self.rest = rest;
+                }
+                _ => {
+                    let mut end = 0;
+                    while end < self.rest.len() && self.rest[end] != b' ' && self.rest[end] != b'\n' {
+                        end += 1;
+                    }
+                    let (word, rest) = self.rest.split_at(end);
+                    let first = self.at_start;
+                    (self.rest, self.at_start) = (rest, false);
+                    return Some((word, first));
+                }
+            }
+        }
+    }
+}
+
+/// What is before the first such byte, and what is behind it if there is one.
+const fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
+    let mut n = 0;
+    while n < bytes.len() {
+        if bytes[n] == at {
+            let (before, rest) = bytes.split_at(n);
+            return (before, Some(rest.split_at(1).1));
+        }
+        n += 1;
+    }
+    (bytes, None)
+}
+
+/// The place of a name.
+const fn place(names: &[&str], word: &[u8]) -> Option<usize> {
+    let mut n = 0;
+    while n < names.len() {
+        if equal(names[n].as_bytes(), word) {
+            return Some(n);
+        }
+        n += 1;
+    }
+    None
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut n = 0;
+    while n < a.len() && n < b.len() && a[n] == b[n] {
+        n += 1;
+    }
+    n == a.len() && n == b.len()
 }
 
 #[cfg(test)]

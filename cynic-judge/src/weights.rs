@@ -12,7 +12,7 @@ use crate::text::order;
 /// Rows of a table of n-grams: a power of two; a table of one head is 64 KiB.
 pub const BUCKETS: usize = 1 << 16;
 /// Marks a file of weights of this form.
-const MAGIC: [u8; 8] = *b"CYNICw03";
+const MAGIC: [u8; 8] = *b"CYNICw04";
 
 /// What was learned about one head: one domain's good and bad.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +23,8 @@ pub struct Head {
     pub dense: Vec<f32>,
     /// Logit of one step of an n-gram's weight.
     pub gram_scale: f32,
-    /// Weight of each bucket of n-grams, in steps: signed bytes, as they are in the file.
+    /// Weight of each bucket of n-grams, in steps: signed bytes, as they are in the file. Empty where they lie
+    /// interleaved with other heads'.
     pub grams: Cow<'static, [u8]>,
     /// Stretches the sum so that it is a logit of being good, measured on items it was not trained on.
     pub stretch: f32,
@@ -56,9 +57,9 @@ pub struct FamilyWeights {
     /// How far each dimension's own reading follows the level that all evidence supports, by facet: what is
     /// taken out of it, so that a dimension says something of its own.
     pub reading_slope: Vec<f32>,
-    /// The n-gram tables of all heads and of the router, interleaved so that one look-up serves all; empty for
-    /// a family of one head.
-    rows: Vec<[u8; ROW]>,
+    /// The n-gram tables of all heads and of the router, interleaved so that one look-up serves all, as they are in the
+    /// file; empty for a family of one head.
+    rows: Cow<'static, [[u8; ROW]]>,
 }
 
 /// Learned weights of all domains.
@@ -110,7 +111,7 @@ impl FamilyWeights {
             stretch: 1.0,
             shift: 0.0,
             reading_slope: vec![0.0; FACETS],
-            rows: Vec::new(),
+            rows: Cow::Borrowed(&[]),
         }
     }
 
@@ -119,8 +120,9 @@ impl FamilyWeights {
     #[must_use]
     pub fn with_router(mut self, router: Vec<Vec<f32>>, grams: &[u8], scale: f32) -> Self {
         (self.router, self.router_gram_scale) = (router, scale);
-        if let [first, second, third] = &self.heads[..] {
-            let tables = first.grams.iter().zip(&*second.grams).zip(&*third.grams).zip(grams);
+        if let [first, second, third] = &mut self.heads[..] {
+            let [a, b, c] = [first, second, third].map(|head| std::mem::take(&mut head.grams));
+            let tables = a.iter().zip(&*b).zip(&*c).zip(grams);
             self.rows = tables.map(|(((a, b), c), router)| [*a, *b, *c, *router]).collect();
         }
         self
@@ -214,7 +216,7 @@ impl Weights {
             router.push(common.floats(features + 1)?);
         }
         let router_gram_scale = common.floats(1)?[0];
-        let router_grams = common.bytes(BUCKETS)?;
+        let (rows, _) = common.bytes(BUCKETS * ROW)?.as_chunks();
         common.close()?;
         let mut rest = FILES[1..].iter().zip(&files[1..]);
         let mut families = Vec::new();
@@ -223,11 +225,11 @@ impl Weights {
             for (name, bytes) in rest.by_ref().take(family.heads().len()) {
                 heads.push(read_head(name, bytes, family)?);
             }
-            let many = heads.len() > 1;
             let mut weights = FamilyWeights::new(mean, spread, heads);
-            if many {
-                let router = std::mem::take(&mut router);
-                weights = weights.with_router(router, router_grams, router_gram_scale);
+            if family.heads().len() > 1 {
+                weights.router = std::mem::take(&mut router);
+                weights.router_gram_scale = router_gram_scale;
+                weights.rows = Cow::Borrowed(rows);
             }
             (weights.stretch, weights.shift) = (scale[0], scale[1]);
             [weights.reading_mean, weights.reading_spread, weights.reading_slope] = readings;
@@ -258,7 +260,7 @@ impl Weights {
             write_floats(&mut common, weights);
         }
         write_floats(&mut common, &[self.families[0].router_gram_scale]);
-        common.extend(self.families[0].rows.iter().map(|row| row[HEADS]));
+        common.extend(self.families[0].rows.as_flattened());
         let mut files = vec![common];
         for head in self.families.iter().flat_map(|family| &family.heads) {
             let mut bytes = MAGIC.to_vec();
@@ -293,7 +295,8 @@ fn read_head(
         .try_into()
         .map_err(|_| WeightsError::Invalid { name, problem: "it is cut short" })?;
     let dense = reader.floats(features)?;
-    let grams = Cow::Borrowed(reader.bytes(BUCKETS)?);
+    let grams = if family.heads().len() > 1 { 0 } else { BUCKETS };
+    let grams = Cow::Borrowed(reader.bytes(grams)?);
     reader.close()?;
     Ok(Head { bias, dense, gram_scale, grams, stretch, shift })
 }

@@ -4,7 +4,6 @@
 pub(crate) mod features;
 mod rules;
 
-use std::sync::OnceLock;
 
 use crate::facets;
 use crate::fold;
@@ -68,11 +67,8 @@ pub(crate) enum Hit {
 
 const HITS: usize = Hit::Unbalanced as usize + 1;
 
-/// The lexicon of code, built on first use.
-fn lexicon() -> &'static Lexicon {
-    static LEXICON: OnceLock<Lexicon> = OnceLock::new();
-    LEXICON.get_or_init(|| Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES))
-}
+/// The lexicon of code.
+static LEXICON: Lexicon<2048> = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES);
 
 /// What one pass over code found.
 pub(crate) struct Scan {
@@ -318,12 +314,12 @@ impl<G: Grams> Scanner<'_, G> {
 
     /// A name is known by itself or by its parts: `check_bounds` checks bounds.
     fn classes(folded: &[u8], hash: u64) -> Classes {
-        let whole = lexicon().look_up(hash).classes;
+        let whole = LEXICON.look_up(hash).classes;
         if whole != 0 || !folded.contains(&b'_') {
             return whole;
         }
         folded.split(|b| *b == b'_').fold(0, |all, part| {
-            if part.len() < 3 { all } else { all | lexicon().look_up(fold::hash(part)).classes }
+            if part.len() < 3 { all } else { all | LEXICON.look_up(fold::hash(part)).classes }
         }) & !(Class::Keyword.bit() | Class::Branch.bit() | Class::Loop.bit())
     }
 

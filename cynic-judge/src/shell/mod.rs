@@ -3,7 +3,6 @@
 pub(crate) mod features;
 mod rules;
 
-use std::sync::OnceLock;
 
 use self::rules::Marks;
 use crate::facets;
@@ -67,11 +66,8 @@ pub(crate) enum Hit {
 
 const HITS: usize = Hit::CredentialDump as usize + 1;
 
-/// The lexicon of commands, built on first use.
-fn lexicon() -> &'static Lexicon {
-    static LEXICON: OnceLock<Lexicon> = OnceLock::new();
-    LEXICON.get_or_init(|| Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES))
-}
+/// The lexicon of commands.
+static LEXICON: Lexicon<2048> = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES);
 
 /// What one pass over a command found.
 pub(crate) struct Scan {
@@ -355,7 +351,7 @@ impl<G: Grams> Scanner<'_, G> {
         if leads && classes == 0 {
             // `/usr/bin/rm` is `rm`.
             let name = folded.rsplit(['/', '\\']).next().unwrap_or(folded);
-            classes = lexicon().look_up(fold::hash(name.as_bytes())).classes;
+            classes = LEXICON.look_up(fold::hash(name.as_bytes())).classes;
         }
         let word = Word { text, folded, marks: Marks::of(folded), span, classes, leads };
         self.measure(&word, hash);
@@ -372,15 +368,14 @@ impl<G: Grams> Scanner<'_, G> {
     }
 
     fn classes_of(&self, folded: &str, hash: u64) -> Classes {
-        let lexicon = lexicon();
-        let entry = lexicon.look_up(hash);
+        let entry = LEXICON.look_up(hash);
         let mut classes = entry.classes;
         if entry.phrase_ends & 1 << 2 != 0 {
-            classes |= lexicon.look_up(fold::join(self.past.hashes[1], hash)).classes;
+            classes |= LEXICON.look_up(fold::join(self.past.hashes[1], hash)).classes;
         }
         if classes == 0 && folded.starts_with('-') && folded.contains('=') {
             let flag = folded.split('=').next().unwrap_or(folded);
-            classes = lexicon.look_up(fold::hash(flag.as_bytes())).classes;
+            classes = LEXICON.look_up(fold::hash(flag.as_bytes())).classes;
         }
         classes
     }
@@ -464,5 +459,5 @@ const LETTERS: u64 = 0x63;
 
 /// Whether a word is the name of a known command.
 pub(crate) fn is_command(word: &str) -> bool {
-    lexicon().look_up(fold::hash(word.to_ascii_lowercase().as_bytes())).classes != 0
+    LEXICON.look_up(fold::hash(word.to_ascii_lowercase().as_bytes())).classes != 0
 }

@@ -1,8 +1,6 @@
 //! What words and phrases do in a text.
 
-use std::sync::OnceLock;
-
-use crate::lexicon::{Lexicon, classes};
+use crate::lexicon::{self, classes};
 
 classes! {
     Override "override", Prior "prior", Every "every", Instruction "instruction", Role "role",
@@ -23,15 +21,15 @@ classes! {
     Italian "func_it", English "func_en", Innocent "innocent",
 }
 
-/// The lexicon of texts, built on first use.
-pub(crate) fn get() -> &'static Lexicon {
-    static LEXICON: OnceLock<Lexicon> = OnceLock::new();
-    LEXICON.get_or_init(|| {
-        let mut lexicon = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES);
-        lexicon.number(include_str!("order.txt"), super::order::FIRST_WORD, Class::English.bit());
-        lexicon
-    })
-}
+/// The lexicon of texts.
+pub(crate) type Lexicon = lexicon::Lexicon<8192>;
+
+pub(crate) static LEXICON: Lexicon =
+    Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES).number(
+        include_str!("order.txt"),
+        super::order::FIRST_WORD,
+        Class::English.bit(),
+    );
 
 #[cfg(test)]
 mod tests {
@@ -49,7 +47,7 @@ mod tests {
 
     #[test]
     fn words_and_phrases_are_found() {
-        let lexicon = get();
+        let lexicon = &LEXICON;
         let word = |word: &str| lexicon.look_up(fold::hash(word.as_bytes()));
         assert_ne!(word("ignore").classes & Class::Override.bit(), 0);
         assert_ne!(word("prompt").phrase_ends & 1 << 2, 0);

@@ -2,12 +2,12 @@
 
 mod rules;
 
-use super::lexicon::Class;
+use super::lexicon::{Class, LEXICON, Lexicon};
 use super::order;
 use super::token::{Case, Kind, Sink, Token};
 use crate::facets;
 use crate::fold;
-use crate::lexicon::{Classes, Entry, Lexicon};
+use crate::lexicon::{Classes, Entry};
 use crate::spec::Span;
 
 pub(crate) use super::found::{Hit, Scan};
@@ -89,7 +89,7 @@ impl<'a, G: Grams> Scanner<'a, G> {
             text,
             depth,
             in_comment: false,
-            lexicon: super::lexicon::get(),
+            lexicon: &LEXICON,
             order,
             context,
             last: [FAR; Class::COUNT],

@@ -301,8 +301,8 @@ fn domain_of_set(set: &str) -> Domain {
     }
 }
 
-/// How much more a seed counts: each stands for a kind of text that the public sets lack. Those between the domains are
-/// many and count as they are.
+/// How much more a seed counts: each stands for a kind of text that the public sets lack. Those of prompts and of what
+/// models read are many and count as they are.
 const SEED_WEIGHT: f32 = 1.5;
 
 /// Sets count by the root of their size, and the rarer label of a set counts more.
@@ -317,7 +317,7 @@ fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + 
         let [bad, good] = counts.get(&item.set).copied().unwrap_or([1.0, 1.0]);
         let all = bad + good;
         let label = if item.good { good } else { bad };
-        let seed = item.set.ends_with(seeds::SUFFIX) && !between(&item.set);
+        let seed = item.set.ends_with(seeds::SUFFIX) && !item.set.starts_with("prompt");
         let own = if seed { SEED_WEIGHT } else { 1.0 };
         own * (typical / all.sqrt()) * (all / (2.0 * label)).sqrt()
     }

@@ -35,6 +35,9 @@ const CONTRASTS: [&str; 6] = [
     "contrast_code",
 ];
 
+/// Messages of kinds that the public sets lack, and abuse in words of other kinds. Shown, without a bar.
+const OTHERS: [&str; 4] = ["other_mail", "other_comment", "other_chat", "other_abuse"];
+
 /// Wrongly ordered pairs that are named in the table.
 const WRONG_NAMED: usize = 6;
 
@@ -119,7 +122,8 @@ pub(super) fn gates() -> Vec<Gate> {
 
 fn areas(judge: &Judge) -> Vec<Gate> {
     let own = AREAS.iter().map(|(set, bar)| area(judge, texts(), set).at_least(*bar, None));
-    own.chain(CONTRASTS.iter().map(|set| area(judge, contrasts(), set))).collect()
+    let shown = CONTRASTS.iter().chain(&OTHERS);
+    own.chain(shown.map(|set| area(judge, contrasts(), set))).collect()
 }
 
 fn area(judge: &Judge, texts: &[Written], set: &str) -> Gate {
@@ -188,6 +192,12 @@ mod tests {
             let count =
                 |label| contrasts().iter().filter(|t| t.set == set && t.label == label).count();
             assert!(count(0) >= 10 && count(0) == count(1), "{set}");
+        }
+        for set in OTHERS {
+            for label in [0, 1] {
+                let some = contrasts().iter().filter(|t| t.set == set && t.label == label).count();
+                assert!(some >= 40, "{some} texts of {set} with label {label}");
+            }
         }
         let all = || texts().iter().chain(contrasts()).map(|t| t.content.as_str());
         assert_eq!(all().collect::<BTreeSet<_>>().len(), all().count());

@@ -148,7 +148,8 @@ impl<'a> Words<'a> {
                 }
                 _ => {
                     let mut end = 0;
-                    while end < self.rest.len() && self.rest[end] != b' ' && self.rest[end] != b'\n' {
+                    while end < self.rest.len() && self.rest[end] != b' ' && self.rest[end] != b'\n'
+                    {
                         end += 1;
                     }
                     let (word, rest) = self.rest.split_at(end);

@@ -4,7 +4,6 @@
 pub(crate) mod features;
 mod rules;
 
-
 use crate::facets;
 use crate::fold;
 use crate::lexicon::{Classes, Lexicon, classes};

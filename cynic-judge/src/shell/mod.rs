@@ -3,7 +3,6 @@
 pub(crate) mod features;
 mod rules;
 
-
 use self::rules::Marks;
 use crate::facets;
 use crate::fold;

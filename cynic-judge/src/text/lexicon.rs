@@ -24,12 +24,8 @@ classes! {
 /// The lexicon of texts.
 pub(crate) type Lexicon = lexicon::Lexicon<8192>;
 
-pub(crate) static LEXICON: Lexicon =
-    Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES).number(
-        include_str!("order.txt"),
-        super::order::FIRST_WORD,
-        Class::English.bit(),
-    );
+pub(crate) static LEXICON: Lexicon = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES)
+    .number(include_str!("order.txt"), super::order::FIRST_WORD, Class::English.bit());
 
 #[cfg(test)]
 mod tests {

@@ -40,25 +40,43 @@ pub(crate) struct Entry {
 /// word's hash. Keys lie apart from entries, because most look-ups miss and then touch nothing else. Made by the compiler:
 /// a worker's start pays nothing for it, and all workers share its memory.
 pub(crate) struct Lexicon<const SLOTS: usize> {
-    pub(crate) keys: [u32; SLOTS],
+    keys: [u32; SLOTS],
     entries: [Entry; SLOTS],
 }
 
 impl<const SLOTS: usize> Lexicon<SLOTS> {
-    /// Builds the table from a list of classes with their words, folded as words are before they are looked up.
+    /// Builds the table from a list of classes with their words, folded as words are before they are looked up. A class
+    /// that is not declared and a table more than half full do not compile.
     pub(crate) const fn build(list: &str, names: &[&str]) -> Self {
         let nothing = Entry { phrase_ends: 0, order: 0, classes: 0 };
         let mut lexicon = Lexicon { keys: [0; SLOTS], entries: [nothing; SLOTS] };
         let mut words = Words::of(list);
-        let mut class = None;
+        let mut class = 0;
         while let Some((word, first_of_line)) = words.next() {
             if first_of_line {
                 class = place(names, word);
-            } else if let Some(bit) = class {
-                lexicon.add(word, 1 << bit);
+                assert!(
+                    class < names.len(),
+                    "a line of the list begins with a class that is not declared"
+                );
+            } else {
+                lexicon.add(word, 1 << class);
             }
         }
+        assert!(
+            lexicon.filled() * 2 < SLOTS,
+            "the list has more words than half the slots: double them"
+        );
         lexicon
+    }
+
+    pub(crate) const fn filled(&self) -> usize {
+        let (mut filled, mut slot) = (0, 0);
+        while slot < SLOTS {
+            filled += (self.keys[slot] != 0) as usize;
+            slot += 1;
+        }
+        filled
     }
 
     /// Gives the words of a list a place in the table of word orders and a class.
@@ -175,16 +193,13 @@ const fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     (bytes, None)
 }
 
-/// The place of a name.
-const fn place(names: &[&str], word: &[u8]) -> Option<usize> {
+/// The place of a name; how many names there are where it is none of them.
+const fn place(names: &[&str], word: &[u8]) -> usize {
     let mut n = 0;
-    while n < names.len() {
-        if equal(names[n].as_bytes(), word) {
-            return Some(n);
-        }
+    while n < names.len() && !equal(names[n].as_bytes(), word) {
         n += 1;
     }
-    None
+    n
 }
 
 const fn equal(a: &[u8], b: &[u8]) -> bool {

@@ -34,21 +34,13 @@ mod tests {
     use crate::lexicon::Entry;
 
     #[test]
-    fn every_line_has_a_known_class() {
-        for line in include_str!("lexicon.txt").lines().filter(|line| !line.starts_with('#')) {
-            let class = line.split_ascii_whitespace().next().expect("no empty line");
-            assert!(Class::NAMES.contains(&class), "{class}");
-        }
-    }
-
-    #[test]
     fn words_and_phrases_are_found() {
         let lexicon = &LEXICON;
         let word = |word: &str| lexicon.look_up(fold::hash(word.as_bytes()));
         assert_ne!(word("ignore").classes & Class::Override.bit(), 0);
         assert_ne!(word("prompt").phrase_ends & 1 << 2, 0);
         assert_eq!(word("xyzzy"), Entry::default());
-        let filled = lexicon.keys.iter().filter(|key| **key != 0).count();
-        assert!(filled * 2 < lexicon.keys.len(), "{filled}");
+        // With the words of the order, which are added last.
+        assert!(lexicon.filled() * 2 < 8192, "{}", lexicon.filled());
     }
 }

@@ -10,6 +10,10 @@ use cynicd::journal;
 use cynicd::service::{self, ServiceError};
 use rustix::fs::{Access, AtFlags, CWD};
 
+/// Entries are made by one thread and freed by another, which the system's allocator does by slow ways.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The CYNIC judgment daemon: judges untrusted items in isolated worker processes.
 ///
 /// Without a configuration it runs with sound defaults. Judge with `cynicctl judge`, watch with

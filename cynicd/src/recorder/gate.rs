@@ -7,6 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+/// Room is told of again once this part of it is free: about a batch, so that it does not come and go with each entry, and
+/// whoever waits for it does not wait for several batches.
+const MARGIN_PART: usize = 16;
+
 /// Counts what has passed and not yet been freed.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -63,10 +67,11 @@ impl Gate {
         }
     }
 
-    /// Whether there is room again; with a margin, so that it does not come and go with each entry.
+    /// Whether there is room again, with a margin.
     pub(super) fn has_room(&self) -> bool {
-        self.rows.load(Ordering::Acquire) <= self.rows_max / 4 * 3
-            && self.bytes.load(Ordering::Acquire) <= self.bytes_max / 4 * 3
+        self.rows.load(Ordering::Acquire) <= self.rows_max - self.rows_max.div_ceil(MARGIN_PART)
+            && self.bytes.load(Ordering::Acquire)
+                <= self.bytes_max - self.bytes_max.div_ceil(MARGIN_PART)
     }
 
     /// Waits until there is room. Cancel-safe.

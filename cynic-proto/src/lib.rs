@@ -12,6 +12,7 @@ pub mod codec;
 pub mod error;
 pub mod event;
 pub mod exit_code;
+pub mod explanation;
 pub mod finding;
 pub mod handshake;
 pub mod history;
@@ -29,4 +30,5 @@ pub mod stats;
 #[cfg(feature = "stream")]
 pub mod stream;
 pub mod trust;
+mod wordings;
 pub mod worker;

@@ -52,7 +52,8 @@ pub enum FromWorker {
         /// Version of the rules and weights that this worker judges by.
         judge_version: u32,
     },
-    /// The next item of the lease is done. The payload is the encoded details of a judgment, empty otherwise.
+    /// The next item of the lease is done. The payload is the explanation of a judgment ([`crate::explanation`]), empty
+    /// otherwise.
     Done {
         /// The lease's nonce.
         nonce: u64,

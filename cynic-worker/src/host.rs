@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cynic_judge::{Analysis, Judge, Outcome, Panel, Scored, Scorer, ScorerFailure};
-use cynic_proto::codec;
+use cynic_proto::explanation;
 use cynic_proto::judgment::FallbackReason;
 use cynic_proto::model::{DIMENSIONS, Dimension, Stage};
 use cynic_proto::worker::{self, Lease, SLOW_DIMENSION_US, Spent};
@@ -54,8 +54,8 @@ pub struct Host {
 pub struct Judged {
     /// The judgment, or why there is none.
     pub outcome: worker::Outcome,
-    /// The encoded details of a judgment, empty otherwise.
-    pub details: Vec<u8>,
+    /// Why the judgment is what it is, by [`explanation::encode`]; empty otherwise.
+    pub explanation: Vec<u8>,
     /// Where the time went.
     pub spent: Spent,
 }
@@ -150,7 +150,7 @@ impl Host {
                 watch.lap(Stage::Parse);
                 self.progress.finished();
                 let outcome = worker::Outcome::Rejected(error);
-                return Ok(Judged { outcome, details: Vec::new(), spent: watch.spent });
+                return Ok(Judged { outcome, explanation: Vec::new(), spent: watch.spent });
             }
         };
         watch.lap(Stage::Parse);
@@ -169,11 +169,11 @@ impl Host {
         place.at(Stage::Verdict, None);
         let (mut judgment, details) = self.judge.conclude(&analysis, aggregate);
         judgment.partial |= partial;
-        let details = codec::encode(&details)?;
+        let explanation = explanation::encode(&details)?;
         watch.lap(Stage::Verdict);
         self.progress.finished();
         let outcome = worker::Outcome::Judged(Box::new(judgment));
-        Ok(Judged { outcome, details, spent: watch.spent })
+        Ok(Judged { outcome, explanation, spent: watch.spent })
     }
 
     fn score(

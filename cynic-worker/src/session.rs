@@ -201,7 +201,7 @@ fn work(
         // What is done must not be held back, or lost, by what comes next.
         socket.flush()?;
         let result = host.judge(lease, n, &bytes)?;
-        socket.put(&done(result.outcome, result.spent), &result.details)?;
+        socket.put(&done(result.outcome, result.spent), &result.explanation)?;
     }
     if payload.is_empty() { Ok(()) } else { Err(SessionError::LeaseLengths) }
 }

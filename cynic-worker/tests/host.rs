@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cynic_judge::{BoxFuture, Judge, Options, Panel, Scored, Scorer, ScorerFailure};
-use cynic_proto::codec;
+use cynic_proto::explanation;
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Details, FallbackReason, Judgment};
@@ -37,7 +37,7 @@ fn judged(panel: Panel, soft_budget: Duration) -> (Judgment, Details) {
     let judged = host.judge(&lease, 0, ITEM).expect("encodes");
     let Outcome::Judged(judgment) = judged.outcome else { panic!("{:?}", judged.outcome) };
     assert_eq!(judgment.validate(), Ok(()));
-    (*judgment, codec::decode(&judged.details).expect("details"))
+    (*judgment, explanation::decode(&judged.explanation).expect("details").into_owned())
 }
 
 fn awaited<F>(budget: Duration, run: impl Fn() -> F + Send + Sync + 'static) -> Scorer

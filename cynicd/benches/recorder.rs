@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 
-use cynic_proto::codec;
 use cynic_proto::error::ErrorKind;
+use cynic_proto::explanation;
 use cynic_proto::history::{DimensionBound, HistoryQuery, Side};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::judgment::{Details, Evidence, Judgment};
@@ -95,7 +95,7 @@ fn entry(n: u64) -> Entry {
             body_sha256: [n as u8; 32],
             judge_version: 1,
         },
-        details: codec::encode(&details).expect("details encode"),
+        explanation: explanation::encode(&details).expect("details encode"),
         content: None,
         client_uid: 1000 + (n % 5) as u32,
         ack: Ack::Judged,

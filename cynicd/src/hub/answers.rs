@@ -4,6 +4,7 @@ use bytes::Bytes;
 use cynic_proto::codec;
 use cynic_proto::error::{ErrorKind, TaskError};
 use cynic_proto::event::Happening;
+use cynic_proto::explanation;
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Details, Fallback, FallbackReason, Judgment};
@@ -16,8 +17,8 @@ use super::{Hub, Waiter};
 use crate::gateway::Peer;
 use crate::pool::{Delivery, Effect, Event, Scored};
 
-/// Encoded details above this are no explanation: the judge quotes a bounded number of short passages.
-const DETAILS_BYTES_MAX: usize = 1024 * 1024;
+/// More bytes are no explanation: the judge quotes a bounded number of short passages.
+const EXPLANATION_BYTES_MAX: usize = 1024 * 1024;
 
 /// A task that is not answered yet.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ pub(super) struct Answer {
     pub(super) task: TaskId,
     pub(super) outcome: Outcome,
     pub(super) spent: Spent,
-    pub(super) details: Bytes,
+    /// Encoded as [`explanation`] does.
+    pub(super) explanation: Bytes,
 }
 
 impl Hub {
@@ -71,8 +73,9 @@ impl Hub {
     /// Takes a worker's answer: checks it, asks the pool what it means, and passes it on.
     pub(super) fn worker_done(&mut self, answer: Answer) {
         let worker = answer.worker;
-        let scored = match check(&answer.outcome, &answer.details) {
-            Ok(scored) => scored,
+        let explanation = answer.explanation.clone();
+        let (scored, details) = match check(&answer.outcome, &explanation) {
+            Ok(sound) => sound,
             Err(what) => return self.feed(Event::Violation { worker, what }),
         };
         // Before its next lease: a worker that leaks is replaced, not given more.
@@ -83,7 +86,7 @@ impl Hub {
             match effect {
                 Effect::Deliver(delivery) => {
                     if let Some(answer) = answer.take() {
-                        self.deliver(delivery, answer);
+                        self.deliver(delivery, answer, &details);
                     }
                 }
                 other => self.perform(other),
@@ -92,7 +95,7 @@ impl Hub {
         self.look_at_pool();
     }
 
-    fn deliver(&mut self, delivery: Delivery, answer: Answer) {
+    fn deliver(&mut self, delivery: Delivery, answer: Answer, details: &Details<&str>) {
         let task = delivery.task;
         let Some(held) = self.tasks.remove(&task) else { return };
         let timings = Timings {
@@ -133,7 +136,10 @@ impl Hub {
                 if !held.canary {
                     self.note_if_slow(&judged, &answer.spent, held.payload.len());
                 }
-                self.judged(&held, judged, calibration.version, answer.details);
+                self.answer_at_once(&held, &judged, details);
+                if !held.canary {
+                    self.record_judgment(&held, judged, calibration.version, answer.explanation);
+                }
             }
             Outcome::Rejected(error) => {
                 let kind = ErrorKind::InvalidItem(error.kind);
@@ -150,20 +156,17 @@ impl Hub {
         }
     }
 
-    /// Answers those who wait for the judgment at once, then has it recorded; the others wait for that.
-    fn judged(&mut self, held: &Held, judged: Judged, calibration: u32, details: Bytes) {
-        let task = judged.task;
-        let (later, at_once): (Vec<Waiter>, Vec<Waiter>) =
-            held.waiters.iter().partition(|waiter| waiter.ack == Ack::Stored);
-        for waiter in at_once {
-            let reply = Reply::Judged(Box::new(judged.clone()));
-            self.answer(task, waiter, reply, &details);
-        }
-        if held.canary {
+    /// Answers those who do not wait until the judgment is stored. Clients get all wordings: they do not know their numbers.
+    fn answer_at_once(&mut self, held: &Held, judged: &Judged, details: &Details<&str>) {
+        let mut at_once = held.waiters.iter().filter(|waiter| waiter.ack == Ack::Judged).peekable();
+        if at_once.peek().is_none() {
             return;
         }
-        let content = self.options.operations.config.store_content.then(|| held.payload.to_vec());
-        self.record_judgment(judged, calibration, details, content, held.peer, later);
+        let payload = codec::encode(details).unwrap_or_default().into();
+        for waiter in at_once {
+            let reply = Reply::Judged(Box::new(judged.clone()));
+            self.answer(judged.task, *waiter, reply, &payload);
+        }
     }
 
     /// The pool says that the task ended in an error.
@@ -276,26 +279,32 @@ fn micros(time: Duration) -> u32 {
 }
 
 /// A worker may have been taken over: nothing that it says is passed on unchecked. Returns how the dimensions were
-/// scored.
-pub(super) fn check(outcome: &Outcome, details: &Bytes) -> Result<Scored, String> {
+/// scored, and of a judgment the explanation.
+pub(super) fn check<'a>(
+    outcome: &Outcome,
+    explanation: &'a [u8],
+) -> Result<(Scored, Details<&'a str>), String> {
     match outcome {
-        Outcome::Judged(judgment) => check_judgment(judgment, details),
-        Outcome::Rejected(error) if error.message.len() > DETAILS_BYTES_MAX => {
+        Outcome::Judged(judgment) => check_judgment(judgment, explanation),
+        Outcome::Rejected(error) if error.message.len() > EXPLANATION_BYTES_MAX => {
             Err("an error message without end".to_owned())
         }
-        Outcome::Rejected(_) | Outcome::Echoed if !details.is_empty() => {
+        Outcome::Rejected(_) | Outcome::Echoed if !explanation.is_empty() => {
             Err("a payload behind an answer that has none".to_owned())
         }
-        Outcome::Rejected(_) | Outcome::Echoed => Ok(Scored::default()),
+        Outcome::Rejected(_) | Outcome::Echoed => Ok((Scored::default(), Details::default())),
     }
 }
 
-fn check_judgment(judgment: &Judgment, details: &Bytes) -> Result<Scored, String> {
+fn check_judgment<'a>(
+    judgment: &Judgment,
+    explanation: &'a [u8],
+) -> Result<(Scored, Details<&'a str>), String> {
     judgment.validate().map_err(|e| e.to_string())?;
-    if details.len() > DETAILS_BYTES_MAX {
-        return Err(format!("{} bytes of details", details.len()));
+    if explanation.len() > EXPLANATION_BYTES_MAX {
+        return Err(format!("{} bytes of explanation", explanation.len()));
     }
-    let details: Details<&str> = codec::decode_borrowed(details).map_err(|e| e.to_string())?;
+    let details = explanation::decode(explanation).map_err(|e| e.to_string())?;
     if !details.evidence.iter().all(|evidence| evidence.points.is_finite()) {
         return Err("evidence with points that are no number".to_owned());
     }
@@ -304,5 +313,6 @@ fn check_judgment(judgment: &Judgment, details: &Bytes) -> Result<Scored, String
     };
     let failed = details.fallbacks.iter().filter(broke);
     let failed = failed.fold(0, |bits, fallback| bits | 1 << fallback.dimension as u32);
-    Ok(Scored { failed: failed & judgment.fallbacks, succeeded: !judgment.fallbacks })
+    let failed = failed & judgment.fallbacks;
+    Ok((Scored { failed, succeeded: !judgment.fallbacks }, details))
 }

@@ -13,6 +13,7 @@ use cynic_proto::message::{Ack, Judge, Pong, RefusalKind, Reply, Request, ToClie
 
 use super::answers::Held;
 use super::operations::Asker;
+use super::recording::in_full;
 use super::records::Said;
 use super::{Hub, Waiter};
 use crate::gateway::{ClientNews, Peer};
@@ -153,8 +154,8 @@ impl Hub {
         if self.recording.join(task, waiter) {
             return;
         }
-        if let Some((reply, details)) = self.recording.recent(task) {
-            return self.answer(task, waiter, reply, &details);
+        if let Some((reply, explanation)) = self.recording.recent(task) {
+            return self.answer(task, waiter, reply, &in_full(&explanation));
         }
         if let Some(error) = self.known_poison(peer.uid, &judge.hint, &payload) {
             let reply = Reply::Failed { task, error: Box::new(error) };

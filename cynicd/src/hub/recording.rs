@@ -6,12 +6,15 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use cynic_proto::codec;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
+use cynic_proto::explanation;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Judged, RefusalKind, Reply, ToClient};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+use super::answers::Held;
 use super::clients::{conflict, refused};
 use super::{Hub, Waiter};
 use crate::gateway::Peer;
@@ -25,7 +28,7 @@ use crate::recorder::{
 const RECENT_MAX: usize = 512;
 
 /// Larger explanations are not kept for that.
-const RECENT_DETAILS_BYTES_MAX: usize = 16 * 1024;
+const RECENT_EXPLANATION_BYTES_MAX: usize = 16 * 1024;
 
 /// How long the store gets to take the last entries when the daemon ends.
 const FLUSH_BUDGET: Duration = Duration::from_secs(10);
@@ -52,7 +55,7 @@ const QUESTIONS_PER_CLIENT_MAX: u32 = 16;
 struct Storing {
     uid: u32,
     judged: Judged,
-    details: Bytes,
+    explanation: Bytes,
     waiters: Vec<Waiter>,
 }
 
@@ -61,7 +64,7 @@ struct Storing {
 struct Recent {
     uid: u32,
     reply: Reply,
-    details: Bytes,
+    explanation: Bytes,
 }
 
 /// The hub's side of the recorder.
@@ -136,11 +139,11 @@ impl Recording {
 
     /// The answer that a task got lately.
     pub(super) fn recent(&self, task: TaskId) -> Option<(Reply, Bytes)> {
-        self.recent.get(&task).map(|recent| (recent.reply.clone(), recent.details.clone()))
+        self.recent.get(&task).map(|recent| (recent.reply.clone(), recent.explanation.clone()))
     }
 
-    fn remember(&mut self, uid: u32, judged: &Judged, details: &Bytes) {
-        if details.len() > RECENT_DETAILS_BYTES_MAX {
+    fn remember(&mut self, uid: u32, judged: &Judged, explanation: &Bytes) {
+        if explanation.len() > RECENT_EXPLANATION_BYTES_MAX {
             return;
         }
         if self.recent_order.len() >= RECENT_MAX
@@ -149,7 +152,7 @@ impl Recording {
             self.recent.remove(&oldest);
         }
         let reply = Reply::Judged(Box::new(judged.clone()));
-        let recent = Recent { uid, reply, details: details.clone() };
+        let recent = Recent { uid, reply, explanation: explanation.clone() };
         if self.recent.insert(judged.task, recent).is_none() {
             self.recent_order.push_back(judged.task);
         }
@@ -203,35 +206,36 @@ impl Recording {
 }
 
 impl Hub {
+    /// Has a judgment recorded; those who wait until it is stored are answered then.
     pub(super) fn record_judgment(
         &mut self,
+        held: &Held,
         judged: Judged,
         calibration: u32,
-        details: Bytes,
-        content: Option<Vec<u8>>,
-        peer: Peer,
-        waiters: Vec<Waiter>,
+        explanation: Bytes,
     ) {
+        let content = self.options.operations.config.store_content.then(|| held.payload.to_vec());
+        let waiters = held.waiters.iter().filter(|waiter| waiter.ack == Ack::Stored);
+        let waiters: Vec<Waiter> = waiters.copied().collect();
+        let uid = held.peer.uid;
         let task = judged.task;
         let stored = !waiters.is_empty();
         let entry = Entry::Judgment(Box::new(JudgmentEntry {
             task,
             judged_at_us: unix_us(),
             judgment: judged.judgment.clone(),
-            details: details.to_vec(),
+            explanation: explanation.to_vec(),
             content,
-            client_uid: peer.uid,
+            client_uid: uid,
             ack: if stored { Ack::Stored } else { Ack::Judged },
             worker: judged.worker,
             attempts: judged.attempts,
             timings: judged.timings,
             calibration,
         }));
-        self.recording.remember(peer.uid, &judged, &details);
+        self.recording.remember(uid, &judged, &explanation);
         let on_settled = stored.then(|| {
-            self.recording
-                .storing
-                .insert(task, Storing { uid: peer.uid, judged, details, waiters });
+            self.recording.storing.insert(task, Storing { uid, judged, explanation, waiters });
             let settle = self.recording.settle.clone();
             let told = move |fate| drop(settle.send(Settled::Entry(task, fate)));
             Box::new(told) as OnSettled
@@ -329,11 +333,11 @@ impl Hub {
 
     fn entry_settled(&mut self, task: TaskId, fate: Fate) {
         let Some(storing) = self.recording.storing.remove(&task) else { return };
-        let (reply, details) = match fate {
+        let (reply, explanation) = match fate {
             Fate::Stored { earlier: Some(earlier), .. } => answer_of(*earlier, storing.uid),
             Fate::Stored { earlier: None, .. } => {
                 let judged = Judged { reached: Ack::Stored, ..storing.judged };
-                (Reply::Judged(Box::new(judged)), storing.details)
+                (Reply::Judged(Box::new(judged)), storing.explanation)
             }
             Fate::Refused(why) => {
                 let message = format!("judged, but the database refuses to store it: {why}");
@@ -344,8 +348,9 @@ impl Hub {
                 (Reply::failed(task, ErrorKind::StorageUnavailable, message), Bytes::new())
             }
         };
+        let payload = in_full(&explanation);
         for waiter in storing.waiters {
-            self.answer(task, waiter, reply.clone(), &details);
+            self.answer(task, waiter, reply.clone(), &payload);
         }
     }
 
@@ -354,9 +359,10 @@ impl Hub {
         // Cancelled, or out of time.
         let Some(held) = self.tasks.remove(&task) else { return };
         self.feed(Event::Known(task));
-        let (reply, details) = answer_of(*found, held.peer.uid);
+        let (reply, explanation) = answer_of(*found, held.peer.uid);
+        let payload = in_full(&explanation);
         for waiter in held.waiters {
-            self.answer(task, waiter, reply.clone(), &details);
+            self.answer(task, waiter, reply.clone(), &payload);
         }
     }
 
@@ -398,9 +404,18 @@ impl Hub {
     }
 }
 
+/// An explanation as clients get it, with all wordings: they do not know their numbers.
+pub(super) fn in_full(explanation: &[u8]) -> Bytes {
+    if explanation.is_empty() {
+        return Bytes::new();
+    }
+    let details = explanation::decode(explanation);
+    details.and_then(|details| codec::encode(&details)).unwrap_or_default().into()
+}
+
 /// The reply that repeats a stored judgment to the user whose it is.
 fn answer_of(stored: StoredJudgment, uid: u32) -> (Reply, Bytes) {
-    let StoredJudgment { row, details } = stored;
+    let StoredJudgment { row, explanation } = stored;
     if row.client_uid != uid {
         return (conflict(row.task), Bytes::new());
     }
@@ -412,7 +427,7 @@ fn answer_of(stored: StoredJudgment, uid: u32) -> (Reply, Bytes) {
         worker: row.worker,
         timings: row.timings,
     };
-    (Reply::Judged(Box::new(judged)), details.into())
+    (Reply::Judged(Box::new(judged)), explanation.into())
 }
 
 /// Now, in microseconds since the Unix epoch.

@@ -6,11 +6,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cynic_proto::codec;
 use cynic_proto::error::{Death, DeathCause};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
-use cynic_proto::judgment::Details;
 use cynic_proto::quarantine::{QuarantineRecord, ReplayOutcome, Replayed};
 use cynic_proto::worker::{FromWorker, Lease, LeaseItem, Outcome, ToWorker};
 use tokio::sync::mpsc;
@@ -135,11 +133,11 @@ impl Replay {
         match news {
             News::Started(hold) => progress.hold = Some(hold),
             News::Violation(what) => progress.kill(DeathCause::ProtocolViolation(what)),
-            News::Message(message, details) => match (*message, &progress.answer) {
+            News::Message(message, explanation) => match (*message, &progress.answer) {
                 (FromWorker::Done { nonce: 1, task, outcome, spent }, None)
                     if task == self.task && progress.leased.is_some() =>
                 {
-                    progress.answered(outcome, &details, spent.stages_us);
+                    progress.answered(outcome, &explanation, spent.stages_us);
                 }
                 _ => {
                     let what = "an answer that fits no item in its hands".to_owned();
@@ -160,16 +158,14 @@ impl Progress {
         }
     }
 
-    fn answered(&mut self, outcome: Outcome, details: &Bytes, stages_us: [u32; 4]) {
-        if let Err(what) = check(&outcome, details) {
-            return self.kill(DeathCause::ProtocolViolation(what));
-        }
+    fn answered(&mut self, outcome: Outcome, explanation: &[u8], stages_us: [u32; 4]) {
+        let fallbacks = match check(&outcome, explanation) {
+            Ok((_, details)) => details.fallbacks,
+            Err(what) => return self.kill(DeathCause::ProtocolViolation(what)),
+        };
         self.running = self.leased.map_or(Duration::ZERO, |at| at.elapsed());
         let outcome = match outcome {
-            Outcome::Judged(judgment) => {
-                let details: Details = codec::decode(details).unwrap_or_default();
-                ReplayOutcome::Judged(judgment, details.fallbacks)
-            }
+            Outcome::Judged(judgment) => ReplayOutcome::Judged(judgment, fallbacks),
             Outcome::Rejected(error) => ReplayOutcome::Rejected(error),
             Outcome::Echoed => {
                 let what = "an echo where a judgment was asked for".to_owned();

@@ -67,14 +67,14 @@ impl Hub {
         }
     }
 
-    fn message(&mut self, worker: WorkerId, message: FromWorker, details: Bytes) {
+    fn message(&mut self, worker: WorkerId, message: FromWorker, explanation: Bytes) {
         match message {
             FromWorker::Ready { .. } => {
                 let what = "READY for the second time".to_owned();
                 self.feed(Event::Violation { worker, what });
             }
             FromWorker::Done { nonce, task, outcome, spent } => {
-                self.worker_done(Answer { worker, nonce, task, outcome, spent, details });
+                self.worker_done(Answer { worker, nonce, task, outcome, spent, explanation });
             }
             FromWorker::Pong(nonce) => self.feed(Event::Pong { worker, nonce }),
         }

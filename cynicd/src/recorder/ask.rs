@@ -1,14 +1,15 @@
 //! Answers questions from the stores: history, one task, what is there. Reads only.
 
+use cynic_proto::explanation;
 use cynic_proto::history::{
     DeadLetterRow, FeedbackRow, HistoryPage, HistoryQuery, HistoryRow, JudgmentRow, ShowRow,
     StoreStats,
 };
 use cynic_proto::ids::TaskId;
+use cynic_proto::judgment::Details;
 use sqlx::Row;
 
 use super::error::RecorderError;
-use super::explanation;
 use super::query::{self, Dialect, Path, Sql};
 use super::read;
 use super::schema;
@@ -99,7 +100,7 @@ impl Stores {
             failures,
         };
         if let Some(full) = full {
-            show.details = explanation::decode(&full.details).map(Box::new);
+            show.details = details(&full.details);
             show.details_unreadable = show.details.is_none();
             show.judgment = Some(Box::new(full.row));
             show.content = full.content;
@@ -245,6 +246,11 @@ async fn find_by_zones(
         found.extend(find(tail, rows - found.len()).await?);
     }
     Ok(found)
+}
+
+/// A stored explanation in full; `None` when it cannot be read.
+pub(super) fn details(explanation: &[u8]) -> Option<Box<Details>> {
+    explanation::decode(explanation).ok().map(|details| Box::new(details.into_owned()))
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ pub struct JudgmentEntry {
     pub judged_at_us: i64,
     /// The judgment.
     pub judgment: Judgment,
-    /// Its encoded [`cynic_proto::judgment::Details`], as the worker sent them.
-    pub details: Vec<u8>,
+    /// Why it is what it is, encoded as [`cynic_proto::explanation`] does; as the worker sent it.
+    pub explanation: Vec<u8>,
     /// The item itself; dropped unless the recorder is told to store content.
     pub content: Option<Vec<u8>>,
     /// The user id of the client.
@@ -107,7 +107,7 @@ impl Entry {
         ENTRY_BYTES
             + match self {
                 Entry::Judgment(entry) => {
-                    entry.details.len() + entry.content.as_ref().map_or(0, Vec::len)
+                    entry.explanation.len() + entry.content.as_ref().map_or(0, Vec::len)
                 }
                 Entry::Failure(entry) => {
                     let stderr: usize = entry.deaths.iter().map(|d| d.stderr_tail.len()).sum();
@@ -141,8 +141,8 @@ impl Entry {
 pub struct StoredJudgment {
     /// The judgment and how it came about.
     pub row: JudgmentRow,
-    /// Its encoded [`cynic_proto::judgment::Details`].
-    pub details: Vec<u8>,
+    /// Why it is what it is, encoded as [`cynic_proto::explanation`] does.
+    pub explanation: Vec<u8>,
 }
 
 /// What became of an entry.

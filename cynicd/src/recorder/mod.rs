@@ -18,7 +18,6 @@ mod data_dir;
 mod driver;
 mod entry;
 mod error;
-mod explanation;
 mod feedback;
 mod gate;
 mod postgres;
@@ -41,7 +40,6 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use cynic_proto::calibration::{Calibration, CalibrationReport, CalibrationRequest};
-use cynic_proto::codec;
 use cynic_proto::history::{
     BackupReport, DeadLetterRow, Feedback, FeedbackRow, HistoryPage, HistoryQuery, ShowRow,
     StoreStats,
@@ -390,7 +388,7 @@ impl RecorderHandle {
         if show.judgment.is_none()
             && let Some(waiting) = self.lookup(task).await?
         {
-            show.details = codec::decode(&waiting.details).ok().map(Box::new);
+            show.details = ask::details(&waiting.explanation);
             show.judgment = Some(Box::new(waiting.row));
         }
         Ok(show)

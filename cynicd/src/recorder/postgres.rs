@@ -279,7 +279,7 @@ fn bind_judgments(records: &[&Record]) -> Result<PgArguments, sqlx::error::BoxDy
         column!(|e, _d| e.judgment.dimensions[dimension]);
     }
     column!(|_e, d| d.features.as_str());
-    column!(|e, _d| (!e.details.is_empty()).then_some(&e.details[..]));
+    column!(|e, _d| (!e.explanation.is_empty()).then_some(&e.explanation[..]));
     column!(|e, _d| e.content.as_deref());
     Ok(arguments)
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use cynic_proto::codec;
+use cynic_proto::explanation;
 use cynic_proto::history::JudgmentRow;
 use cynic_proto::ids::TaskId;
 use cynic_proto::judgment::{Details, Evidence};
@@ -12,7 +13,6 @@ use cynic_proto::limits::ITEM_ID_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, JudgmentEntry, StoredJudgment};
-use super::explanation;
 
 /// Leads an encoded entry, so that a later build tells which format it is.
 const FORMAT: u8 = 1;
@@ -98,7 +98,7 @@ impl Record {
             calibration: entry.calibration,
             feedback: None,
         };
-        Some(StoredJudgment { row, details: as_sent(&entry.details) })
+        Some(StoredJudgment { row, explanation: entry.explanation.clone() })
     }
 
     /// Whether the stored row is this very judgment.
@@ -124,10 +124,10 @@ impl Record {
     }
 }
 
-/// Reads the details and leaves in the entry what may be stored of them, with its format in front.
+/// Reads the explanation and leaves in the entry what may be stored of it.
 fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
-    let Ok(details) = codec::decode_borrowed::<Details<&str>>(&entry.details) else {
-        entry.details = Vec::new();
+    let Ok(details) = explanation::decode(&entry.explanation) else {
+        entry.explanation = Vec::new();
         let summary = "(the explanation could not be read)".to_owned();
         return Derived { item_id: None, summary, features: "{}".to_owned() };
     };
@@ -155,7 +155,7 @@ fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
         unchecked: details.unchecked.into_iter().map(Cow::Borrowed).collect(),
         summary: Cow::Borrowed(&derived.summary[..]),
     };
-    entry.details = explanation::encode(&details);
+    entry.explanation = explanation::encode(&details).unwrap_or_default();
     derived
 }
 
@@ -211,12 +211,6 @@ fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         Some((format, _)) => Err(format!("format {format} is not one that this build reads")),
         None => Err("it is empty".to_owned()),
     }
-}
-
-/// Stored details as a worker sends them; empty when they cannot be read.
-pub(super) fn as_sent(stored: &[u8]) -> Vec<u8> {
-    let details = explanation::decode(stored);
-    details.and_then(|details| codec::encode(&details).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

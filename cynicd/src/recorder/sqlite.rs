@@ -291,7 +291,7 @@ fn bind_judgment(
         arguments.add(exact(judgment.dimension(dimension)))?;
     }
     arguments.add(&record.derived.features)?;
-    arguments.add((!entry.details.is_empty()).then_some(&entry.details[..]))?;
+    arguments.add((!entry.explanation.is_empty()).then_some(&entry.explanation[..]))?;
     arguments.add(&entry.content)
 }
 

@@ -18,7 +18,7 @@ use super::error::RecorderError;
 use super::postgres::PostgresStore;
 use super::query::{self, Dialect, Sql};
 use super::read::{self, FullJudgment};
-use super::record::{self, Record};
+use super::record::Record;
 use super::spool::{Spool, Spooled};
 use super::sqlite::SqliteStore;
 use super::writer::Failure;
@@ -272,10 +272,8 @@ impl Stores {
     async fn full(&self, tasks: &[TaskId]) -> Result<Vec<StoredJudgment>, sqlx::Error> {
         let full =
             self.store.full_judgments(query::full_judgments(tasks, self.store.dialect())).await?;
-        let stored = |full: FullJudgment| StoredJudgment {
-            row: full.row,
-            details: record::as_sent(&full.details),
-        };
+        let stored =
+            |full: FullJudgment| StoredJudgment { row: full.row, explanation: full.details };
         Ok(full.into_iter().map(stored).collect())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cynic_proto::codec;
+use cynic_proto::explanation;
 use cynic_proto::history::{HistoryQuery, HistoryRow};
 use cynic_proto::judgment::Details;
 use cynicd::recorder::{Entry, Fate, RejectReason, SafePlace};
@@ -115,8 +115,8 @@ on_both_stores! {
             let fate = submit(&handle, Entry::Judgment(Box::new(second.clone()))).await.unwrap();
             let Fate::Stored { earlier: Some(earlier), .. } = fate else { panic!("{fate:?}") };
             assert_eq!(earlier.row.judgment, first.judgment);
-            let details: Details = codec::decode(&earlier.details).unwrap();
-            assert_eq!(details.item_id.as_deref(), Some("item-1"));
+            let details = explanation::decode(&earlier.explanation).unwrap();
+            assert_eq!(details.item_id, Some("item-1"));
         }
         // The same once more is no other judgment.
         let fate = submit(&handle, Entry::Judgment(Box::new(first.clone()))).await.unwrap();
@@ -180,9 +180,9 @@ on_both_stores! {
             summary: "\0\u{1f600}".repeat(1000),
             ..Details::default()
         };
-        hostile.details = codec::encode(&details).unwrap();
+        hostile.explanation = explanation::encode(&details).unwrap();
         let mut garbage = judgment(2);
-        garbage.details = vec![0xff; 100];
+        garbage.explanation = vec![0xff; 100];
         let fates = [hostile.clone(), garbage.clone()].map(|e| submit(&handle, Entry::Judgment(Box::new(e))));
         for fate in fates {
             assert!(matches!(fate.await.unwrap(), Fate::Stored { .. }));

@@ -1,7 +1,7 @@
 //! Entries to record, each different and the same in every run.
 
-use cynic_proto::codec;
 use cynic_proto::error::ErrorKind;
+use cynic_proto::explanation;
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::judgment::{Details, Evidence, Judgment};
 use cynic_proto::message::{Ack, Timings};
@@ -59,7 +59,7 @@ pub(crate) fn judgment(n: u32) -> JudgmentEntry {
         task: TaskId::new(),
         judged_at_us: FIRST_US + i64::from(n) * 1_000_000,
         judgment,
-        details: codec::encode(&details).unwrap(),
+        explanation: explanation::encode(&details).unwrap(),
         content: Some(format!("my password={SECRET}").into_bytes()),
         client_uid: 1000 + n % 3,
         ack: Ack::Judged,

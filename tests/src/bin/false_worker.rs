@@ -98,8 +98,8 @@ impl Liar {
     }
 
     fn work(&mut self, lease: &Lease, payload: &[u8]) {
-        if let Some((answer, details)) = self.surplus.take() {
-            self.frame(&answer, &details);
+        if let Some((answer, explanation)) = self.surplus.take() {
+            self.frame(&answer, &explanation);
         }
         let mut rest = payload;
         for (n, item) in lease.items.iter().enumerate() {
@@ -113,7 +113,7 @@ impl Liar {
 
     /// Answers an item, truthfully or as the command says.
     fn answer(&mut self, lease: &Lease, task: TaskId, judged: Judged, command: &str) {
-        let Judged { mut outcome, mut details, spent } = judged;
+        let Judged { mut outcome, mut explanation, spent } = judged;
         let (mut nonce, mut named) = (lease.nonce, task);
         match command {
             "wrong_nonce" => nonce = nonce.wrapping_add(1),
@@ -123,7 +123,7 @@ impl Liar {
                 change(&mut outcome, |judgment| judgment.confidence = f32::INFINITY);
             }
             "score_out_of_range" => change(&mut outcome, |judgment| judgment.dimensions[3] = 101.0),
-            "bad_details" => details = vec![0xFF; 64],
+            "bad_details" => explanation = vec![0xFF; 64],
             "half_closed_then_spin" => {
                 self.socket.shutdown(std::net::Shutdown::Write).expect("shut down");
                 faults::commit("busy_loop", &cynic_tests::attempts::Target::of_this_host());
@@ -136,10 +136,10 @@ impl Liar {
             _ => {}
         }
         let answer = FromWorker::Done { nonce, task: named, outcome, spent };
-        self.frame(&answer, &details);
+        self.frame(&answer, &explanation);
         match command {
-            "duplicate" => self.frame(&answer, &details),
-            "surplus_later" => self.surplus = Some((answer, details)),
+            "duplicate" => self.frame(&answer, &explanation),
+            "surplus_later" => self.surplus = Some((answer, explanation)),
             "answer_then_crash" => std::process::abort(),
             "answer_then_garbage" => self.say(&[0xA5; 512]),
             // Goes on living and takes the next lease, but never reads it.

@@ -61,11 +61,11 @@ async fn verdicts_are_what_a_person_would_say() {
     assert!(wrong.is_empty(), "not what a person would say: {wrong:?}");
 }
 
-/// Explanations are stored with numbers for the wordings that the list knows. One that it lacks is stored as it is, which
+/// Explanations are sent and stored with numbers for the wordings that the list knows. One that it lacks goes as it is, which
 /// takes ten times the room; add it at the end.
 #[tokio::test]
 async fn the_store_knows_what_the_judge_says() {
-    let list = include_str!("../../../cynicd/src/recorder/wordings.tsv");
+    let list = include_str!("../../../cynic-proto/src/wordings.tsv");
     let known: BTreeSet<&str> = list.lines().collect();
     let home = Home::new("");
     let daemon = home.start().await;
@@ -88,5 +88,5 @@ async fn the_store_knows_what_the_judge_says() {
         }
     }
     assert!(said > 1000, "{said} pieces of evidence: {}", ended.err);
-    assert!(missing.is_empty(), "cynicd/src/recorder/wordings.tsv lacks {missing:#?}");
+    assert!(missing.is_empty(), "cynic-proto/src/wordings.tsv lacks {missing:#?}");
 }

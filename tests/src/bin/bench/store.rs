@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cynic_judge::{Judge, Options};
-use cynic_proto::codec;
+use cynic_proto::explanation;
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::{Form, Hint};
 use cynic_proto::message::{Ack, Timings};
@@ -89,7 +89,7 @@ fn entry() -> JudgmentEntry {
         task: TaskId::new(),
         judged_at_us: 1_700_000_000_000_000,
         judgment,
-        details: codec::encode(&details).expect("encodes"),
+        explanation: explanation::encode(&details).expect("encodes"),
         content: None,
         client_uid: 0,
         ack: Ack::Judged,

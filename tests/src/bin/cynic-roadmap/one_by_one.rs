@@ -146,16 +146,16 @@ impl Judging {
         let judged = self.host.judge(&lease, 0, ITEM).expect("a judgment");
         let Outcome::Judged(judgment) = judged.outcome else { panic!("{:?}", judged.outcome) };
         assert_eq!(judgment.covered() as usize, DIMENSIONS, "each scorer has had its time");
-        (*judgment, judged.details)
+        (*judgment, judged.explanation)
     }
 }
 
-fn entry(judgment: Judgment, details: Vec<u8>) -> Entry {
+fn entry(judgment: Judgment, explanation: Vec<u8>) -> Entry {
     Entry::Judgment(Box::new(JudgmentEntry {
         task: TaskId::new(),
         judged_at_us: 1_700_000_000_000_000,
         judgment,
-        details,
+        explanation,
         content: None,
         client_uid: 0,
         ack: Ack::Judged,

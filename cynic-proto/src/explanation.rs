@@ -1,42 +1,31 @@
-//! How an explanation is stored: a wording that the judge uses again and again is a number.
+//! Explanations as workers send them and stores keep them: a wording that the judge uses again and again is a number.
 //!
 //! The explanation of a short message has some forty pieces of evidence, each with a code and a text: 2.5 KB, of which
 //! a sixth is left where the wordings are known. `wordings.tsv` lists them, one a line, code and text; those that it
-//! lacks are stored as they are. A store keeps numbers of lines, so lines are only ever added, at the end.
+//! lacks travel as they are. Stores keep numbers of lines, so lines are only ever added, at the end.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::LazyLock;
 
-use cynic_proto::codec;
-use cynic_proto::judgment::{Details, Evidence, Fallback};
-use cynic_proto::model::Dimension;
 use serde::{Deserialize, Serialize};
 
-/// Leads an explanation as the worker sent it: so builds stored it that knew no wordings.
+use crate::codec::{self, FrameError};
+use crate::judgment::{Details, Evidence, Fallback};
+use crate::model::Dimension;
+use crate::wordings::{self, Words};
+
+/// Leads an explanation in full, as earlier builds stored it.
 const PLAIN: u8 = 1;
 
-/// Leads an explanation with wordings.
+/// Leads an explanation with numbers for wordings.
 const WORDED: u8 = 2;
 
 /// How far back a wording is looked for that is not in the list: as a hostile worker may send thousands.
 const AGAIN_MAX: usize = 8;
 
-/// A code and a text.
-type Words<'a> = (&'a str, Option<&'a str>);
+/// Stands for a number that the list does not have: a later release wrote it.
+const LATER: Words<'static> = ("later.words", Some("is in the words of a later release"));
 
-static WORDINGS: LazyLock<Vec<Words<'static>>> = LazyLock::new(|| {
-    let words = |line: &'static str| match line.split_once('\t') {
-        Some((code, text)) => (code, Some(text)),
-        None => (line, None),
-    };
-    include_str!("wordings.tsv").lines().map(words).collect()
-});
-
-static NUMBERS: LazyLock<HashMap<Words<'static>, u16>> =
-    LazyLock::new(|| WORDINGS.iter().copied().zip(0..).collect());
-
-/// As stored.
+/// [`Details`] as encoded.
 #[derive(Serialize, Deserialize)]
 struct Explanation<'a> {
     item_id: Option<&'a str>,
@@ -61,16 +50,18 @@ enum Wording<'a> {
     New(Words<'a>),
 }
 
-/// The stored form; empty when there is none.
-pub(super) fn encode(details: &Details<Cow<'_, str>>) -> Vec<u8> {
-    let numbers: &HashMap<Words<'_>, u16> = &NUMBERS;
+/// Encodes an explanation.
+///
+/// # Errors
+/// [`FrameError::Malformed`] when it cannot be encoded.
+pub fn encode<S: AsRef<str>>(details: &Details<S>) -> Result<Vec<u8>, FrameError> {
     let mut new: Vec<Words<'_>> = Vec::new();
     let mut evidence = Vec::with_capacity(details.evidence.len());
     for piece in &details.evidence {
-        let words: Words<'_> = (&piece.code, piece.text.as_deref());
+        let words = (piece.code.as_ref(), piece.text.as_ref().map(AsRef::as_ref));
         let again = || new.iter().rev().take(AGAIN_MAX).position(|before| *before == words);
-        let wording = if let Some(number) = numbers.get(&words) {
-            Wording::Known(*number)
+        let wording = if let Some(number) = wordings::number(words) {
+            Wording::Known(number)
         } else if let Some(ago) = again() {
             Wording::Again(ago as u8)
         } else {
@@ -80,60 +71,56 @@ pub(super) fn encode(details: &Details<Cow<'_, str>>) -> Vec<u8> {
         evidence.push(Piece(piece.dimension, wording, piece.points, piece.span));
     }
     let explanation = Explanation {
-        item_id: details.item_id.as_deref(),
+        item_id: details.item_id.as_ref().map(AsRef::as_ref),
         evidence,
         fallbacks: Cow::Borrowed(&details.fallbacks),
-        unchecked: details.unchecked.iter().map(|text| &**text).collect(),
-        summary: &details.summary,
+        unchecked: details.unchecked.iter().map(AsRef::as_ref).collect(),
+        summary: details.summary.as_ref(),
     };
-    let mut bytes = vec![WORDED];
-    match codec::encode(&explanation) {
-        Ok(encoded) => bytes.extend(encoded),
-        Err(_) => bytes.clear(),
-    }
-    bytes
+    codec::encode(&(WORDED, explanation))
 }
 
-/// What [`encode`] wrote, in this build or an earlier one; `None` when it is damaged or of a later one.
-pub(super) fn decode(stored: &[u8]) -> Option<Details> {
-    match stored.split_first()? {
-        (&PLAIN, rest) => codec::decode(rest).ok(),
-        (&WORDED, rest) => reworded(codec::decode_borrowed(rest).ok()?),
-        _ => None,
+/// Decodes what [`encode`] made, in this build or another.
+///
+/// # Errors
+/// [`FrameError::Malformed`] when it is damaged, or of a form that only a later build knows.
+pub fn decode(bytes: &[u8]) -> Result<Details<&str>, FrameError> {
+    match bytes.split_first() {
+        Some((&PLAIN, rest)) => codec::decode_borrowed(rest),
+        Some((&WORDED, rest)) => worded(codec::decode_borrowed(rest)?),
+        _ => Err(FrameError::Malformed("not an explanation that this build reads".to_owned())),
     }
 }
 
-fn reworded(explanation: Explanation<'_>) -> Option<Details> {
+fn worded(explanation: Explanation<'_>) -> Result<Details<&str>, FrameError> {
     let mut new: Vec<Words<'_>> = Vec::new();
     let mut evidence = Vec::with_capacity(explanation.evidence.len());
     for Piece(dimension, wording, points, span) in explanation.evidence {
         let (code, text) = match wording {
-            Wording::Known(number) => *WORDINGS.get(usize::from(number))?,
-            Wording::Again(ago) => *new.iter().rev().nth(usize::from(ago))?,
+            Wording::Known(number) => wordings::wording(number).unwrap_or(LATER),
+            Wording::Again(ago) => *new.iter().rev().nth(usize::from(ago)).ok_or_else(|| {
+                FrameError::Malformed("a wording that was not said before".to_owned())
+            })?,
             Wording::New(words) => {
                 new.push(words);
                 words
             }
         };
-        let (code, text) = (code.to_owned(), text.map(str::to_owned));
         evidence.push(Evidence { dimension, code, points, span, text });
     }
-    Some(Details {
-        item_id: explanation.item_id.map(str::to_owned),
+    Ok(Details {
+        item_id: explanation.item_id,
         evidence,
         fallbacks: explanation.fallbacks.into_owned(),
-        unchecked: explanation.unchecked.into_iter().map(str::to_owned).collect(),
-        summary: explanation.summary.to_owned(),
+        unchecked: explanation.unchecked,
+        summary: explanation.summary,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
-    use cynic_proto::judgment::FallbackReason;
-
     use super::*;
+    use crate::judgment::FallbackReason;
 
     fn details() -> Details {
         let piece = |dimension, (code, text): Words<'_>| Evidence {
@@ -143,7 +130,8 @@ mod tests {
             span: text.is_none().then_some((300, 70_000)),
             text: text.map(str::to_owned),
         };
-        let known = WORDINGS.iter().map(|words| piece(Dimension::Candor, *words));
+        let known = (0..wordings::COUNT as u16).filter_map(wordings::wording);
+        let known = known.map(|words| piece(Dimension::Candor, words));
         let new = ["one", "two", "one", "two", "three"].map(|text| ("whole", Some(text)));
         let new = new.into_iter().chain([("code", None)]).map(|w| piece(Dimension::Impact, w));
         Details {
@@ -158,9 +146,8 @@ mod tests {
         }
     }
 
-    fn encoded(details: &Details) -> Vec<u8> {
-        let plain = codec::encode(details).unwrap();
-        encode(&codec::decode_borrowed(&plain).unwrap())
+    fn decoded(bytes: &[u8]) -> Option<Details> {
+        decode(bytes).ok().map(Details::into_owned)
     }
 
     #[test]
@@ -171,10 +158,10 @@ mod tests {
         });
         let many = Details { evidence: many.collect(), ..details() };
         for details in [details(), many, Details::default()] {
-            let stored = encoded(&details);
-            assert_eq!(decode(&stored), Some(details));
+            let stored = encode(&details).unwrap();
+            assert_eq!(decoded(&stored), Some(details));
             for end in 0..stored.len() {
-                assert_eq!(decode(&stored[..end]), None);
+                assert_eq!(decoded(&stored[..end]), None);
             }
         }
     }
@@ -184,15 +171,15 @@ mod tests {
         let details = details();
         let mut stored = vec![PLAIN];
         stored.extend(codec::encode(&details).unwrap());
-        assert_eq!(decode(&stored), Some(details));
+        assert_eq!(decoded(&stored), Some(details));
         stored[0] = WORDED + 1;
-        assert_eq!(decode(&stored), None);
-        assert_eq!(decode(&[]), None);
+        assert_eq!(decoded(&stored), None);
+        assert_eq!(decoded(&[]), None);
     }
 
     #[test]
-    fn numbers_that_no_list_gave_are_damage() {
-        for wording in [Wording::Known(u16::MAX), Wording::Again(0)] {
+    fn numbers_of_a_longer_list_are_said_to_be_and_what_was_never_said_is_damage() {
+        let said = |wording| {
             let explanation = Explanation {
                 item_id: None,
                 evidence: vec![Piece(Dimension::Candor, wording, 0.0, None)],
@@ -200,16 +187,10 @@ mod tests {
                 unchecked: Vec::new(),
                 summary: "",
             };
-            let mut stored = vec![WORDED];
-            stored.extend(codec::encode(&explanation).unwrap());
-            assert_eq!(decode(&stored), None);
-        }
-    }
-
-    #[test]
-    fn every_wording_has_one_number() {
-        assert!(WORDINGS.iter().all(|(code, _)| !code.is_empty()));
-        assert_eq!(WORDINGS.iter().collect::<HashSet<_>>().len(), WORDINGS.len());
-        assert!(WORDINGS.len() < usize::from(u16::MAX));
+            codec::encode(&(WORDED, explanation)).unwrap()
+        };
+        let later = decoded(&said(Wording::Known(u16::MAX))).unwrap();
+        assert_eq!(later.evidence[0].code, "later.words");
+        assert_eq!(decoded(&said(Wording::Again(0))), None);
     }
 }

@@ -6,17 +6,14 @@ use std::time::{Duration, Instant};
 use super::config::Retention;
 use super::error::RecorderError;
 use super::postgres::PostgresStore;
-use super::query::{Dialect, Sql};
+use super::query::{self, Dialect, Sql};
 use super::read;
 use super::sqlite::SqliteStore;
 use super::store::{Store, Stores};
-use super::zones::{self, ZONE_ROWS};
+use super::zones::{self, ZONE_ROWS, Zone};
 
-/// Zones made or old rows deleted in one step: a few milliseconds of the write lock.
-const STEP_ZONES: i64 = 4;
-
-/// The same when many are missing after a burst: some tens of milliseconds.
-const STEP_ZONES_MAX: i64 = 32;
+/// Zones made in one step where many are missing.
+const STEP_ZONES: i64 = 8;
 
 /// Most rows deleted in one step when many are too many: some tens of milliseconds. At full load the writer leaves care one
 /// turn between its batches, so that smaller steps would delete less than is written, and the store would grow for ever.
@@ -111,17 +108,40 @@ async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
     loop {
         let next = sqlite_integer(store, NEXT_ZONE).await?;
         let Some(next) = next.filter(|next| *next < complete) else { return Ok(()) };
-        let behind = complete - next;
-        let last = next + (behind / 4).clamp(STEP_ZONES, STEP_ZONES_MAX).min(behind) - 1;
-        make(store, next, last).await?;
+        // One or several, so that there are two texts of the statement and not many.
+        let zones = if complete - next < STEP_ZONES { 1 } else { STEP_ZONES };
+        make(store, next, next + zones).await?;
     }
 }
 
-async fn make(store: &SqliteStore, first: i64, last: i64) -> Result<(), sqlx::Error> {
-    for sql in zones::make(first, last) {
-        store.execute(sql).await?;
+/// Makes the zones from `first` to before `end` from the judgments that are there now, or makes them anew.
+async fn make(store: &SqliteStore, first: i64, end: i64) -> Result<(), sqlx::Error> {
+    let mut zones = Vec::new();
+    for number in first..end {
+        match store.zone_written_lately(number).await {
+            Some(zone) => zones.push(zone),
+            None => zones.extend(read_zone(store, number).await?),
+        }
+    }
+    if !zones.is_empty() {
+        for sql in zones::write(&zones) {
+            store.execute(sql).await?;
+        }
     }
     Ok(())
+}
+
+/// A zone as its judgments are in the database; `None` when it has none.
+async fn read_zone(store: &SqliteStore, number: i64) -> Result<Option<Box<Zone>>, sqlx::Error> {
+    let rows = read::sqlite::judgments(&store.reader, query::run(number * ZONE_ROWS, ZONE_ROWS));
+    let rows = rows.await?;
+    let mut zone = (!rows.is_empty()).then(|| Box::new(Zone::new(number)));
+    for row in rows {
+        if let Some(zone) = &mut zone {
+            zone.add(row.seq, row.judged_at_us, &row.judgment);
+        }
+    }
+    Ok(zone)
 }
 
 /// Says how many rows were too many.
@@ -181,7 +201,7 @@ async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx:
         store
             .execute(Sql::new(Dialect::Sqlite, format!("DELETE FROM zones WHERE zone = {zone}")))
             .await?;
-        make(store, zone, zone).await?;
+        make(store, zone, zone + 1).await?;
         if zone == newest / ZONE_ROWS {
             break; // All that is left in it may be the newest record itself.
         }

@@ -189,6 +189,16 @@ fn judgment_conditions(sql: &mut Sql, query: &HistoryQuery, path: Path<'_>) {
     }
 }
 
+/// Selects the judgments from one number on, in order.
+pub(super) fn run(first: i64, rows: i64) -> Sql {
+    let text = format!("SELECT {} FROM judgments j", read::judgment_columns());
+    let mut sql = Sql::new(Dialect::Sqlite, text);
+    sql.and_bind("j.seq >= ", Bind::Int(first));
+    sql.and_bind("j.seq < ", Bind::Int(first + rows));
+    sql.text.push_str(" ORDER BY j.seq");
+    sql
+}
+
 /// Selects judgments by their tasks, with all that is kept of them.
 pub(super) fn full_judgments(tasks: &[TaskId], dialect: Dialect) -> Sql {
     let columns = read::judgment_columns();

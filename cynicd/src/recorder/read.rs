@@ -54,7 +54,7 @@ macro_rules! take {
 
 /// Defines `judgment_row` and `failure_row` for one database's rows.
 macro_rules! row_readers {
-    ($module:ident, $database:ty, $row:ty) => {
+    ($module:ident, $database:ty, $row:ty, $real:path) => {
         pub(super) mod $module {
             use super::*;
 
@@ -112,7 +112,7 @@ macro_rules! row_readers {
                 for bind in sql.binds {
                     query = match bind {
                         Bind::Int(value) => query.bind(value),
-                        Bind::Real(value) => query.bind(value),
+                        Bind::Real(value) => query.bind($real(value)),
                         Bind::Text(value) => query.bind(value),
                         Bind::NoText => query.bind(None::<String>),
                     };
@@ -222,8 +222,8 @@ macro_rules! row_readers {
     };
 }
 
-row_readers!(sqlite, sqlx::Sqlite, sqlx::sqlite::SqliteRow);
-row_readers!(postgres, sqlx::Postgres, sqlx::postgres::PgRow);
+row_readers!(sqlite, sqlx::Sqlite, sqlx::sqlite::SqliteRow, columns::exact);
+row_readers!(postgres, sqlx::Postgres, sqlx::postgres::PgRow, std::convert::identity);
 
 pub(super) fn wrong(column: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use cynic_proto::model::Dimension;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteSynchronous,
+    SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous,
 };
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions};
 use tokio::sync::Mutex;
@@ -26,6 +26,7 @@ use super::record::Record;
 use super::schema;
 use super::store::{ByTable, Written, classify, describe};
 use super::writer::Failure;
+use super::zones::{Lately, Zone};
 
 /// How long a statement waits for another process that holds the write lock, such as a backup tool, before
 /// the batch is tried again later.
@@ -64,6 +65,7 @@ pub(super) struct SqliteStore {
 pub(super) struct Writing {
     pub(super) connection: SqliteConnection,
     sql: HashMap<(&'static str, usize), Arc<str>>,
+    zones: Lately,
 }
 
 impl SqliteStore {
@@ -79,7 +81,7 @@ impl SqliteStore {
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_lazy_with(options.clone().pragma("query_only", "ON"));
-        let writing = Writing { connection, sql: HashMap::new() };
+        let writing = Writing::new(connection);
         Ok(SqliteStore {
             options,
             writer: Mutex::new(Some(writing)),
@@ -121,7 +123,7 @@ impl SqliteStore {
         let mut slot = self.writer.lock().await;
         let mut writing = match slot.take() {
             Some(writing) => writing,
-            None => Writing { connection: self.options.connect().await?, sql: HashMap::new() },
+            None => Writing::new(self.options.connect().await?),
         };
         let result = work(&mut writing).await;
         if result.is_ok() {
@@ -142,6 +144,11 @@ impl SqliteStore {
         .await
     }
 
+    /// A zone whose judgments were all written by this connection, in one go.
+    pub(super) async fn zone_written_lately(&self, number: i64) -> Option<Box<Zone>> {
+        self.writer.lock().await.as_mut()?.zones.take(number)
+    }
+
     /// Closes all connections, which folds the WAL into the database.
     pub(super) async fn close(&self) {
         self.reader.close().await;
@@ -154,6 +161,10 @@ impl SqliteStore {
 }
 
 impl Writing {
+    fn new(connection: SqliteConnection) -> Writing {
+        Writing { connection, sql: HashMap::new(), zones: Lately::default() }
+    }
+
     async fn execute(&mut self, sql: &'static str) -> Result<u64, sqlx::Error> {
         Ok(sqlx::query(sql).execute(&mut self.connection).await?.rows_affected())
     }
@@ -171,8 +182,25 @@ impl Writing {
             bind(&mut arguments, record).map_err(sqlx::Error::Encode)?;
         }
         let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments);
-        let inserted = query.execute(&mut self.connection).await?.rows_affected();
-        Ok(if chunk.table == "judgments" { inserted } else { 0 })
+        let done = query.execute(&mut self.connection).await?;
+        if chunk.table != "judgments" {
+            return Ok(0);
+        }
+        self.note(chunk, &done);
+        Ok(done.rows_affected())
+    }
+
+    /// Tells the zones of judgments that were written. Where some were left out, nobody knows the numbers of the others.
+    fn note(&mut self, chunk: &Chunk<'_>, done: &SqliteQueryResult) {
+        if done.rows_affected() != chunk.records.len() as u64 {
+            return;
+        }
+        let first = done.last_insert_rowid() + 1 - chunk.records.len() as i64;
+        for (seq, record) in (first..).zip(chunk.records) {
+            if let Entry::Judgment(entry) = &record.entry {
+                self.zones.add(seq, entry.judged_at_us, &entry.judgment);
+            }
+        }
     }
 }
 

@@ -4,12 +4,14 @@
 //!
 //! Only SQLite needs them, and an index a column would have to be kept up while writing.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use cynic_proto::history::{HistoryQuery, Side};
+use cynic_proto::judgment::Judgment;
 use cynic_proto::model::{DIMENSIONS, Dimension, Domain, Verdict};
 
-use super::columns;
+use super::columns::{self, exact};
 use super::query::{Bind, Dialect, Sql};
 
 /// Judgments of one zone (see the `zones` table): few enough that scanning one costs little, many enough
@@ -17,8 +19,7 @@ use super::query::{Bind, Dialect, Sql};
 pub(super) const ZONE_ROWS: i64 = 256;
 
 /// A row of a sketch, one byte each: its place in the zone, two letters of four bits each from `A` on; domain and verdict;
-/// the whole points of the Q-Score; the tens of two dimensions at a time. No byte is 0 or above 127, as SQLite makes
-/// them with `char`.
+/// the whole points of the Q-Score; the tens of two dimensions at a time. All from 1 to 127, so that a sketch is a text.
 const SKETCH_ROW_BYTES: usize = PAIRS + DIMENSIONS / 2;
 const KIND: usize = 2;
 const Q_SCORE: usize = 3;
@@ -26,6 +27,153 @@ const PAIRS: usize = 4;
 
 /// Tens of points from 0 to 100.
 const TENS: u8 = 11;
+
+/// What a run of judgments spans.
+#[derive(Debug, Clone)]
+pub(super) struct Zone {
+    number: i64,
+    /// The judgment that comes next.
+    next_seq: i64,
+    judged_at_us: (i64, i64),
+    verdicts: i64,
+    domains: i64,
+    q_score: (f32, f32),
+    dimensions: [(f32, f32); DIMENSIONS],
+    sketch: String,
+}
+
+impl Zone {
+    pub(super) fn new(number: i64) -> Zone {
+        const NOTHING: (f32, f32) = (f32::INFINITY, f32::NEG_INFINITY);
+        Zone {
+            number,
+            next_seq: first_seq(number),
+            judged_at_us: (i64::MAX, i64::MIN),
+            verdicts: 0,
+            domains: 0,
+            q_score: NOTHING,
+            dimensions: [NOTHING; DIMENSIONS],
+            sketch: String::with_capacity(ZONE_ROWS as usize * SKETCH_ROW_BYTES),
+        }
+    }
+
+    /// Adds the judgment with that number, which lies in the zone.
+    pub(super) fn add(&mut self, seq: i64, judged_at_us: i64, judgment: &Judgment) {
+        let widen = |span: &mut (f32, f32), score: f32| {
+            *span = (span.0.min(score), span.1.max(score));
+        };
+        self.next_seq = seq + 1;
+        let (first, last) = self.judged_at_us;
+        self.judged_at_us = (first.min(judged_at_us), last.max(judged_at_us));
+        self.verdicts |= verdict_bit(judgment.verdict);
+        self.domains |= domain_bit(judgment.domain);
+        widen(&mut self.q_score, judgment.q_score);
+        for (span, score) in self.dimensions.iter_mut().zip(judgment.dimensions) {
+            widen(span, score);
+        }
+        let digit = |four_bits: i64| b'A' + (four_bits & 15) as u8;
+        let mut row = [0; SKETCH_ROW_BYTES];
+        row[..KIND].copy_from_slice(&[digit(seq >> 4), digit(seq)]);
+        row[KIND] = kind(judgment.verdict, judgment.domain) as u8;
+        row[Q_SCORE] = 1 + exact(judgment.q_score) as u8;
+        let tens = |score: f32| (exact(score) / 10.0) as u8;
+        for (pair, scores) in row[PAIRS..].iter_mut().zip(judgment.dimensions.chunks_exact(2)) {
+            *pair = 1 + TENS * tens(scores[0]) + tens(scores[1]);
+        }
+        self.sketch.extend(row.map(char::from));
+    }
+
+    fn is_complete(&self) -> bool {
+        self.next_seq == (self.number + 1) * ZONE_ROWS
+    }
+
+    fn bind(&self, sql: &mut Sql) {
+        let ints =
+            [self.number, self.judged_at_us.0, self.judged_at_us.1, self.verdicts, self.domains];
+        for int in ints {
+            sql.bind(Bind::Int(int));
+            sql.text.push(',');
+        }
+        let spans = [self.q_score].into_iter().chain(self.dimensions);
+        for (n, score) in spans.flat_map(|(low, high)| [low, high]).enumerate() {
+            sql.text.push_str(if n == 0 { "" } else { "," });
+            sql.bind(Bind::Real(score));
+        }
+    }
+}
+
+/// The zones that became complete lately, put together from the judgments as they were written: nothing has to be read
+/// again for them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lately {
+    open: Option<Box<Zone>>,
+    complete: VecDeque<Box<Zone>>,
+}
+
+/// Zones kept until they are asked for: some seconds of a busy host.
+const LATELY_MAX: usize = 256;
+
+impl Lately {
+    /// A judgment was written. One that does not follow on the last leaves its zone to be read.
+    pub(super) fn add(&mut self, seq: i64, judged_at_us: i64, judgment: &Judgment) {
+        let number = seq / ZONE_ROWS;
+        if seq == first_seq(number) {
+            self.open = Some(Box::new(Zone::new(number)));
+        }
+        let Some(zone) = self.open.as_deref_mut().filter(|zone| zone.next_seq == seq) else {
+            self.open = None;
+            return;
+        };
+        zone.add(seq, judged_at_us, judgment);
+        if zone.is_complete() {
+            if self.complete.len() == LATELY_MAX {
+                self.complete.pop_front();
+            }
+            self.complete.extend(self.open.take());
+        }
+    }
+
+    /// Takes a zone out, and the older ones with it.
+    pub(super) fn take(&mut self, number: i64) -> Option<Box<Zone>> {
+        while self.complete.pop_front_if(|zone| zone.number < number).is_some() {}
+        self.complete.pop_front_if(|zone| zone.number == number)
+    }
+}
+
+/// Numbers begin with 1.
+fn first_seq(zone: i64) -> i64 {
+    (zone * ZONE_ROWS).max(1)
+}
+
+/// Writes zones, or writes them anew. Their sketches come first: who finds a zone finds both.
+pub(super) fn write(zones: &[Box<Zone>]) -> [Sql; 2] {
+    let mut sketches =
+        Sql::new(Dialect::Sqlite, "REPLACE INTO sketches (zone, judgments) VALUES ".to_owned());
+    let mut spans =
+        Sql::new(Dialect::Sqlite, format!("REPLACE INTO zones ({}) VALUES ", columns().join(",")));
+    for (n, zone) in zones.iter().enumerate() {
+        let begin = if n == 0 { "(" } else { ",(" };
+        sketches.text.push_str(begin);
+        sketches.bind(Bind::Int(zone.number));
+        sketches.text.push_str(",CAST(");
+        sketches.bind(Bind::Text(zone.sketch.clone()));
+        sketches.text.push_str(" AS BLOB))");
+        spans.text.push_str(begin);
+        zone.bind(&mut spans);
+        spans.text.push(')');
+    }
+    [sketches, spans]
+}
+
+/// The columns of `zones`.
+fn columns() -> Vec<String> {
+    let mut columns = ["zone", "judged_at_us_min", "judged_at_us_max", "verdicts", "domains"]
+        .map(str::to_owned)
+        .to_vec();
+    let scores = ["q_score".to_owned()].into_iter().chain(Dimension::ALL.map(columns::dimension));
+    columns.extend(scores.flat_map(|score| ["min", "max"].map(|end| format!("{score}_{end}"))));
+    columns
+}
 
 /// Whether zones can rule anything out.
 pub(super) fn help(query: &HistoryQuery) -> bool {
@@ -147,65 +295,41 @@ fn domain_bit(domain: Domain) -> i64 {
     1 << domain as i64
 }
 
-/// Makes the zones from `first` to `last`, or makes them anew. Their sketches come first: who finds a zone finds both.
-pub(super) fn make(first: i64, last: i64) -> [Sql; 2] {
-    let mut select = format!("SELECT seq / {ZONE_ROWS}, min(judged_at_us), max(judged_at_us)");
-    let bits = |column: &str, values: Vec<(&str, i64)>| {
-        let terms: Vec<_> =
-            values.iter().map(|(name, bit)| format!("max({column} = '{name}') * {bit}")).collect();
-        format!(", {}", terms.join(" + "))
-    };
-    select.push_str(&bits("verdict", Verdict::ALL.map(|v| (v.name(), verdict_bit(v))).to_vec()));
-    select.push_str(&bits("domain", Domain::ALL.map(|d| (d.name(), domain_bit(d))).to_vec()));
-    select.push_str(", min(q_score), max(q_score)");
-    for dimension in Dimension::ALL.map(columns::dimension) {
-        let _ = write!(select, ", min({dimension}), max({dimension})");
-    }
-    [("sketches", sketch()), ("zones", select)].map(|(table, select)| {
-        let text = format!("REPLACE INTO {table} {select} FROM judgments");
-        let mut sql = Sql::new(Dialect::Sqlite, text);
-        sql.and_bind("seq >= ", Bind::Int(first * ZONE_ROWS));
-        sql.and_bind("seq < ", Bind::Int((last + 1) * ZONE_ROWS));
-        sql.text.push_str(" GROUP BY 1");
-        sql
-    })
-}
-
-fn sketch() -> String {
-    let number = |column: &str, names: &[&str]| {
-        let number = |(n, name): (usize, &_)| format!("({column} = '{name}') * {n}");
-        names.iter().enumerate().map(number).collect::<Vec<_>>().join(" + ")
-    };
-    let mut sketch = format!(
-        "SELECT seq / {ZONE_ROWS}, CAST(group_concat(char(65 + (seq / 16 & 15), 65 + (seq & 15), \
-         1 + {} + {} * ({}), 1 + q_score",
-        number("verdict", &Verdict::ALL.map(Verdict::name)),
-        Verdict::ALL.len(),
-        number("domain", &Domain::ALL.map(Domain::name)),
-    );
-    for pair in Dimension::ALL.map(columns::dimension).chunks_exact(2) {
-        let _ =
-            write!(sketch, ", 1 + {TENS} * CAST({} / 10 AS INTEGER) + {} / 10", pair[0], pair[1]);
-    }
-    sketch + "), '') AS BLOB)"
-}
-
 #[cfg(test)]
 mod tests {
     use Dimension::{Kenosis, Vigilance};
     use Side::{Above, Below};
     use cynic_proto::history::DimensionBound;
+    use cynic_proto::model::AXIOMS;
 
     use super::*;
 
-    /// A query's candidates in a zone of one judgment, the sixth: GROWL, 45.5, of the domain shell, VIGILANCE 19.5 and
-    /// KENOSIS 100.
+    /// GROWL, 45.5, of the domain shell, VIGILANCE 19.5 and KENOSIS 100.
+    fn judgment() -> Judgment {
+        let mut judgment = Judgment {
+            q_score: 45.5,
+            verdict: Verdict::Growl,
+            confidence: 0.5,
+            domain: Domain::Shell,
+            axioms: [50.0; AXIOMS],
+            dimensions: [55.0; DIMENSIONS],
+            fallbacks: 0,
+            partial: false,
+            final_score: None,
+            body_bytes: 9,
+            body_sha256: [0; 32],
+            judge_version: 1,
+        };
+        judgment.dimensions[Vigilance as usize] = 19.5;
+        judgment.dimensions[Kenosis as usize] = 100.0;
+        judgment
+    }
+
+    /// A query's candidates in a zone of one judgment, the sixth.
     fn is_candidate(query: &HistoryQuery) -> bool {
-        let mut row = vec![b'A', b'F', kind(Verdict::Growl, Domain::Shell) as u8, 46];
-        row.resize(SKETCH_ROW_BYTES, 1 + TENS * 5 + 5);
-        row[PAIRS + Vigilance as usize / 2] = 1 + TENS * 5 + 1;
-        row[PAIRS + Kenosis as usize / 2] = 1 + TENS * 10 + 5;
-        let found = candidates(query, 3, &row);
+        let mut zone = Zone::new(3);
+        zone.add(3 * ZONE_ROWS + 5, 0, &judgment());
+        let found = candidates(query, 3, zone.sketch.as_bytes());
         assert!(found.is_empty() || found == [3 * ZONE_ROWS + 5], "{found:?}");
         !found.is_empty()
     }
@@ -236,6 +360,22 @@ mod tests {
         ] {
             assert_eq!(is_candidate(&query), may_match, "{query:?}");
         }
+    }
+
+    #[test]
+    fn zones_are_put_together_from_what_is_written_in_one_go() {
+        let judgment = |seq: i64| Judgment { q_score: seq as f32 / 10.0, ..judgment() };
+        let mut lately = Lately::default();
+        for seq in (1..700).chain(701..1100) {
+            lately.add(seq, 5000 - seq, &judgment(seq));
+        }
+        assert!(lately.clone().take(2).is_none(), "700 is missing");
+        let zone = lately.take(1).expect("complete");
+        assert_eq!((zone.judged_at_us, zone.q_score), ((5000 - 511, 5000 - 256), (25.6, 51.1)));
+        assert_eq!(zone.sketch.len(), 256 * SKETCH_ROW_BYTES);
+        assert!(lately.clone().take(0).is_none(), "older ones go");
+        assert_eq!(lately.take(3).expect("complete").q_score, (76.8, 102.3));
+        assert!(lately.take(4).is_none(), "it is not complete");
     }
 
     #[test]

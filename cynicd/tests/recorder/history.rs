@@ -151,6 +151,27 @@ on_both_stores! {
         rig.close().await;
     }
 
+    async fn zones_are_the_same_as_they_are_written_and_as_they_are_read_again(rig: Rig) {
+        if rig.server.is_some() {
+            return;
+        }
+        let handle = rig.start();
+        fill(&handle).await;
+        let made = async || until("zones are made", async || rig.integer("SELECT count(*) FROM zones").await == 2).await;
+        made().await;
+        rig.execute("CREATE TABLE zones_written AS SELECT * FROM zones").await;
+        rig.execute("CREATE TABLE sketches_written AS SELECT * FROM sketches").await;
+        rig.execute("DELETE FROM zones").await;
+        made().await;
+        for differ in [
+            "SELECT count(*) FROM (SELECT * FROM zones_written EXCEPT SELECT * FROM zones)",
+            "SELECT count(*) FROM (SELECT * FROM sketches_written EXCEPT SELECT * FROM sketches)",
+        ] {
+            assert_eq!(rig.integer(differ).await, 0, "{differ}");
+        }
+        rig.close().await;
+    }
+
     async fn failures_are_found_by_any_text_in_their_message(rig: Rig) {
         let handle = rig.start();
         fill(&handle).await;

@@ -83,6 +83,9 @@ const REFUSED: &[i64] = &[
     // A thread or a process: `spawn` returns an error, which the scorer can handle.
     libc::SYS_clone,
     libc::SYS_clone3,
+    // Library code names its threads and mappings; others would lift the hygiene and the death link, or install
+    // one more filter.
+    libc::SYS_prctl,
 ];
 
 /// Standard input: the socket to the supervisor.
@@ -99,10 +102,6 @@ pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// A rule that makes no sense: a mistake in this file.
 pub(super) fn refused() -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
-    // Library code names its threads and mappings; others would lift the hygiene and the death link. What
-    // stays is to renounce new privileges once more, which installing the second filter does.
-    let harmless = libc::PR_SET_NO_NEW_PRIVS as u64;
-    rules.insert(libc::SYS_prctl, vec![rule([(0, Dword, Ne, harmless)])?]);
     // The allocator gives memory back, which goes through. Newer C libraries also ask for huge pages, or for
     // guards around the stack of a thread that they cannot start, and bear a refusal. Other advice reaches into
     // the machine (poisoning a page, for root) or into other processes (merging equal pages tells what they
@@ -113,12 +112,15 @@ pub(super) fn refused() -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// The calls that go through, with what their arguments must be.
+/// The calls that go through if they are not refused, with what their arguments must be.
 ///
 /// # Errors
 /// A rule that makes no sense: a mistake in this file.
 pub(super) fn allowed(pid: u32) -> Result<Rules, BackendError> {
     let mut rules: Rules = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+
+    // Whatever advice is not refused.
+    rules.insert(libc::SYS_madvise, Vec::new());
 
     // The conversation with the supervisor, and the log. No sendmsg or recvmsg: no descriptor ever passes.
     // No address: a connected socket is all there is, and stays so.

@@ -34,8 +34,17 @@ const NOBODY: u32 = u32::MAX;
 pub struct SeatLimits {
     /// Connections at once at the judge socket.
     pub clients_max: usize,
-    /// How many of them one user may have.
+    /// How many of them one user may have that is alone.
     pub clients_per_uid_max: usize,
+}
+
+impl SeatLimits {
+    /// Whether a user with so many connections may have no more while so many seats are free. As they get fewer, each user
+    /// may have fewer: several together leave seats to others too. (Dynamic thresholds, as switches share their buffers:
+    /// Choudhury and Hahne 1998.)
+    fn is_share_used(self, own: usize, free: usize) -> bool {
+        own * (self.clients_max - self.clients_per_uid_max) >= self.clients_per_uid_max * free
+    }
 }
 
 /// Why somebody is not let in.
@@ -76,10 +85,10 @@ impl TurnedAway {
                     "{max} clients are connected, which is the limit (clients.max); retry later"
                 ),
             ),
-            TurnedAway::UserShare(uid, max) => (
+            TurnedAway::UserShare(uid, own) => (
                 RefusalKind::Unavailable,
                 format!(
-                    "user {uid} has {max} connections, which is the most that one may have \
+                    "user {uid} has {own} connections, which is the most that one may have now \
                      (access.share_per_user); use fewer, each takes many requests at once"
                 ),
             ),
@@ -175,12 +184,12 @@ impl Seats {
             return Err(counted(&mut figures, TurnedAway::NoRole));
         };
         let (all, own) = self.taken(door, peer.uid);
-        let SeatLimits { clients_max, clients_per_uid_max } = self.limits;
+        let clients_max = self.limits.clients_max;
         let turned_away = match door {
             Door::Admin if all >= ADMINS_MAX => Some(TurnedAway::AdminsMax),
             Door::Judge if all >= clients_max => Some(TurnedAway::ClientsMax(clients_max)),
-            Door::Judge if own >= clients_per_uid_max => {
-                Some(TurnedAway::UserShare(peer.uid, clients_per_uid_max))
+            Door::Judge if self.limits.is_share_used(own, clients_max - all) => {
+                Some(TurnedAway::UserShare(peer.uid, own))
             }
             _ => None,
         };
@@ -316,6 +325,23 @@ mod tests {
         drop(other);
         assert_eq!(seats.stats().connected, 0);
         assert!(seats.take(Door::Judge, Some(peer(7))).is_ok());
+    }
+
+    #[test]
+    fn users_together_leave_seats_to_others() {
+        let limits = SeatLimits { clients_max: 1000, clients_per_uid_max: 750 };
+        let seats = Rc::new(Seats::new(limits));
+        let take_all = |uid| {
+            let seats = std::iter::from_fn(|| seats.take(Door::Judge, Some(peer(uid))).ok());
+            seats.collect::<Vec<_>>()
+        };
+        let taken: Vec<_> = (1..=4).map(take_all).collect();
+        assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [750, 188, 47, 12]);
+        // Alone with all of them, a user may have them all.
+        let limits = SeatLimits { clients_max: 1000, clients_per_uid_max: 1000 };
+        let seats = Rc::new(Seats::new(limits));
+        let all: Vec<_> = (0..1000).map(|_| seats.take(Door::Judge, Some(peer(7)))).collect();
+        assert!(all.iter().all(Result::is_ok));
     }
 
     #[test]

@@ -122,12 +122,14 @@ impl Checks {
     }
 
     /// What the checks found that decides the item as a whole, in that direction.
-    pub(crate) fn reasons(self, body: &str, direction: f32) -> Vec<String> {
+    pub(crate) fn reasons(self, body: &str, direction: f32) -> Vec<Cow<'static, str>> {
         let mut reasons = Vec::new();
-        let mut say = |text: &str, span: Option<Span>| {
+        let mut say = |text: &'static str, span: Option<Span>| {
             let quote = span.and_then(|(begin, end)| body.get(begin..end));
-            reasons
-                .push(quote.map_or_else(|| text.to_owned(), |quote| format!("{text}: {quote:?}")));
+            reasons.push(match quote {
+                Some(quote) => format!("{text}: {quote:?}").into(),
+                None => Cow::Borrowed(text),
+            });
         };
         let Reported { bypass, ruin, .. } = self.reported;
         if direction < 0.0 {
@@ -161,7 +163,12 @@ impl Checks {
             let points = (logit * slope).clamp(-100.0, 100.0);
             let quote = span.and_then(|(begin, end)| body.get(begin..end));
             let text = quote.map_or_else(|| text.to_owned(), |quote| format!("{text}: {quote:?}"));
-            evidence.push(Finding { code: Cow::Borrowed(code), points, span, text: Some(text) });
+            evidence.push(Finding {
+                code: Cow::Borrowed(code),
+                points,
+                span,
+                text: Some(text.into()),
+            });
         };
         let Reported { success, failure, bypass, ruin } = self.reported;
         if ruin.0 < 0.0 && matches!(dimension, Dimension::Vigilance | Dimension::Irreversibility) {

@@ -118,7 +118,7 @@ impl Judge {
                 code: finding.code,
                 points: finding.points,
                 span: finding.span.map(|(start, end)| (start as u64, end as u64)),
-                text: finding.text.map(Cow::Owned),
+                text: finding.text,
             })
             .collect();
         let details = Details {

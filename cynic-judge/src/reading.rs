@@ -13,7 +13,7 @@ use crate::family::Family;
 use crate::learned::Learned;
 use crate::profile::Profile;
 use crate::scorer::{Finding, Scored};
-use crate::spec::NO_SLOT;
+use crate::spec::{NO_SLOT, Spec};
 use crate::weights::FamilyWeights;
 
 /// Farthest that a reading counts, in spreads.
@@ -39,8 +39,8 @@ const LEVEL_HIGH: f32 = 1.9;
 const POINTS_MIN: f32 = 1.5;
 /// Least effect of what is reported beside a dimension's strongest finding.
 const FURTHER_POINTS_MIN: f32 = 6.0;
-/// Most findings reported for one dimension: a reviewer names one or two things.
-const FINDINGS_MAX: usize = 2;
+/// Pieces of evidence of one dimension for which room is made.
+const EVIDENCE_USUAL: usize = 3;
 /// Reasons named in the note on the whole, and what share of the strongest one's part a further one must have.
 const DECIDING_MAX: usize = 3;
 const DECIDING_SHARE_MIN: f32 = 0.15;
@@ -139,7 +139,7 @@ pub(crate) fn score(analysis: &Analysis, dimension: Dimension) -> Scored {
     let share = sigmoid(logit);
     let score = 100.0 * share;
     let slope = 100.0 * share * (1.0 - share);
-    let mut evidence = Vec::with_capacity(FINDINGS_MAX + 2);
+    let mut evidence = Vec::with_capacity(EVIDENCE_USUAL);
     analysis.checks.findings(&analysis.item.body, dimension, slope, &mut evidence);
     own_findings(analysis, dimension, swing * slope, &mut evidence);
     if position == 0 {
@@ -170,18 +170,24 @@ fn own_findings(
         (part * slope, Cause::Feature(n))
     });
     let grams = LEARNED_IN_READING * analysis.learned.grams[dimension as usize] * slope;
-    let causes = features.chain([(grams, Cause::Grams)]);
-    let mut found: Vec<(f32, Cause)> =
-        causes.filter(|(points, _)| points.abs() >= POINTS_MIN).collect();
-    found.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    let telling = |(n, (points, cause)): &(usize, (f32, Cause))| {
-        *n == 0 || points.abs() >= FURTHER_POINTS_MIN && !is_little(analysis, *cause)
+    let causes = || features.clone().chain([(grams, Cause::Grams)]).enumerate();
+    let Some((first, told)) = strongest(causes().filter(|(_, c)| c.0.abs() >= POINTS_MIN)) else {
+        return;
     };
-    let told = found.into_iter().enumerate().filter(telling).take(FINDINGS_MAX);
-    evidence.extend(told.map(|(_, (points, cause))| match cause {
-        Cause::Feature(n) => of_feature(analysis, n, points),
-        Cause::Grams => of_grams(analysis, dimension, points),
+    let further = strongest(causes().filter(|(n, (points, cause))| {
+        *n != first && points.abs() >= FURTHER_POINTS_MIN && !is_little(analysis, *cause)
     }));
+    for (points, cause) in [Some(told), further.map(|(_, cause)| cause)].into_iter().flatten() {
+        evidence.push(match cause {
+            Cause::Feature(n) => of_feature(analysis, n, points),
+            Cause::Grams => of_grams(analysis, dimension, points),
+        });
+    }
+}
+
+/// The cause that moves most, the first of several, with its place.
+fn strongest(causes: impl Iterator<Item = (usize, (f32, Cause))>) -> Option<(usize, (f32, Cause))> {
+    causes.reduce(|most, next| if next.1.0.abs() > most.1.0.abs() { next } else { most })
 }
 
 /// Whether a feature moves its dimension by what the item lacks.
@@ -200,7 +206,7 @@ fn of_feature(analysis: &Analysis, n: usize, points: f32) -> Finding {
         code: Cow::Borrowed(spec.code),
         points: points.clamp(-100.0, 100.0),
         span,
-        text: Some(said(analysis, spec.about, span, little)),
+        text: Some(said(analysis, spec, span, little)),
     }
 }
 
@@ -216,33 +222,38 @@ fn of_grams(analysis: &Analysis, dimension: Dimension, points: f32) -> Finding {
 }
 
 /// What the n-grams of a facet say, with the one that says most.
-fn wording(analysis: &Analysis, facet: usize, good: bool) -> String {
+fn wording(analysis: &Analysis, facet: usize, good: bool) -> Cow<'static, str> {
     let (start, end) = analysis.learned.places[facet][usize::from(good)];
     let kind = if good { "good" } else { "bad" };
     let quote = analysis.item.body.get(start..end).unwrap_or_default();
     let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
     if quote.is_empty() {
-        format!("is worded like {kind} items of its kind")
+        format!("is worded like {kind} items of its kind").into()
     } else {
-        format!("is worded like {kind} items of its kind: {quote:?}")
+        format!("is worded like {kind} items of its kind: {quote:?}").into()
     }
 }
 
-fn said(analysis: &Analysis, about: &str, span: Option<(usize, usize)>, little: bool) -> String {
+fn said(
+    analysis: &Analysis,
+    spec: &'static Spec,
+    span: Option<(usize, usize)>,
+    little: bool,
+) -> Cow<'static, str> {
     match span {
         Some((start, end)) if start < end => {
             let quote = analysis.item.body.get(start..end).unwrap_or_default();
             let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
-            format!("{about}: {quote:?}")
+            format!("{}: {quote:?}", spec.about).into()
         }
-        _ if little => format!("{about}, less than is usual"),
-        _ => about.to_owned(),
+        _ if little => spec.little.into(),
+        _ => spec.about.into(),
     }
 }
 
 /// What decided most, the strongest first: what pulls to where the evidence points, by its part of the logit. What an item
 /// lacks is no reason that anybody could look up.
-fn deciding(analysis: &Analysis) -> Vec<String> {
+fn deciding(analysis: &Analysis) -> Vec<Cow<'static, str>> {
     let learned = &analysis.learned;
     let direction = learned.logit.signum();
     let features = learned.features.iter().enumerate().map(|(n, part)| (*part, Cause::Feature(n)));
@@ -261,7 +272,7 @@ fn deciding(analysis: &Analysis) -> Vec<String> {
             let spec = &analysis.family.specs()[n];
             let span =
                 if spec.slot == NO_SLOT { None } else { analysis.spans[usize::from(spec.slot)] };
-            said(analysis, spec.about, span, false)
+            said(analysis, spec, span, false)
         }
         Cause::Grams => wording(analysis, strongest_grams(learned, direction), direction > 0.0),
     }));
@@ -294,5 +305,5 @@ fn whole(analysis: &Analysis, points: f32) -> Finding {
         }
         text
     });
-    Finding { code: Cow::Borrowed("whole"), points, span: None, text: Some(text.clone()) }
+    Finding { code: Cow::Borrowed("whole"), points, span: None, text: Some(text.clone().into()) }
 }

@@ -26,7 +26,7 @@ pub struct Finding {
     /// Byte range in the body.
     pub span: Option<(usize, usize)>,
     /// An explanation; where there is none, the body at `span` is quoted.
-    pub text: Option<String>,
+    pub text: Option<Cow<'static, str>>,
 }
 
 /// A dimension's score with its reasons.

@@ -26,6 +26,8 @@ pub struct Spec {
     pub code: &'static str,
     /// What it measures, in words that complete "the item …".
     pub about: &'static str,
+    /// What it says of an item that has less of it than is usual.
+    pub little: &'static str,
     /// The dimension that it speaks to.
     pub dimension: Dimension,
     /// How its value is made comparable.
@@ -55,6 +57,7 @@ macro_rules! features {
         pub(crate) const SPECS: &[$crate::spec::Spec] = &[$($crate::spec::Spec {
             code: $code,
             about: $about,
+            little: concat!($about, ", less than is usual"),
             dimension: cynic_proto::model::Dimension::$dimension,
             norm: $crate::spec::Norm::$norm,
             lean: $lean,

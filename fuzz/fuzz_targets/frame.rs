@@ -5,6 +5,7 @@
 
 use bytes::BytesMut;
 use cynic_proto::codec::{self, Frame};
+use cynic_proto::explanation;
 use cynic_proto::handshake::Hello;
 use cynic_proto::judgment::{Details, Judgment};
 use cynic_proto::message::{ToClient, ToDaemon};
@@ -27,6 +28,9 @@ fuzz_target!(|data: &[u8]| {
         again::<FromWorker>(&frame);
         again::<Judgment>(&frame);
         again::<Details>(&frame);
+        if let Ok(details) = explanation::decode(&frame.payload) {
+            explanation::encode(&details).expect("what was decoded can be encoded");
+        }
     }
 });
 

@@ -15,6 +15,7 @@ use cynic_proto::calibration::{
 use cynic_proto::codec;
 use cynic_proto::error::{Death, DeathCause, ErrorKind, TaskError};
 use cynic_proto::event::{Event, EventsBatch, EventsQuery, Happening, Kind};
+use cynic_proto::explanation;
 use cynic_proto::finding::Finding;
 use cynic_proto::handshake::{Hello, Role};
 use cynic_proto::history::{
@@ -70,8 +71,12 @@ pub(crate) fn samples() -> Vec<Sample> {
         let name = format!("from_worker.Done.{}", variants::<Outcome>()[number(&outcome)]);
         let slow_dimensions = vec![(Dimension::Candor, 1000)];
         let spent = Spent { stages_us: [1, 250, 251, 65_536], slow_dimensions };
+        let payload = match outcome {
+            Outcome::Judged(_) => explanation::encode(&worded()).expect("encodes"),
+            _ => Vec::new(),
+        };
         let done = FromWorker::Done { nonce: u64::MAX, task: task(1), outcome, spent };
-        samples.push((name, frame(&done, &[])));
+        samples.push((name, frame(&done, &payload)));
     }
     samples.push(("from_worker.Pong".to_owned(), frame(&FromWorker::Pong(300), &[])));
     samples
@@ -313,6 +318,21 @@ fn details() -> Details {
         unchecked: vec!["the link".to_owned()],
         summary: "text".to_owned(),
     }
+}
+
+/// With a wording of the list, and its own one twice.
+fn worded() -> Details {
+    let mut details = details();
+    let known = Evidence {
+        dimension: Dimension::TheUnnameable,
+        code: "length.words".to_owned(),
+        points: 1.5,
+        span: None,
+        text: Some("has length".to_owned()),
+    };
+    let again = details.evidence[0].clone();
+    details.evidence.extend([known, again]);
+    details
 }
 
 fn timings() -> Timings {

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use cynic_proto::codec::{self, Frame, FrameError, PREFIX_BYTES};
+use cynic_proto::explanation;
 use cynic_proto::handshake::Hello;
 use cynic_proto::judgment::{Details, Judgment};
 use cynic_proto::limits::FRAME_BYTES_MAX;
@@ -55,6 +56,11 @@ fn decode_as_anything(bytes: &[u8]) {
     again::<Judgment>(bytes);
     again::<Details>(bytes);
     again::<SandboxReport>(bytes);
+    if let Ok(details) = explanation::decode(bytes) {
+        let once = explanation::encode(&details).expect("encodes");
+        let again = explanation::decode(&once).expect("decodes");
+        assert_eq!(once, explanation::encode(&again).expect("encodes"));
+    }
 }
 
 proptest! {
@@ -70,6 +76,16 @@ proptest! {
         survives::<Judgment>(seed)?;
         survives::<Details>(seed)?;
         survives::<SandboxReport>(seed)?;
+    }
+
+    #[test]
+    fn any_explanation_survives(seed: u64) {
+        let details: Details = arbitrary(seed);
+        let bytes = explanation::encode(&details).expect("encodes");
+        prop_assert_eq!(explanation::decode(&bytes).expect("decodes").into_owned(), details);
+        for end in 0..bytes.len() {
+            prop_assert!(explanation::decode(&bytes[..end]).is_err());
+        }
     }
 
     #[test]

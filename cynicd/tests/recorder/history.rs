@@ -78,6 +78,11 @@ fn queries() -> Vec<(HistoryQuery, Wanted)> {
             HistoryQuery { q_min: Some(20.0), q_max: Some(21.5), ..base() },
             Box::new(|e| (20.0..=21.5).contains(&e.judgment.q_score)),
         ),
+        // As a number of single precision it lies below what people write.
+        (
+            HistoryQuery { q_min: Some(62.3), q_max: Some(62.3), ..base() },
+            Box::new(|e| (62.3..=62.3).contains(&e.judgment.q_score)),
+        ),
         (
             HistoryQuery { domain: Some(Domain::Shell), ..base() },
             Box::new(|e| e.judgment.domain == Domain::Shell),

@@ -11,7 +11,7 @@ const LIST: &str = include_str!("wordings.tsv");
 pub(crate) const COUNT: usize = Lines::of(LIST).count();
 
 /// Places in the table of numbers: a power of two that the list fills by half at most.
-const SLOTS: usize = 1024;
+const SLOTS: usize = 2048;
 
 const FREE: u16 = u16::MAX;
 

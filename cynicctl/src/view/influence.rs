@@ -23,7 +23,8 @@ pub struct Influence<'a> {
     pub effect: f64,
     /// The dimensions that it moved and by how many of their points, most moved first.
     pub dimensions: Vec<(Dimension, f32)>,
-    /// Whether its text is a quotation from the item: it points to a place and brings no quotation marks.
+    /// Whether its text is a quotation from the item: it points to a place, and neither brings
+    /// quotation marks nor says that they were left out.
     pub quoted: bool,
 }
 
@@ -61,7 +62,8 @@ pub fn ranked<'a>(judgment: &Judgment, details: &'a Details) -> Vec<Influence<'a
         });
         let influence = &mut merged[place];
         influence.effect += effect;
-        influence.quoted |= evidence.span.is_some() && text.is_some_and(|t| !t.contains('"'));
+        let words_alone = |text: &str| !text.contains('"') && !text.ends_with(": …");
+        influence.quoted |= evidence.span.is_some() && text.is_some_and(words_alone);
         match influence.dimensions.iter_mut().find(|(d, _)| *d == evidence.dimension) {
             Some((_, points)) => *points += evidence.points,
             None => influence.dimensions.push((evidence.dimension, evidence.points)),

@@ -143,9 +143,9 @@ fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
         span,
         text: match text {
             Some(text) if store_content => Some(Cow::Borrowed(text)),
-            // What has a place in the body is a quotation; whoever has the item can look it up.
             Some(text) if span.is_none() => Some(unquoted(text)),
-            _ => None,
+            Some(text) => said_of_place(text),
+            None => None,
         },
     };
     let details = Details {
@@ -175,14 +175,32 @@ fn features(evidence: &[Evidence<&str>]) -> String {
     serde_json::to_string(&points).unwrap_or_else(|_| "{}".to_owned())
 }
 
-/// An explanation without the words of the item that it quotes.
+/// What a text says that has a place in the body. Of a quotation that is what is said of it; a text of another form may be
+/// nothing but words of the item. Whoever has the item can look the place up.
+fn said_of_place(text: &str) -> Option<Cow<'_, str>> {
+    Some(unquoted(text)).filter(|said| said.ends_with(": …"))
+}
+
+/// An explanation without the words of the item that it quotes, in which quotation marks are escaped.
 fn unquoted(text: &str) -> Cow<'_, str> {
     if !text.contains('"') {
         return Cow::Borrowed(text);
     }
-    let mut parts = text.split('"').step_by(2);
-    let first = parts.next().unwrap_or_default().to_owned();
-    Cow::Owned(parts.fold(first, |all, part| all + "…" + part))
+    let mut kept = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c != '"' {
+            kept.push(c);
+            continue;
+        }
+        kept.push('…');
+        while let Some(quoted) = rest.next().filter(|c| *c != '"') {
+            if quoted == '\\' {
+                rest.next();
+            }
+        }
+    }
+    Cow::Owned(kept)
 }
 
 /// PostgreSQL's text holds no NUL; neither do terminals like one.
@@ -218,10 +236,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_has_a_place_is_kept_if_it_says_something_of_it() {
+        assert_eq!(said_of_place("links: \"http://a\"").as_deref(), Some("links: …"));
+        for words in ["password=hunter2", "\"hunter2\"", "key: hunter2", "key: \"a\" hunter2"] {
+            assert_eq!(said_of_place(words), None, "{words}");
+        }
+    }
+
+    #[test]
     fn quoted_words_are_left_out() {
         let text = "as a whole: refers back: \"before\"; addresses its reader: \"your\"";
         assert_eq!(unquoted(text), "as a whole: refers back: …; addresses its reader: …");
         assert_eq!(unquoted("has length"), "has length");
-        assert_eq!(unquoted("never closed: \"my password"), "never closed: ");
+        assert_eq!(unquoted("never closed: \"my password"), "never closed: …");
+        let quotation = format!("links: {:?}; is long", r#"say "hunter2" and \" or \\"#);
+        assert_eq!(unquoted(&quotation), "links: …; is long");
     }
 }

@@ -76,10 +76,13 @@ async fn the_store_knows_what_the_judge_says() {
         let dimensions = row["dimensions"].as_object().into_iter().flat_map(|all| all.values());
         for piece in dimensions.filter_map(|one| one["evidence"].as_array()).flatten() {
             let code = piece["code"].as_str().expect("a code");
-            // What has a place is a quotation, which is not stored; a whole lists its parts, in any order.
+            // What has a place is a quotation, of which is stored what is said of it; a whole lists its parts, in any order.
             let wording = match piece["text"].as_str() {
                 Some(text) if piece["span"].is_null() => format!("{code}\t{text}"),
-                _ => code.to_owned(),
+                Some(text) => {
+                    format!("{code}\t{}: …", text.split(": \"").next().unwrap_or_default())
+                }
+                None => code.to_owned(),
             };
             said += 1;
             if code != "whole" && !wording.contains('"') && !known.contains(&*wording) {

@@ -11,7 +11,7 @@ use SeccompCmpOp::{Eq, Le, MaskedEq, Ne};
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
 /// Calls that may be made with any arguments.
-const ALLOWED: &[i64] = &[
+pub(super) const ALLOWED: &[i64] = &[
     // Memory within the limits. A mapping that moves or grows keeps its protection.
     libc::SYS_brk,
     libc::SYS_munmap,
@@ -45,7 +45,7 @@ const ALLOWED: &[i64] = &[
 ];
 
 /// Calls that fail with EPERM: what library code tries in passing and can do without.
-const REFUSED: &[i64] = &[
+pub(super) const REFUSED: &[i64] = &[
     // Looking for files: locales, time zones, /proc, /etc, a terminal.
     libc::SYS_openat,
     libc::SYS_newfstatat,
@@ -94,31 +94,28 @@ const SOCKET: u64 = 0;
 const STANDARD_ERROR: u64 = 2;
 
 /// System call numbers, each with the rules of which one must hold; none means any arguments.
-pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The calls that are refused, with what their arguments are then.
+/// The calls that are refused for their arguments.
 ///
 /// # Errors
 /// A rule that makes no sense: a mistake in this file.
-pub(super) fn refused() -> Result<Rules, BackendError> {
-    let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+pub(super) fn refused_if() -> Result<Rules, BackendError> {
     // The allocator gives memory back, which goes through. Newer C libraries also ask for huge pages, or for
     // guards around the stack of a thread that they cannot start, and bear a refusal. Other advice reaches into
     // the machine (poisoning a page, for root) or into other processes (merging equal pages tells what they
     // hold).
     let give_back = [libc::MADV_DONTNEED, libc::MADV_FREE];
     let other = give_back.map(|advice| (2, Dword, Ne, advice as u64));
-    rules.insert(libc::SYS_madvise, vec![rule(other)?]);
-    Ok(rules)
+    Ok(BTreeMap::from([(libc::SYS_madvise, vec![rule(other)?])]))
 }
 
-/// The calls that go through if they are not refused, with what their arguments must be.
+/// The calls that go through for their arguments, if they are not refused.
 ///
 /// # Errors
 /// A rule that makes no sense: a mistake in this file.
-pub(super) fn allowed(pid: u32) -> Result<Rules, BackendError> {
-    let mut rules: Rules = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-
+pub(super) fn allowed_if(pid: u32) -> Result<Rules, BackendError> {
+    let mut rules = Rules::new();
     // Whatever advice is not refused.
     rules.insert(libc::SYS_madvise, Vec::new());
 

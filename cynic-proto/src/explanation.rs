@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::{self, FrameError};
 use crate::judgment::{Details, Evidence, Fallback};
@@ -29,24 +29,30 @@ const LATER: Words<'static> = ("later.words", Some("is in the words of a later r
 const PIECE_BYTES: usize = 1 + 2 + 4;
 const HAS_SPAN: u8 = 1 << 7;
 
-/// [`Details`] as encoded.
-#[derive(Serialize, Deserialize)]
-struct Explanation<'a> {
-    item_id: Option<&'a str>,
-    #[serde(serialize_with = "as_bytes")]
-    evidence: &'a [u8],
+/// An explanation as it is encoded: what it says of the item can be read and worded anew without spelling it out.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Encoded<'a> {
+    /// The client's own id of the item.
+    pub item_id: Option<&'a str>,
+    #[serde(borrow, serialize_with = "as_bytes", deserialize_with = "borrowed")]
+    evidence: Cow<'a, [u8]>,
     /// Of the pieces that have one, in their order.
-    spans: Vec<(u64, u64)>,
+    spans: Cow<'a, [(u64, u64)]>,
     #[serde(borrow)]
     new: Vec<Words<'a>>,
     fallbacks: Cow<'a, [Fallback]>,
     unchecked: Vec<&'a str>,
-    summary: &'a str,
+    /// What the item is, in a line.
+    pub summary: &'a str,
 }
 
 /// In one go, where serde would write a sequence.
 fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
+}
+
+fn borrowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
+    <&[u8]>::deserialize(deserializer).map(Cow::Borrowed)
 }
 
 /// Encodes an explanation.
@@ -59,30 +65,30 @@ pub fn encode<S: AsRef<str>>(details: &Details<S>) -> Result<Vec<u8>, FrameError
     let mut evidence = Vec::with_capacity(details.evidence.len() * PIECE_BYTES);
     for piece in &details.evidence {
         let words = (piece.code.as_ref(), piece.text.as_ref().map(AsRef::as_ref));
-        let number = match wordings::number(words) {
-            Some(number) => number,
-            None => number_among(&mut new, words)?,
-        };
+        let number = number(words, &mut new)?;
         let has_span = if piece.span.is_some() { HAS_SPAN } else { 0 };
         spans.extend(piece.span);
         evidence.push(piece.dimension as u8 | has_span);
         evidence.extend(number.to_le_bytes());
         evidence.extend(piece.points.to_le_bytes());
     }
-    let explanation = Explanation {
+    let encoded = Encoded {
         item_id: details.item_id.as_ref().map(AsRef::as_ref),
-        evidence: &evidence,
-        spans,
+        evidence: evidence.into(),
+        spans: spans.into(),
         new,
         fallbacks: Cow::Borrowed(&details.fallbacks),
         unchecked: details.unchecked.iter().map(AsRef::as_ref).collect(),
         summary: details.summary.as_ref(),
     };
-    codec::encode(&(FORMAT, explanation))
+    encoded.write()
 }
 
-/// The number of a wording among those that the explanation brings.
-fn number_among<'a>(new: &mut Vec<Words<'a>>, words: Words<'a>) -> Result<u16, FrameError> {
+/// The number of a wording: the list's, or one among those that the explanation brings.
+fn number<'a>(words: Words<'a>, new: &mut Vec<Words<'a>>) -> Result<u16, FrameError> {
+    if let Some(number) = wordings::number(words) {
+        return Ok(number);
+    }
     let again = new.iter().rev().take(AGAIN_MAX).position(|before| *before == words);
     let index = again.map_or(new.len(), |ago| new.len() - 1 - ago);
     if index == new.len() {
@@ -97,38 +103,118 @@ fn number_among<'a>(new: &mut Vec<Words<'a>>, words: Words<'a>) -> Result<u16, F
 /// # Errors
 /// [`FrameError::Malformed`] when it is damaged, or of a form that this build does not know.
 pub fn decode(bytes: &[u8]) -> Result<Details<&str>, FrameError> {
-    let Some((&FORMAT, rest)) = bytes.split_first() else {
-        return Err(malformed("not an explanation that this build reads"));
-    };
-    let explanation: Explanation<'_> = codec::decode_borrowed(rest)?;
-    let mut spans = explanation.spans.into_iter();
-    let pieces = explanation.evidence.chunks_exact(PIECE_BYTES);
-    if !pieces.remainder().is_empty() {
-        return Err(malformed("a part of a piece of evidence"));
-    }
-    let mut evidence = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        let &[head, n0, n1, p0, p1, p2, p3] = piece else { continue };
-        let dimension = Dimension::from_index(usize::from(head & !HAS_SPAN));
+    let encoded = Encoded::read(bytes)?;
+    let mut spans = encoded.spans.iter();
+    let mut evidence = Vec::with_capacity(encoded.evidence.len() / PIECE_BYTES);
+    for piece in encoded.pieces() {
+        let dimension = Dimension::from_index(usize::from(piece.head & !HAS_SPAN));
         let dimension = dimension.ok_or_else(|| malformed("a dimension that there is not"))?;
-        let (code, text) = match u16::from_le_bytes([n0, n1]) {
-            number @ ..NEW => wordings::wording(number).unwrap_or(LATER),
-            number => {
-                let new = explanation.new.get(usize::from(number - NEW));
-                *new.ok_or_else(|| malformed("a wording that it does not bring"))?
-            }
-        };
-        let span = if head & HAS_SPAN == 0 { None } else { spans.next() };
-        let points = f32::from_le_bytes([p0, p1, p2, p3]);
-        evidence.push(Evidence { dimension, code, points, span, text });
+        let words = encoded.words(piece.number);
+        let (code, text) = words.ok_or_else(|| malformed("a wording that it does not bring"))?;
+        let span = if piece.has_span() { spans.next().copied() } else { None };
+        evidence.push(Evidence { dimension, code, points: piece.points, span, text });
     }
     Ok(Details {
-        item_id: explanation.item_id,
+        item_id: encoded.item_id,
         evidence,
-        fallbacks: explanation.fallbacks.into_owned(),
-        unchecked: explanation.unchecked,
-        summary: explanation.summary,
+        fallbacks: encoded.fallbacks.into_owned(),
+        unchecked: encoded.unchecked,
+        summary: encoded.summary,
     })
+}
+
+struct Piece {
+    head: u8,
+    number: u16,
+    points: f32,
+}
+
+impl Piece {
+    fn has_span(&self) -> bool {
+        self.head & HAS_SPAN != 0
+    }
+}
+
+impl<'a> Encoded<'a> {
+    /// Reads what [`encode`] made, and no more of it than its frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`] when it is damaged, or of a form that this build does not know.
+    pub fn read(bytes: &'a [u8]) -> Result<Encoded<'a>, FrameError> {
+        let Some((&FORMAT, rest)) = bytes.split_first() else {
+            return Err(malformed("not an explanation that this build reads"));
+        };
+        let encoded: Encoded<'a> = codec::decode_borrowed(rest)?;
+        if !encoded.evidence.len().is_multiple_of(PIECE_BYTES) {
+            return Err(malformed("a part of a piece of evidence"));
+        }
+        Ok(encoded)
+    }
+
+    fn write(&self) -> Result<Vec<u8>, FrameError> {
+        codec::encode(&(FORMAT, self))
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = Piece> {
+        let (pieces, _) = self.evidence.as_chunks::<PIECE_BYTES>();
+        pieces.iter().map(|&[head, n0, n1, p0, p1, p2, p3]| Piece {
+            head,
+            number: u16::from_le_bytes([n0, n1]),
+            points: f32::from_le_bytes([p0, p1, p2, p3]),
+        })
+    }
+
+    fn words(&self, number: u16) -> Option<Words<'a>> {
+        match number.checked_sub(NEW) {
+            None => Some(wordings::wording(number).unwrap_or(LATER)),
+            Some(index) => self.new.get(usize::from(index)).copied(),
+        }
+    }
+
+    /// Code and points of each piece of evidence.
+    pub fn points(&self) -> impl Iterator<Item = (&'a str, f32)> {
+        self.pieces().filter_map(|piece| Some((self.words(piece.number)?.0, piece.points)))
+    }
+
+    /// Encodes it with other texts for the wordings that it brings itself; those of the list say nothing of an item. `say`
+    /// is told the text, and whether it is of a place in the item.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`] when it is damaged.
+    pub fn reworded(
+        &self,
+        say: impl Fn(&'a str, bool) -> Option<Cow<'a, str>>,
+    ) -> Result<Vec<u8>, FrameError> {
+        let mut placed = vec![false; self.new.len()];
+        for piece in self.pieces().filter(|piece| piece.number >= NEW) {
+            let placed = placed.get_mut(usize::from(piece.number - NEW));
+            *placed.ok_or_else(|| malformed("a wording that it does not bring"))? |=
+                piece.has_span();
+        }
+        let said = self.new.iter().zip(placed);
+        let said =
+            said.map(|(&(code, text), placed)| (code, text.and_then(|text| say(text, placed))));
+        let said: Vec<_> = said.collect();
+        let mut new = Vec::new();
+        let numbers = said.iter().map(|(code, text)| number((code, text.as_deref()), &mut new));
+        let numbers = numbers.collect::<Result<Vec<u16>, _>>()?;
+        let mut evidence = self.evidence.clone().into_owned();
+        for [_, n0, n1, ..] in evidence.as_chunks_mut::<PIECE_BYTES>().0 {
+            if let Some(index) = u16::from_le_bytes([*n0, *n1]).checked_sub(NEW) {
+                [*n0, *n1] = numbers[usize::from(index)].to_le_bytes();
+            }
+        }
+        let encoded = Encoded {
+            item_id: self.item_id,
+            evidence: evidence.into(),
+            spans: Cow::Borrowed(&self.spans),
+            new,
+            fallbacks: Cow::Borrowed(&self.fallbacks),
+            unchecked: self.unchecked.clone(),
+            summary: self.summary,
+        };
+        encoded.write()
+    }
 }
 
 fn malformed(what: &str) -> FrameError {
@@ -185,6 +271,44 @@ mod tests {
     }
 
     #[test]
+    fn only_what_an_explanation_brings_itself_is_worded_anew() {
+        let piece = |code: &str, text: Option<&str>, span| Evidence {
+            code: code.to_owned(),
+            text: text.map(str::to_owned),
+            span,
+            ..details().evidence.pop().unwrap()
+        };
+        let (code, text) = (0..9).filter_map(wordings::wording).find(|w| w.1.is_some()).unwrap();
+        let place = Some((300, 70_000));
+        let evidence = vec![
+            piece("link.given", Some("to a.example"), place),
+            piece(code, text, None),
+            piece("whole", Some("said"), None),
+            piece("whole", Some("said of both"), None),
+            piece("whole", Some("said of both"), place),
+            piece("code", None, place),
+        ];
+        let before = Details { evidence, ..details() };
+        let bytes = encode(&before).unwrap();
+        let encoded = Encoded::read(&bytes).unwrap();
+        let points: Vec<_> = encoded.points().collect();
+        assert_eq!(points.len(), 6);
+        assert_eq!(points[1], (code, -1.25));
+
+        // The place says nothing, what is said elsewhere becomes words of the list.
+        let after = encoded.reworded(|_, placed| (!placed).then_some(Cow::Borrowed("as a whole")));
+        let mut expected = before.clone();
+        for (n, text) in [(0, None), (2, Some("as a whole")), (3, None), (4, None)] {
+            expected.evidence[n].text = text.map(str::to_owned);
+        }
+        let after = after.unwrap();
+        assert_eq!(after, encode(&expected).unwrap());
+        assert_eq!(decoded(&after), Some(expected));
+        let same = encoded.reworded(|text, _| Some(Cow::Borrowed(text)));
+        assert_eq!(same.unwrap(), bytes);
+    }
+
+    #[test]
     fn another_form_is_not_read() {
         let mut stored = encode(&details()).unwrap();
         stored[0] = FORMAT + 1;
@@ -199,16 +323,16 @@ mod tests {
             evidence.extend(number.to_le_bytes());
             evidence.extend([0; 4]);
             evidence.extend(more);
-            let explanation = Explanation {
+            let encoded = Encoded {
                 item_id: None,
-                evidence: &evidence,
-                spans: Vec::new(),
+                evidence: evidence.into(),
+                spans: Cow::Borrowed(&[]),
                 new: vec![("own", None)],
                 fallbacks: Cow::Borrowed(&[]),
                 unchecked: Vec::new(),
                 summary: "",
             };
-            decoded(&codec::encode(&(FORMAT, explanation)).unwrap())
+            decoded(&encoded.write().unwrap())
         };
         let code =
             |details: Option<Details>| details.map(|details| details.evidence[0].code.clone());

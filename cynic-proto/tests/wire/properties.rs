@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use cynic_proto::codec::{self, Frame, FrameError, PREFIX_BYTES};
-use cynic_proto::explanation;
+use cynic_proto::explanation::{self, Encoded};
 use cynic_proto::handshake::Hello;
 use cynic_proto::judgment::{Details, Judgment};
 use cynic_proto::limits::FRAME_BYTES_MAX;
@@ -60,6 +60,11 @@ fn decode_as_anything(bytes: &[u8]) {
         let once = explanation::encode(&details).expect("encodes");
         let again = explanation::decode(&once).expect("decodes");
         assert_eq!(once, explanation::encode(&again).expect("encodes"));
+    }
+    if let Ok(encoded) = Encoded::read(bytes) {
+        let reworded =
+            encoded.reworded(|_, _| None).and_then(|b| explanation::decode(&b).map(drop));
+        assert_eq!(reworded.is_ok(), explanation::decode(bytes).is_ok());
     }
 }
 

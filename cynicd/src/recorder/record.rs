@@ -5,12 +5,11 @@
 use std::borrow::Cow;
 
 use cynic_proto::codec;
-use cynic_proto::explanation;
+use cynic_proto::explanation::Encoded;
 use cynic_proto::history::JudgmentRow;
 use cynic_proto::ids::TaskId;
-use cynic_proto::judgment::{Details, Evidence};
 use cynic_proto::limits::ITEM_ID_BYTES_MAX;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer as _};
 
 use super::entry::{Entry, JudgmentEntry, StoredJudgment};
 
@@ -23,6 +22,9 @@ const SUMMARY_BYTES_MAX: usize = 512;
 /// Most evidence codes in an episode: more than the judge has dimensions, far less than a hostile worker
 /// could make up.
 const FEATURES_MAX: usize = 128;
+
+/// What the features of a short message take, in bytes.
+const FEATURES_BYTES: usize = 1024;
 
 /// Longest evidence code in an episode, in bytes.
 const FEATURE_BYTES_MAX: usize = 64;
@@ -126,53 +128,49 @@ impl Record {
 
 /// Reads the explanation and leaves in the entry what may be stored of it.
 fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
-    let Ok(details) = explanation::decode(&entry.explanation) else {
-        entry.explanation = Vec::new();
-        let summary = "(the explanation could not be read)".to_owned();
-        return Derived { item_id: None, summary, features: "{}".to_owned() };
+    let unreadable = || Derived {
+        item_id: None,
+        summary: "(the explanation could not be read)".to_owned(),
+        features: "{}".to_owned(),
     };
+    let explanation = std::mem::take(&mut entry.explanation);
+    let Ok(mut explanation) = Encoded::read(&explanation) else { return unreadable() };
     let derived = Derived {
-        item_id: details.item_id.map(|id| item_id(id.to_owned())),
-        summary: truncate(clean(details.summary.to_owned()), SUMMARY_BYTES_MAX),
-        features: features(&details.evidence),
+        item_id: explanation.item_id.map(|id| item_id(id.to_owned())),
+        summary: truncate(clean(explanation.summary.to_owned()), SUMMARY_BYTES_MAX),
+        features: features(&explanation),
     };
-    let stored = |Evidence { dimension, code, points, span, text }| Evidence {
-        dimension,
-        code: Cow::Borrowed(code),
-        points,
-        span,
-        text: match text {
-            Some(text) if store_content => Some(Cow::Borrowed(text)),
-            Some(text) if span.is_none() => Some(unquoted(text)),
-            Some(text) => said_of_place(text),
-            None => None,
-        },
-    };
-    let details = Details {
-        item_id: derived.item_id.as_deref().map(Cow::Borrowed),
-        evidence: details.evidence.into_iter().map(stored).collect(),
-        fallbacks: details.fallbacks,
-        unchecked: details.unchecked.into_iter().map(Cow::Borrowed).collect(),
-        summary: Cow::Borrowed(&derived.summary[..]),
-    };
-    entry.explanation = explanation::encode(&details).unwrap_or_default();
+    explanation.item_id = derived.item_id.as_deref();
+    explanation.summary = &derived.summary;
+    let stored = explanation.reworded(|text, placed| match (store_content, placed) {
+        (true, _) => Some(Cow::Borrowed(text)),
+        (false, true) => said_of_place(text),
+        (false, false) => Some(unquoted(text)),
+    });
+    let Ok(stored) = stored else { return unreadable() };
+    entry.explanation = stored;
     derived
 }
 
 /// Points by evidence code, to the hundredth, without any text of the item.
-fn features(evidence: &[Evidence<&str>]) -> String {
-    let mut points = std::collections::BTreeMap::new();
-    for Evidence { code, points: p, .. } in evidence {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-:".contains(&b);
-        let known = points.len() < FEATURES_MAX || points.contains_key(code);
-        if known && code.len() <= FEATURE_BYTES_MAX && code.bytes().all(plain) && p.is_finite() {
-            *points.entry(*code).or_insert(0.0_f32) += p;
-        }
-    }
-    for sum in points.values_mut() {
-        *sum = (*sum * 100.0).round() / 100.0;
-    }
-    serde_json::to_string(&points).unwrap_or_else(|_| "{}".to_owned())
+fn features(explanation: &Encoded<'_>) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b':');
+    let known = |&(code, points): &(&str, f32)| {
+        code.len() <= FEATURE_BYTES_MAX && code.bytes().all(plain) && points.is_finite()
+    };
+    let mut points: Vec<(&str, f32)> = explanation.points().filter(known).collect();
+    // Stable: points of one code are added in their order.
+    points.sort_by_key(|(code, _)| *code);
+    points.dedup_by(|(code, points), (first, sum)| {
+        let same = code == first;
+        *sum += if same { *points } else { 0.0 };
+        same
+    });
+    points.truncate(FEATURES_MAX);
+    let rounded = points.into_iter().map(|(code, sum)| (code, (sum * 100.0).round() / 100.0));
+    let mut json = Vec::with_capacity(FEATURES_BYTES);
+    let written = serde_json::Serializer::new(&mut json).collect_map(rounded);
+    written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_else(|| "{}".to_owned())
 }
 
 /// What a text says that has a place in the body. Of a quotation that is what is said of it; a text of another form may be
@@ -181,26 +179,31 @@ fn said_of_place(text: &str) -> Option<Cow<'_, str>> {
     Some(unquoted(text)).filter(|said| said.ends_with(": …"))
 }
 
-/// An explanation without the words of the item that it quotes, in which quotation marks are escaped.
+/// An explanation without the words of the item that it quotes.
 fn unquoted(text: &str) -> Cow<'_, str> {
-    if !text.contains('"') {
-        return Cow::Borrowed(text);
-    }
-    let mut kept = String::new();
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c != '"' {
-            kept.push(c);
-            continue;
-        }
+    let Some((before, mut rest)) = text.split_once('"') else { return Cow::Borrowed(text) };
+    let mut kept = String::with_capacity(text.len());
+    kept.push_str(before);
+    loop {
         kept.push('…');
-        while let Some(quoted) = rest.next().filter(|c| *c != '"') {
-            if quoted == '\\' {
-                rest.next();
-            }
-        }
+        let Some((said, next)) = after_quotation(rest).split_once('"') else {
+            kept.push_str(after_quotation(rest));
+            return Cow::Owned(kept);
+        };
+        kept.push_str(said);
+        rest = next;
     }
-    Cow::Owned(kept)
+}
+
+/// What follows on a quotation, in which quotation marks are escaped.
+fn after_quotation(quotation: &str) -> &str {
+    let mut escaped = false;
+    let end = quotation.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.map_or("", |end| &quotation[end + 1..])
 }
 
 /// PostgreSQL's text holds no NUL; neither do terminals like one.
@@ -248,6 +251,7 @@ mod tests {
         let text = "as a whole: refers back: \"before\"; addresses its reader: \"your\"";
         assert_eq!(unquoted(text), "as a whole: refers back: …; addresses its reader: …");
         assert_eq!(unquoted("has length"), "has length");
+        assert_eq!(unquoted("\"a\"\"b\" and \"\""), "…… and …");
         assert_eq!(unquoted("never closed: \"my password"), "never closed: …");
         let quotation = format!("links: {:?}; is long", r#"say "hunter2" and \" or \\"#);
         assert_eq!(unquoted(&quotation), "links: …; is long");

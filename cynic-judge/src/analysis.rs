@@ -95,8 +95,8 @@ pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G
     match family {
         Family::Text => {
             let context = context_words(item);
-            let (mut scan, grams) = text::scan(&item.body, order, &context, grams);
-            checks::statements(&item.body, &mut scan);
+            let (mut scan, grams) = text::scan(item.text(), order, &context, grams);
+            checks::statements(item.text(), &mut scan);
             let known = scan.known as f32 / (scan.words as f32 + 1.0);
             let foreign = scan.non_latin as f32 / (scan.words as f32 + 1.0);
             let values = text::features::values(&scan);
@@ -140,6 +140,11 @@ impl Analysis {
     /// The item.
     pub fn item(&self) -> &Item {
         &self.item
+    }
+
+    /// A place in the text that is read, as one in the body, if the text is the body.
+    pub(crate) fn place(&self, span: Option<Span>) -> Option<Span> {
+        span.filter(|_| self.item.shown.is_none())
     }
 
     /// What the item is judged as.

@@ -7,6 +7,7 @@ use crate::analysis::Analysis;
 use crate::checks::Proof;
 use crate::confidence::KNOWN_ENOUGH;
 use crate::family::Family;
+use crate::item::Shown;
 use crate::text::lexicon::Class;
 use crate::text::scan::{GRAM_TOKENS_MAX, Hit};
 
@@ -19,6 +20,16 @@ pub(crate) fn unchecked(analysis: &Analysis) -> Vec<String> {
     }
     if analysis.checks.claims > 0 {
         say("what the item says of itself: it comes without proof and hardly counts");
+    }
+    match &analysis.item.shown {
+        Some(Shown::Mail(mail)) => {
+            say("the fields of the mail's head: who sent it is not looked up");
+            if mail.attached {
+                say("what is attached to the mail and is no text");
+            }
+        }
+        Some(Shown::Page(_)) => say("what the page looks like, and what its scripts do"),
+        None => {}
     }
     if analysis.checks.lossy {
         say("the bytes that are not valid UTF-8");
@@ -46,6 +57,7 @@ pub(crate) fn unchecked(analysis: &Analysis) -> Vec<String> {
 /// What the item is and how long, without a word of it.
 pub(crate) fn summary(analysis: &Analysis) -> String {
     let what = match analysis.domain {
+        Domain::Social if matches!(analysis.item.shown, Some(Shown::Mail(_))) => "mail",
         Domain::Social => "message",
         Domain::Prompt => "prompt",
         Domain::Shell => "command",

@@ -10,7 +10,11 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use crate::family::Family;
+use crate::mail::{self, Mail};
+use crate::page;
 use crate::profile::Profile;
+use crate::route;
 
 /// Largest body that is judged, in bytes: the wire's frame limit, so a body that arrives can be judged.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -83,6 +87,17 @@ pub struct Item {
     pub context: Context,
     /// The weighting that the caller asked for; `None` means the one of the domain.
     pub profile: Option<Profile>,
+    /// What a reader sees of it, where the body is a mail or a page.
+    pub(crate) shown: Option<Shown>,
+}
+
+/// What a reader sees of a body that is not read as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Shown {
+    /// Of a mail.
+    Mail(Mail),
+    /// Of a page of HTML.
+    Page(String),
 }
 
 impl Item {
@@ -101,6 +116,13 @@ impl Item {
         }
         item.name.clone_from(&hint.name);
         item.profile = Profile::asked(hint.profile.as_deref())?;
+        let as_sent = match hint.form {
+            Form::Json => item.body.as_bytes(),
+            Form::Plain => bytes,
+        };
+        item.shown = Shown::of(&item, as_sent);
+        // A mail says itself what its bytes mean.
+        item.lossy &= !matches!(item.shown, Some(Shown::Mail(_)));
         if item.body.len() > BODY_BYTES_MAX {
             return Err(error(
                 ItemErrorKind::TooLarge,
@@ -117,6 +139,34 @@ impl Item {
             ));
         }
         Ok(item)
+    }
+
+    /// The text that is read: the body, or what a reader sees of it.
+    pub(crate) fn text(&self) -> &str {
+        match &self.shown {
+            None => &self.body,
+            Some(Shown::Mail(mail)) => &mail.text,
+            Some(Shown::Page(text)) => text,
+        }
+    }
+}
+
+impl Shown {
+    fn of(item: &Item, as_sent: &[u8]) -> Option<Shown> {
+        if route::may_be_mail(item)
+            && let Some(mail) = mail::read(as_sent)
+        {
+            return Some(Shown::Mail(mail));
+        }
+        let is_page = page::begins_like_one(&item.body)
+            && item.body_kind == BodyKind::Content
+            && route::route(item).family == Family::Text;
+        is_page.then(|| Shown::page(&item.body)).filter(|page| !is_blank(page)).map(Shown::Page)
+    }
+
+    fn page(html: &str) -> String {
+        let page = page::read(html);
+        [&[page.text.as_str()], &page.links[..]].concat().join("\n")
     }
 }
 
@@ -158,6 +208,7 @@ impl Item {
             declared: Declared::default(),
             context: Context::default(),
             profile: None,
+            shown: None,
         }
     }
 }

@@ -28,6 +28,8 @@ mod item;
 mod judge;
 mod learned;
 mod lexicon;
+mod mail;
+mod page;
 mod profile;
 mod reading;
 mod record;

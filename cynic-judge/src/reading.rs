@@ -140,7 +140,7 @@ pub(crate) fn score(analysis: &Analysis, dimension: Dimension) -> Scored {
     let score = 100.0 * share;
     let slope = 100.0 * share * (1.0 - share);
     let mut evidence = Vec::with_capacity(EVIDENCE_USUAL);
-    analysis.checks.findings(&analysis.item.body, dimension, slope, &mut evidence);
+    analysis.checks.findings(analysis.item.text(), dimension, slope, &mut evidence);
     own_findings(analysis, dimension, swing * slope, &mut evidence);
     if position == 0 {
         evidence.push(whole(analysis, 100.0 * sigmoid(analysis.level) - 50.0));
@@ -205,7 +205,7 @@ fn of_feature(analysis: &Analysis, n: usize, points: f32) -> Finding {
     Finding {
         code: Cow::Borrowed(spec.code),
         points: points.clamp(-100.0, 100.0),
-        span,
+        span: analysis.place(span),
         text: Some(said(analysis, spec, span, little)),
     }
 }
@@ -216,7 +216,7 @@ fn of_grams(analysis: &Analysis, dimension: Dimension, points: f32) -> Finding {
     Finding {
         code: Cow::Borrowed("learned.words"),
         points: points.clamp(-100.0, 100.0),
-        span: (start < end).then_some((start, end)),
+        span: analysis.place((start < end).then_some((start, end))),
         text: Some(wording(analysis, facet, points > 0.0)),
     }
 }
@@ -225,7 +225,7 @@ fn of_grams(analysis: &Analysis, dimension: Dimension, points: f32) -> Finding {
 fn wording(analysis: &Analysis, facet: usize, good: bool) -> Cow<'static, str> {
     let (start, end) = analysis.learned.places[facet][usize::from(good)];
     let kind = if good { "good" } else { "bad" };
-    let quote = analysis.item.body.get(start..end).unwrap_or_default();
+    let quote = analysis.item.text().get(start..end).unwrap_or_default();
     let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
     if quote.is_empty() {
         format!("is worded like {kind} items of its kind").into()
@@ -242,7 +242,7 @@ fn said(
 ) -> Cow<'static, str> {
     match span {
         Some((start, end)) if start < end => {
-            let quote = analysis.item.body.get(start..end).unwrap_or_default();
+            let quote = analysis.item.text().get(start..end).unwrap_or_default();
             let quote = crate::item::cut(quote, QUOTE_BYTES_MAX);
             format!("{}: {quote:?}", spec.about).into()
         }
@@ -265,7 +265,7 @@ fn deciding(analysis: &Analysis) -> Vec<Cow<'static, str>> {
         .collect();
     causes.sort_by(|a, b| b.0.total_cmp(&a.0));
     let least = causes.first().map_or(0.0, |(part, _)| part * DECIDING_SHARE_MIN);
-    let mut reasons = analysis.checks.reasons(&analysis.item.body, direction);
+    let mut reasons = analysis.checks.reasons(analysis.item.text(), direction);
     let told = causes.into_iter().filter(|(part, _)| *part >= least);
     reasons.extend(told.map(|(_, cause)| match cause {
         Cause::Feature(n) => {

@@ -3,7 +3,7 @@
 use cynic_proto::model::Domain;
 
 use crate::family::Family;
-use crate::item::{BodyKind, Item};
+use crate::item::{BodyKind, Item, Shown};
 use crate::record;
 
 /// Where an item goes.
@@ -27,6 +27,9 @@ pub(crate) fn route(item: &Item) -> Route {
     if let Some(route) = item.name.as_deref().and_then(by_name) {
         return route;
     }
+    if matches!(item.shown, Some(Shown::Mail(_))) {
+        return text(Domain::Social);
+    }
     let context = item.context.kind.as_deref().and_then(by_type);
     if let Some(route) = context {
         let fits = (route.family != Family::Text) == code;
@@ -47,6 +50,16 @@ pub(crate) fn route(item: &Item) -> Route {
         return text(Domain::General);
     }
     Route { family: Family::Text, domain: None }
+}
+
+/// Whether an item that looks like a mail is read as one. What is handed to a model is read as the model will see it.
+pub(crate) fn may_be_mail(item: &Item) -> bool {
+    let said = item.item_type.as_deref().and_then(by_type);
+    let said = said.or_else(|| item.name.as_deref().and_then(by_name));
+    let said = said.or_else(|| item.context.kind.as_deref().and_then(by_type));
+    item.body_kind == BodyKind::Content
+        && said.is_none_or(|route| route.domain == Some(Domain::Social))
+        && matches!(item.item_type.as_deref(), None | Some("text" | "mail" | "email" | "message"))
 }
 
 fn text(domain: Domain) -> Route {

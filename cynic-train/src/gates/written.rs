@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use cynic_eval::Label;
 use cynic_eval::metrics::auc::auc;
 use cynic_judge::{Judge, Options};
@@ -37,6 +38,10 @@ const CONTRASTS: [&str; 6] = [
 
 /// Messages of kinds that the public sets lack, and abuse in words of other kinds. Shown, without a bar.
 const OTHERS: [&str; 4] = ["other_mail", "other_comment", "other_chat", "other_abuse"];
+
+/// The mails among them, as they are sent; and their least area, a little below what the texts alone reach.
+const SENT: &str = "other_mail_sent";
+const SENT_AREA: f64 = 0.85;
 
 /// Wrongly ordered pairs that are named in the table.
 const WRONG_NAMED: usize = 6;
@@ -123,7 +128,28 @@ pub(super) fn gates() -> Vec<Gate> {
 fn areas(judge: &Judge) -> Vec<Gate> {
     let own = AREAS.iter().map(|(set, bar)| area(judge, texts(), set).at_least(*bar, None));
     let shown = CONTRASTS.iter().chain(&OTHERS);
-    own.chain(shown.map(|set| area(judge, contrasts(), set))).collect()
+    let sent: Vec<Written> = contrasts().iter().filter(|t| t.set == OTHERS[0]).map(sent).collect();
+    own.chain(shown.map(|set| area(judge, contrasts(), set)))
+        .chain([area(judge, &sent, SENT).at_least(SENT_AREA, None)])
+        .collect()
+}
+
+/// A mail as it travels: with a head, and its text in base64.
+fn sent(mail: &Written) -> Written {
+    let text = &mail.content;
+    let (subject, body) = match text.strip_prefix("Subject: ").and_then(|t| t.split_once('\n')) {
+        Some((subject, body)) => (subject, body.trim_start()),
+        None => ("Hello", &text[..]),
+    };
+    let content = format!(
+        "Received: from mx.example.net by mail.example.org; Tue, 24 Nov 2026 09:12:45 +0100\n\
+         From: Somebody <somebody@example.net>\nTo: you@example.org\n\
+         Date: Tue, 24 Nov 2026 09:12:44 +0100\nMessage-ID: <4f2a1c0@example.net>\n\
+         Subject: {subject}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\
+         Content-Transfer-Encoding: base64\n\n{}\n",
+        BASE64_STANDARD.encode(body)
+    );
+    Written { set: SENT.to_owned(), item_type: "text".to_owned(), label: mail.label, content }
 }
 
 fn area(judge: &Judge, texts: &[Written], set: &str) -> Gate {

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use crate::checks::{self, Checks};
 use crate::facets::FACETS;
 use crate::family::Family;
-use crate::item::Item;
+use crate::item::{Item, Shown};
 use crate::learned::{self, Learned, Sum};
 use crate::profile::Profile;
 use crate::route::{self, Route};
 use crate::spec::{HEADS, NO_SLOT, Norm, Span, Spec};
-use crate::text::scan::Grams;
+use crate::text::scan::{Grams, Hit, Scan};
 use crate::weights::Weights;
 use crate::{code, fold, reading, shell, text};
 
@@ -97,6 +97,14 @@ pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G
             let context = context_words(item);
             let (mut scan, grams) = text::scan(item.text(), order, &context, grams);
             checks::statements(item.text(), &mut scan);
+            match &item.shown {
+                Some(Shown::Mail(mail)) => {
+                    tell_models(&item.body, &mut scan);
+                    tell_models(&mail.fields, &mut scan);
+                }
+                Some(Shown::Page(_)) => tell_models(&item.body, &mut scan),
+                None => {}
+            }
             let known = scan.known as f32 / (scan.words as f32 + 1.0);
             let foreign = scan.non_latin as f32 / (scan.words as f32 + 1.0);
             let values = text::features::values(&scan);
@@ -109,6 +117,18 @@ pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G
         Family::Code => {
             let (scan, grams) = code::scan(&item.body, grams);
             Scanned::worded(code::features::values(&scan), &scan.spans, grams, scan.words)
+        }
+    }
+}
+
+/// What is said to models where people do not see it: in a head, a comment, an attribute. Models are given the whole.
+fn tell_models(body: &str, scan: &mut Scan) {
+    const TOLD: [Hit; 5] =
+        [Hit::Override, Hit::LooseOverride, Hit::Planted, Hit::RevealPrompt, Hit::Courting];
+    let as_sent = text::scan_part(body);
+    for hit in TOLD {
+        if scan.hit(hit) == 0.0 && as_sent.hit(hit) > 0.0 {
+            scan.record(hit, (0, 0));
         }
     }
 }

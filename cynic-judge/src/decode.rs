@@ -32,6 +32,21 @@ fn sextet(byte: u8) -> Option<u8> {
     }
 }
 
+/// The bytes of a part of a mail in base64, where whatever is no digit does not count (RFC 2045).
+pub(crate) fn base64_part(digits: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3);
+    let (mut buffer, mut bits) = (0_u32, 0);
+    for value in digits.iter().filter_map(|digit| sextet(*digit)) {
+        buffer = buffer << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((buffer >> bits) as u8);
+        }
+    }
+    bytes
+}
+
 /// The bytes of which each digit gives so many bits, up to a limit; `None` where something else is among the digits.
 fn unpack(digits: &[u8], each: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(digits.len().min(DECODED_BYTES_MAX) + 3);

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use cynic_proto::item::{Form, Hint, ItemError, ItemErrorKind};
 use cynic_proto::limits::ITEM_ID_BYTES_MAX;
+use cynic_proto::model::Domain;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -158,9 +159,12 @@ impl Shown {
         {
             return Some(Shown::Mail(mail));
         }
+        // What is handed to a model is read as the model will see it.
+        let route = route::route(item);
         let is_page = page::begins_like_one(&item.body)
             && item.body_kind == BodyKind::Content
-            && route::route(item).family == Family::Text;
+            && route.family == Family::Text
+            && route.domain != Some(Domain::Prompt);
         is_page.then(|| Shown::page(&item.body)).filter(|page| !is_blank(page)).map(Shown::Page)
     }
 

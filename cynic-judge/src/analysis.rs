@@ -98,10 +98,7 @@ pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G
             let (mut scan, grams) = text::scan(item.text(), order, &context, grams);
             checks::statements(item.text(), &mut scan);
             match &item.shown {
-                Some(Shown::Mail(mail)) => {
-                    tell_models(&item.body, &mut scan);
-                    tell_models(&mail.fields, &mut scan);
-                }
+                Some(Shown::Mail(mail)) => tell_models(&mail.unseen, &mut scan),
                 Some(Shown::Page(_)) => tell_models(&item.body, &mut scan),
                 None => {}
             }
@@ -122,12 +119,12 @@ pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G
 }
 
 /// What is said to models where people do not see it: in a head, a comment, an attribute. Models are given the whole.
-fn tell_models(body: &str, scan: &mut Scan) {
+fn tell_models(unseen: &str, scan: &mut Scan) {
     const TOLD: [Hit; 5] =
         [Hit::Override, Hit::LooseOverride, Hit::Planted, Hit::RevealPrompt, Hit::Courting];
-    let as_sent = text::scan_part(body);
+    let unseen = text::scan_part(unseen);
     for hit in TOLD {
-        if scan.hit(hit) == 0.0 && as_sent.hit(hit) > 0.0 {
+        if scan.hit(hit) == 0.0 && unseen.hit(hit) > 0.0 {
             scan.record(hit, (0, 0));
         }
     }

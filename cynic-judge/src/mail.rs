@@ -37,8 +37,8 @@ const TELLING: [&str; 6] =
 pub(crate) struct Mail {
     /// The subject, and all texts.
     pub(crate) text: String,
-    /// The fields of all heads, decoded, a line each.
-    pub(crate) fields: String,
+    /// What readers are not shown: the fields of all heads, the markup of pages, what stands behind the last part.
+    pub(crate) unseen: String,
     /// It brings something that is no text.
     pub(crate) attached: bool,
     /// Where the last text begins that was sent as such.
@@ -138,8 +138,8 @@ impl Mail {
             let form = Form::of(&fields);
             self.shown_fields(&fields);
             for field in &fields {
-                self.fields.push_str(&field.get_value());
-                self.fields.push('\n');
+                self.hide(&field.get_key_ref());
+                self.hide(&field.get_value());
             }
             if let Some(from) = fields.get_first_value("From") {
                 sender = domain_of(&from);
@@ -151,7 +151,8 @@ impl Mail {
             let boundary = form.kind.params.get("boundary").filter(|_| form.is("multipart/"));
             let is_multipart = boundary.is_some() && open.len() < OPEN_MAX;
             open.extend(boundary.filter(|_| is_multipart).map(|b| [b"--", b.as_bytes()].concat()));
-            let (body, after) = to_boundary(rest, &mut open);
+            let (body, behind, after) = to_boundary(rest, &mut open);
+            self.hide(&String::from_utf8_lossy(behind));
             if is_multipart {
                 // What stands before the first part; or all of it, where none begins.
                 self.paragraph(&String::from_utf8_lossy(body));
@@ -209,6 +210,7 @@ impl Mail {
 
     /// A page is mostly a text once more: the form that says more is read, or both, where they differ.
     fn page(&mut self, html: &str, sender: &str) {
+        self.hide(html);
         let page = page::read(html);
         let plain = self.plain.take();
         let said = plain.map(|start| words(&self.text[start..])).unwrap_or_default();
@@ -230,6 +232,11 @@ impl Mail {
         }
     }
 
+    fn hide(&mut self, text: &str) {
+        self.unseen.push_str(text);
+        self.unseen.push('\n');
+    }
+
     fn paragraph(&mut self, text: &str) {
         let text = text.trim();
         if !text.is_empty() {
@@ -239,8 +246,12 @@ impl Mail {
     }
 }
 
-/// What stands before the next boundary of those that are open, and what follows it. Inner ones end with an outer one.
-fn to_boundary<'a>(bytes: &'a [u8], open: &mut Vec<Vec<u8>>) -> (&'a [u8], Option<&'a [u8]>) {
+/// What stands before the next boundary of those that are open; what stands between it and the next part, where it closes;
+/// and that part. Inner boundaries end with an outer one.
+fn to_boundary<'a>(
+    bytes: &'a [u8],
+    open: &mut Vec<Vec<u8>>,
+) -> (&'a [u8], &'a [u8], Option<&'a [u8]>) {
     let (mut at, mut end) = (0, None);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let start = at;
@@ -255,11 +266,12 @@ fn to_boundary<'a>(bytes: &'a [u8], open: &mut Vec<Vec<u8>>) -> (&'a [u8], Optio
         let end = *end.get_or_insert(start);
         if open[found] == line {
             open.truncate(found + 1);
-            return (&bytes[..end], Some(&bytes[at..]));
+            return (&bytes[..end], &bytes[end..start], Some(&bytes[at..]));
         }
         open.truncate(found);
     }
-    (&bytes[..end.unwrap_or(bytes.len())], None)
+    let (body, behind) = bytes.split_at(end.unwrap_or(bytes.len()));
+    (body, behind, None)
 }
 
 /// The telling words of a text.

@@ -21,8 +21,6 @@ const PARTS_MAX: usize = 1000;
 const OPEN_MAX: usize = 32;
 /// Mails that are encoded within mails that are encoded, and so on.
 const ENCODED_DEPTH_MAX: usize = 3;
-/// Share of the words of one form of a text, from which on the other form says the same.
-const SAME_SHARE: f32 = 0.8;
 /// Share of readable characters from which on bytes are a text, whatever they are called.
 const READABLE_SHARE: f32 = 0.95;
 /// Links behind a text of their own that are shown.
@@ -41,7 +39,7 @@ pub(crate) struct Mail {
     pub(crate) unseen: String,
     /// It brings something that is no text.
     pub(crate) attached: bool,
-    /// Where the last text begins that was sent as such.
+    /// Where the last text begins that no page was compared with: each is looked at once, however many parts there are.
     plain: Option<usize>,
     /// How many links are in it.
     links: usize,
@@ -119,7 +117,7 @@ impl Form {
             "base64" => decode::base64_part(body),
             "quoted-printable" => {
                 let robust = quoted_printable::ParseMode::Robust;
-                quoted_printable::decode(body, robust).unwrap_or_default()
+                quoted_printable::decode(body, robust).unwrap_or_else(|_| body.to_vec())
             }
             _ => body.to_vec(),
         }
@@ -194,6 +192,7 @@ impl Mail {
             if form.is("text/html") || page::begins_like_one(&text) {
                 self.page(&text, sender);
             } else if form.is("text/calendar") {
+                self.hide(&text);
                 self.paragraph(&invitation(&text));
             } else {
                 self.plain = Some(self.text.len());
@@ -208,23 +207,20 @@ impl Mail {
         }
     }
 
-    /// A page is mostly a text once more: the form that says more is read, or both, where they differ.
+    /// A page is mostly a text once more: of it the lines are read that say something else.
     fn page(&mut self, html: &str, sender: &str) {
         self.hide(html);
         let page = page::read(html);
-        let plain = self.plain.take();
-        let said = plain.map(|start| words(&self.text[start..])).unwrap_or_default();
-        let shown = words(&page.text);
-        if !among(&shown, &said) {
-            if among(&said, &shown) {
-                drop(said);
-                self.text.truncate(plain.unwrap_or(self.text.len()));
-            }
-            self.paragraph(&page.text);
-        }
+        let plain = self.plain.take().unwrap_or(self.text.len());
+        let said: HashSet<(&str, &str)> = pairs(&self.text[plain..]).collect();
+        let is_new = |line: &&str| pairs(line).any(|pair| !said.contains(&pair));
+        let new: Vec<&str> = page.text.lines().filter(is_new).collect();
+        let new = new.join("\n");
+        self.paragraph(&new);
         for link in page.links {
             let host = page::host(link).to_ascii_lowercase();
-            let is_own = !sender.is_empty() && host.ends_with(sender);
+            let below = host.strip_suffix(sender).filter(|_| !sender.is_empty());
+            let is_own = below.is_some_and(|below| below.is_empty() || below.ends_with('.'));
             if !is_own && self.links < LINKS_MAX {
                 self.links += 1;
                 self.paragraph(link);
@@ -274,15 +270,11 @@ fn to_boundary<'a>(
     (body, behind, None)
 }
 
-/// The telling words of a text.
-fn words(text: &str) -> HashSet<&str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3).collect()
-}
-
-/// Whether nearly all of some words are among others.
-fn among(words: &HashSet<&str>, others: &HashSet<&str>) -> bool {
-    let shared = words.iter().filter(|word| others.contains(*word)).count();
-    shared as f32 >= SAME_SHARE * words.len() as f32
+/// Each two words that follow on each other, and each by itself.
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let alone = words().map(|word| ("", word));
+    words().zip(words().skip(1)).chain(alone)
 }
 
 /// What an invitation says to people.
@@ -376,7 +368,21 @@ mod tests {
         assert_eq!(text(&same), format!("{SUBJECT}Hello Anna, about tomorrow\n\n"));
         let more =
             text(&two("\r\nHello Anna", &html("<p>Hello Anna, your parcel awaits payment</p>")));
-        assert_eq!(more, format!("{SUBJECT}Hello Anna, your parcel awaits payment\n\n"));
+        assert!(
+            more.ends_with("Hello Anna\n\nHello Anna, your parcel awaits payment\n\n"),
+            "{more}"
+        );
+        let long =
+            "All is well with the house and the garden, and the children are back at school. "
+                .repeat(9);
+        let added = text(&two(
+            &format!("\r\n{long}"),
+            &html(&format!("<p>{long}</p><p>Pay the fee now</p>")),
+        ));
+        assert!(
+            added.ends_with("Pay the fee now\n\n") && added.matches("garden").count() == 9,
+            "{added}"
+        );
         let glued =
             text(&two("\r\nHelloAnna,yourparcel", &html("<p>Hello Anna, your parcel waits</p>")));
         assert!(glued.contains("HelloAnna") && glued.contains("your parcel waits"), "{glued}");
@@ -384,6 +390,7 @@ mod tests {
             text(&two("\r\nHello", &html(&format!("<a href=\"http://{from}/a\">Pay</a>"))))
         };
         assert!(linked("evil.example").contains("http://evil.example/a"));
+        assert!(linked("badexample.net").contains("http://badexample.net/a"));
         assert!(!linked("www.example.net").contains("http"), "it is the sender's");
     }
 
@@ -425,7 +432,7 @@ mod tests {
             "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n",
             "--b\r\n\r\n",
             "a:\r\n",
-            "Content-Type: text/html\r\n\r\n<a href=\"http://a.example\">a</a>\r\n--b\r\n",
+            "Content-Type: text/html\r\n\r\na line\r\n--b\r\n\r\na text\r\n--b\r\n<a href=\"http://a.example\">a</a>\r\n--b\r\n",
         ] {
             let many = part.repeat(4_000_000 / part.len());
             let first = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";

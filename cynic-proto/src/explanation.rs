@@ -1,8 +1,10 @@
-//! Explanations as workers send them and stores keep them: a wording that the judge uses again and again is a number.
+//! Explanations as they travel and as stores keep them: a wording that the judge uses again and again is a number.
 //!
 //! The explanation of a short message has some forty pieces of evidence, each with a code and a text: 2.5 KB, of which
 //! a sixth is left where the wordings are known. `wordings.tsv` lists them, one a line, code and text; those that it
-//! lacks travel as they are. Stores keep numbers of lines, so lines are only ever added, at the end.
+//! lacks travel as they are. Stores keep numbers of lines, so lines are only ever added, at the end. A client says in its
+//! greeting how many lines it knows ([`WORDINGS`]); one of an earlier release gets the later ones spelled out, and one that
+//! says nothing of it gets [`Details`] in full.
 
 use std::borrow::Cow;
 
@@ -19,11 +21,17 @@ const FORMAT: u8 = 3;
 /// How far back a wording is looked for that is not in the list: as a hostile worker may send thousands.
 const AGAIN_MAX: usize = 8;
 
+/// How many wordings this build knows by their numbers.
+pub const WORDINGS: u16 = wordings::COUNT as u16;
+
 /// From here on a number counts the wordings that the explanation brings itself.
 const NEW: u16 = 1 << 15;
 
 /// Stands for a number that the list does not have: a later release wrote it.
 const LATER: Words<'static> = ("later.words", Some("is in the words of a later release"));
+
+/// Stands for a code that no line of the list has.
+const OWN_CODE: u16 = u16::MAX;
 
 /// A piece of evidence in a few bytes: its dimension, with [`HAS_SPAN`]; the number of its wording; its points.
 const PIECE_BYTES: usize = 1 + 2 + 4;
@@ -60,12 +68,16 @@ fn borrowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>
 /// # Errors
 /// [`FrameError::Malformed`] when it cannot be encoded: it brings more than 32,768 wordings.
 pub fn encode<S: AsRef<str>>(details: &Details<S>) -> Result<Vec<u8>, FrameError> {
+    encode_for(details, WORDINGS)
+}
+
+fn encode_for<S: AsRef<str>>(details: &Details<S>, known: u16) -> Result<Vec<u8>, FrameError> {
     let mut new: Vec<Words<'_>> = Vec::new();
     let mut spans = Vec::new();
     let mut evidence = Vec::with_capacity(details.evidence.len() * PIECE_BYTES);
     for piece in &details.evidence {
         let words = (piece.code.as_ref(), piece.text.as_ref().map(AsRef::as_ref));
-        let number = number(words, &mut new)?;
+        let number = number(words, known, &mut new)?;
         let has_span = if piece.span.is_some() { HAS_SPAN } else { 0 };
         spans.extend(piece.span);
         evidence.push(piece.dimension as u8 | has_span);
@@ -85,8 +97,8 @@ pub fn encode<S: AsRef<str>>(details: &Details<S>) -> Result<Vec<u8>, FrameError
 }
 
 /// The number of a wording: the list's, or one among those that the explanation brings.
-fn number<'a>(words: Words<'a>, new: &mut Vec<Words<'a>>) -> Result<u16, FrameError> {
-    if let Some(number) = wordings::number(words) {
+fn number<'a>(words: Words<'a>, known: u16, new: &mut Vec<Words<'a>>) -> Result<u16, FrameError> {
+    if let Some(number) = wordings::number(words).filter(|number| *number < known) {
         return Ok(number);
     }
     let again = new.iter().rev().take(AGAIN_MAX).position(|before| *before == words);
@@ -107,10 +119,8 @@ pub fn decode(bytes: &[u8]) -> Result<Details<&str>, FrameError> {
     let mut spans = encoded.spans.iter();
     let mut evidence = Vec::with_capacity(encoded.evidence.len() / PIECE_BYTES);
     for piece in encoded.pieces() {
-        let dimension = Dimension::from_index(usize::from(piece.head & !HAS_SPAN));
-        let dimension = dimension.ok_or_else(|| malformed("a dimension that there is not"))?;
-        let words = encoded.words(piece.number);
-        let (code, text) = words.ok_or_else(|| malformed("a wording that it does not bring"))?;
+        let dimension = piece.dimension()?;
+        let (code, text) = encoded.words(piece.number)?;
         let span = if piece.has_span() { spans.next().copied() } else { None };
         evidence.push(Evidence { dimension, code, points: piece.points, span, text });
     }
@@ -123,6 +133,16 @@ pub fn decode(bytes: &[u8]) -> Result<Details<&str>, FrameError> {
     })
 }
 
+/// The same for who knows the first `known` wordings only: later ones are spelled out. Who knows none gets [`Details`] as
+/// [`codec::encode`] writes them.
+///
+/// # Errors
+/// As [`decode`] and [`encode`].
+pub fn spelled_out(bytes: &[u8], known: u16) -> Result<Vec<u8>, FrameError> {
+    let details = decode(bytes)?;
+    if known == 0 { codec::encode(&details) } else { encode_for(&details, known) }
+}
+
 struct Piece {
     head: u8,
     number: u16,
@@ -132,6 +152,11 @@ struct Piece {
 impl Piece {
     fn has_span(&self) -> bool {
         self.head & HAS_SPAN != 0
+    }
+
+    fn dimension(&self) -> Result<Dimension, FrameError> {
+        let dimension = Dimension::from_index(usize::from(self.head & !HAS_SPAN));
+        dimension.ok_or_else(|| malformed("a dimension that there is not"))
     }
 }
 
@@ -151,6 +176,26 @@ impl<'a> Encoded<'a> {
         Ok(encoded)
     }
 
+    /// Why dimensions fell back.
+    pub fn into_fallbacks(self) -> Vec<Fallback> {
+        self.fallbacks.into_owned()
+    }
+
+    /// Whether [`decode`] will take it, and all its points are numbers.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`] when not.
+    pub fn check(&self) -> Result<(), FrameError> {
+        for piece in self.pieces() {
+            piece.dimension()?;
+            self.words(piece.number)?;
+            if !piece.points.is_finite() {
+                return Err(malformed("evidence with points that are no number"));
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self) -> Result<Vec<u8>, FrameError> {
         codec::encode(&(FORMAT, self))
     }
@@ -164,16 +209,36 @@ impl<'a> Encoded<'a> {
         })
     }
 
-    fn words(&self, number: u16) -> Option<Words<'a>> {
-        match number.checked_sub(NEW) {
-            None => Some(wordings::wording(number).unwrap_or(LATER)),
-            Some(index) => self.new.get(usize::from(index)).copied(),
-        }
+    fn words(&self, number: u16) -> Result<Words<'a>, FrameError> {
+        let Some(index) = number.checked_sub(NEW) else {
+            return Ok(wordings::wording(number).unwrap_or(LATER));
+        };
+        let words = self.new.get(usize::from(index)).copied();
+        words.ok_or_else(|| malformed("a wording that it does not bring"))
     }
 
-    /// Code and points of each piece of evidence.
-    pub fn points(&self) -> impl Iterator<Item = (&'a str, f32)> {
-        self.pieces().filter_map(|piece| Some((self.words(piece.number)?.0, piece.points)))
+    /// The points of each code, in the order in which it is met first; of no more than `codes_max` codes.
+    pub fn points(&self, codes_max: usize) -> Vec<(&'a str, f32)> {
+        let mut sums: Vec<(&'a str, f32)> = Vec::new();
+        // Codes of the list are told apart by number: comparing texts would take most of the time.
+        let mut ids: Vec<u16> = Vec::new();
+        for piece in self.pieces() {
+            let Ok((code, _)) = self.words(piece.number) else { continue };
+            let id = wordings::code(piece.number).or_else(|| wordings::code_of(code));
+            let known = |(n, before): (usize, &u16)| match id {
+                Some(id) => *before == id,
+                None => *before == OWN_CODE && sums[n].0 == code,
+            };
+            match ids.iter().enumerate().position(known) {
+                Some(n) => sums[n].1 += piece.points,
+                None if sums.len() < codes_max => {
+                    sums.push((code, piece.points));
+                    ids.push(id.unwrap_or(OWN_CODE));
+                }
+                None => {}
+            }
+        }
+        sums
     }
 
     /// Encodes it with other texts for the wordings that it brings itself; those of the list say nothing of an item. `say`
@@ -196,7 +261,9 @@ impl<'a> Encoded<'a> {
             said.map(|(&(code, text), placed)| (code, text.and_then(|text| say(text, placed))));
         let said: Vec<_> = said.collect();
         let mut new = Vec::new();
-        let numbers = said.iter().map(|(code, text)| number((code, text.as_deref()), &mut new));
+        let numbers = said.iter();
+        let numbers =
+            numbers.map(|(code, text)| number((code, text.as_deref()), WORDINGS, &mut new));
         let numbers = numbers.collect::<Result<Vec<u16>, _>>()?;
         let mut evidence = self.evidence.clone().into_owned();
         for [_, n0, n1, ..] in evidence.as_chunks_mut::<PIECE_BYTES>().0 {
@@ -291,9 +358,9 @@ mod tests {
         let before = Details { evidence, ..details() };
         let bytes = encode(&before).unwrap();
         let encoded = Encoded::read(&bytes).unwrap();
-        let points: Vec<_> = encoded.points().collect();
-        assert_eq!(points.len(), 6);
-        assert_eq!(points[1], (code, -1.25));
+        let points = [("link.given", -1.25), (code, -1.25), ("whole", -3.75), ("code", -1.25)];
+        assert_eq!(encoded.points(9), points);
+        assert_eq!(encoded.points(3), points[..3]);
 
         // The place says nothing, what is said elsewhere becomes words of the list.
         let after = encoded.reworded(|_, placed| (!placed).then_some(Cow::Borrowed("as a whole")));
@@ -306,6 +373,19 @@ mod tests {
         assert_eq!(decoded(&after), Some(expected));
         let same = encoded.reworded(|text, _| Some(Cow::Borrowed(text)));
         assert_eq!(same.unwrap(), bytes);
+    }
+
+    #[test]
+    fn who_knows_fewer_wordings_gets_the_others_spelled_out() {
+        let bytes = encode(&details()).unwrap();
+        for known in [1, WORDINGS / 2, WORDINGS] {
+            let spelled = spelled_out(&bytes, known).unwrap();
+            let numbers = Encoded::read(&spelled).unwrap();
+            assert!(numbers.pieces().all(|piece| piece.number < known || piece.number >= NEW));
+            assert_eq!(spelled == bytes, known == WORDINGS);
+            assert_eq!(decoded(&spelled), Some(details()));
+        }
+        assert_eq!(codec::decode(&spelled_out(&bytes, 0).unwrap()), Ok(details()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The greeting that opens every connection. Its layout never changes, so that any two versions can
-//! tell each other apart.
+//! tell each other apart. Behind a client's may follow how many wordings of explanations it knows by number, a `u16`;
+//! one that does not say so gets explanations in full.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The judgment: what the judge answers, in the form in which it is sent, stored and shown.
 //!
 //! Two parts. [`Judgment`] is small and of fixed shape, so that the supervisor can check and store it
-//! cheaply. [`Details`] explains it; workers send and stores keep it shorter (see [`crate::explanation`]).
+//! cheaply. [`Details`] explains it, and is sent and stored in fewer bytes (see [`crate::explanation`]).
 
 use serde::{Deserialize, Serialize};
 

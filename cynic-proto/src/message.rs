@@ -148,7 +148,8 @@ impl Ack {
 /// What the daemon answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The judgment. The payload is its encoded [`crate::judgment::Details`].
+    /// The judgment. The payload is its explanation, [`crate::judgment::Details`], as [`crate::explanation`] encodes it for a
+    /// client that knows its wordings, and in full for another.
     Judged(Box<Judged>),
     /// The task went through a worker under the `null` profile.
     Echoed(TaskId),

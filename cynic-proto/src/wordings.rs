@@ -1,5 +1,8 @@
 //! The list of wordings, and the way from a wording to its number. Both are made by the compiler, so that a worker's start
-//! pays nothing for them.
+//! pays nothing for them. Codes by themselves are told apart in the daemon only.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// A code and a text.
 pub(crate) type Words<'a> = (&'a str, Option<&'a str>);
@@ -156,6 +159,24 @@ pub(crate) fn wording(number: u16) -> Option<Words<'static>> {
     Some((place(line.start, line.code_end)?, text))
 }
 
+/// A line's code, as the number of the first line that has it; `None` beyond the list.
+pub(crate) fn code(number: u16) -> Option<u16> {
+    CODES.1.get(usize::from(number)).copied()
+}
+
+/// A code as the number of the first line that has it; `None` if no line has.
+pub(crate) fn code_of(code: &str) -> Option<u16> {
+    CODES.0.get(code).copied()
+}
+
+/// The first line with each code, and for each line the first one with its code.
+static CODES: LazyLock<(HashMap<&str, u16>, Vec<u16>)> = LazyLock::new(|| {
+    let mut first = HashMap::new();
+    let lines = (0_u16..).map_while(|number| Some((number, wording(number)?.0)));
+    let of_lines = lines.map(|(number, code)| *first.entry(code).or_insert(number)).collect();
+    (first, of_lines)
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,8 +192,12 @@ mod tests {
             assert!(!words.0.is_empty());
             assert_eq!(number(words), Some(n as u16), "{line}");
             assert_eq!(wording(n as u16), Some(words));
+            let first = LIST.lines().position(|line| line.split('\t').next() == Some(words.0));
+            assert_eq!(code(n as u16).map(usize::from), first);
+            assert_eq!(code_of(words.0), code(n as u16));
         }
         assert_eq!(wording(COUNT as u16), None);
+        assert_eq!((code(COUNT as u16), code_of("no code")), (None, None));
     }
 
     #[test]

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use cynic_proto::client::{Answer, unexpected};
-use cynic_proto::codec;
+use cynic_proto::client::{Sealed, unexpected};
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Reply, Request};
 use cynic_proto::quarantine::{QuarantineRecord, QuarantineRequest, ReplayOutcome};
@@ -101,8 +100,8 @@ async fn retry(
     let reply = ask(socket, QuarantineRequest::Retry(task), item(path.as_deref())?).await?;
     let (outcome, exit) = match reply {
         (Reply::Judged(judged), payload) => {
-            let details = codec::decode(&payload).context("the judgment's details")?;
-            (Outcome::Judged(Box::new(Answer { judged: *judged, details })), Exit::Success)
+            let answer = Sealed { judged: *judged, explanation: payload }.open()?;
+            (Outcome::Judged(Box::new(answer)), Exit::Success)
         }
         (Reply::Failed { task, error }, _) => {
             (Outcome::Failed(failure::of_task(task, &error)), Exit::Failed)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use cynic_proto::codec;
 use cynic_proto::error::{ErrorKind, TaskError};
+use cynic_proto::explanation;
 use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
 use cynic_proto::ids::WorkerId;
 use cynic_proto::item::ItemErrorKind;
@@ -73,7 +74,7 @@ impl Peer {
             worker: WorkerId { slot: 0, generation: 1 },
             timings: Timings::default(),
         };
-        let details = codec::encode(&Details::<String>::default()).expect("details");
+        let details = explanation::encode(&Details::<String>::default()).expect("an explanation");
         self.send(&ToClient { seq, reply: Reply::Judged(Box::new(judged)) }, &details);
     }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cynic_proto::codec::Frame;
+use cynic_proto::codec::{self, Frame, FrameError};
 use cynic_proto::handshake::{Hello, Role};
 use cynic_proto::limits::HANDSHAKE_TIMEOUT;
 use cynic_proto::message::{RefusalKind, Reply, ToClient, ToDaemon};
@@ -98,7 +98,14 @@ pub struct Peer {
 #[derive(Debug)]
 pub enum ClientNews {
     /// It greeted. The hub answers through the outbox from now on.
-    Connected(Peer, Outbox),
+    Connected {
+        /// Who it is.
+        peer: Peer,
+        /// Where answers go.
+        outbox: Outbox,
+        /// How many wordings of explanations it knows by number.
+        wordings: u16,
+    },
     /// It asks for something.
     Request(Box<ToDaemon>, Bytes),
     /// It has gone.
@@ -268,13 +275,13 @@ impl Gateway {
         frames: &mut Frames,
         outbox: &Outbox,
     ) -> Option<(RefusalKind, String)> {
-        match self.greet(frames, outbox).await {
-            Ok(true) => {}
-            Ok(false) => return None,
+        let wordings = match self.greet(frames, outbox).await {
+            Ok(Some(wordings)) => wordings,
+            Ok(None) => return None,
             Err(refusal) => return Some(refusal),
-        }
+        };
         let id = self.seats.number();
-        let connected = ClientNews::Connected(peer, outbox.clone());
+        let connected = ClientNews::Connected { peer, outbox: outbox.clone(), wordings };
         self.hub.send(Input::Client(id, connected)).await.ok()?;
         let ended = self.requests(id, frames, outbox).await;
         let refusal = ended.err().map(|error| refusal_of(&error));
@@ -282,12 +289,12 @@ impl Gateway {
         refusal
     }
 
-    /// Returns whether the client is to be served; one that just looks whether somebody listens is not.
+    /// Returns how many wordings the client knows; `None` for one that just looks whether somebody listens.
     async fn greet(
         &self,
         frames: &mut Frames,
         outbox: &Outbox,
-    ) -> Result<bool, (RefusalKind, String)> {
+    ) -> Result<Option<u16>, (RefusalKind, String)> {
         let handshake = |message: String| (RefusalKind::Handshake, message);
         let first = match timeout(HANDSHAKE_TIMEOUT, frames.next()).await {
             Err(_) => return Err(handshake("no greeting came in time".to_owned())),
@@ -296,18 +303,22 @@ impl Gateway {
                 return Err(handshake("this is not the CYNIC protocol".to_owned()));
             }
             Ok(Err(error)) => return Err(refusal_of(&error)),
-            Ok(Ok(None)) => return Ok(false),
+            Ok(Ok(None)) => return Ok(None),
             Ok(Ok(Some(frame))) => frame,
         };
-        let hello = first.message::<Hello>().map_err(|_| {
-            handshake("the first frame is not a greeting of the CYNIC protocol".to_owned())
-        })?;
+        let no_greeting =
+            || handshake("the first frame is not a greeting of the CYNIC protocol".to_owned());
+        let hello = first.message::<Hello>().map_err(|_| no_greeting())?;
         hello.expect(Role::Client).map_err(|e| handshake(e.to_string()))?;
+        let wordings = match &first.payload[..] {
+            [] => 0,
+            known => codec::decode(known).map_err(|_| no_greeting())?,
+        };
         outbox
             .push(&Hello::new(Role::Daemon), &Bytes::new(), self.frame_bytes_max)
             .map_err(|e| handshake(e.to_string()))?;
         outbox.flush();
-        Ok(true)
+        Ok(Some(wordings))
     }
 
     async fn requests(
@@ -342,14 +353,14 @@ fn decode(frame: &Frame) -> Result<ToDaemon, ReadError> {
     let message: ToDaemon = frame.message()?;
     if !message.request.takes_payload() && !frame.payload.is_empty() {
         let what = "this request carries no payload".to_owned();
-        return Err(cynic_proto::codec::FrameError::Malformed(what).into());
+        return Err(FrameError::Malformed(what).into());
     }
     Ok(message)
 }
 
 fn refusal_of(error: &ReadError) -> (RefusalKind, String) {
     let kind = match error {
-        ReadError::Frame(cynic_proto::codec::FrameError::TooLong { .. }) => RefusalKind::TooLarge,
+        ReadError::Frame(FrameError::TooLong { .. }) => RefusalKind::TooLarge,
         _ => RefusalKind::Malformed,
     };
     (kind, error.to_string())

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use cynic_proto::codec::{self, Frame};
 use cynic_proto::handshake::{Hello, Role};
 use cynic_proto::ids::TaskId;
@@ -86,6 +86,13 @@ impl RawClient {
     pub async fn reply(&mut self) -> Option<(u64, Reply)> {
         let ToClient { seq, reply } = self.hear().await?.message().ok()?;
         Some((seq, reply))
+    }
+
+    /// The next reply and the payload behind it; `None` at the connection's end.
+    pub async fn reply_and_payload(&mut self) -> Option<(Reply, Bytes)> {
+        let frame = self.hear().await?;
+        let ToClient { reply, .. } = frame.message().ok()?;
+        Some((reply, frame.payload))
     }
 
     async fn frame<M: serde::Serialize>(&mut self, message: &M, payload: &[u8]) -> Option<()> {

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{ClientError, Options};
 use crate::codec::{self, Frame};
+use crate::explanation;
 use crate::handshake::{Hello, Role};
 use crate::message::{RefusalKind, Reply, Request, ToClient, ToDaemon};
 use crate::stream::Stream;
@@ -65,7 +66,8 @@ async fn greet(stream: &Stream, options: &Options) -> Result<(), ClientError> {
         move |source| ClientError::Io { action, path, source }
     };
     let mut out = Vec::new();
-    codec::put(&Hello::new(Role::Client), &[], options.frame_bytes_max, &mut out)?;
+    let known = codec::encode(&explanation::WORDINGS)?;
+    codec::put(&Hello::new(Role::Client), &known, options.frame_bytes_max, &mut out)?;
     let mut out = Bytes::from(out);
     while out.has_remaining() {
         match stream.try_write(&out) {

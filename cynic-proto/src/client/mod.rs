@@ -13,8 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::codec::{self, FrameError};
+use crate::codec::FrameError;
 use crate::error::TaskError;
+use crate::explanation;
 use crate::handshake::HandshakeError;
 use crate::ids::TaskId;
 use crate::judgment::Details;
@@ -133,8 +134,8 @@ pub struct Answer {
 pub struct Sealed {
     /// The judgment and how it came about.
     pub judged: Judged,
-    /// [`Details`], encoded.
-    pub details: Bytes,
+    /// As [`explanation::decode`] reads it.
+    pub explanation: Bytes,
 }
 
 impl Sealed {
@@ -143,7 +144,8 @@ impl Sealed {
     /// # Errors
     /// It is none.
     pub fn open(self) -> Result<Answer, ClientError> {
-        Ok(Answer { judged: self.judged, details: codec::decode(&self.details)? })
+        let details = explanation::decode(&self.explanation)?.into_owned();
+        Ok(Answer { judged: self.judged, details })
     }
 }
 
@@ -228,8 +230,8 @@ impl Client {
         item: Bytes,
     ) -> Result<Outcome<Sealed>, ClientError> {
         match self.request(Request::Judge(request), item).await? {
-            (Reply::Judged(judged), details) => {
-                Ok(Outcome::Judged(Box::new(Sealed { judged: *judged, details })))
+            (Reply::Judged(judged), explanation) => {
+                Ok(Outcome::Judged(Box::new(Sealed { judged: *judged, explanation })))
             }
             (Reply::Echoed(task), _) => Ok(Outcome::Echoed(task)),
             (Reply::Failed { task, error }, _) => Ok(Outcome::Failed { task, error }),

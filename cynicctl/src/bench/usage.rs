@@ -2,7 +2,6 @@
 //!
 //! Reads `/proc` only. What may not be read, or belongs to another process by now, is left out.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use cynic_proto::stats::Stats;
@@ -15,8 +14,8 @@ const TICKS_PER_S: f64 = 100.0;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cpu {
     daemon: Option<f64>,
-    /// By process id: workers may be replaced in between.
-    workers: BTreeMap<u32, f64>,
+    /// Of those that live, and of those that ended before.
+    workers: Option<f64>,
     client: Option<f64>,
 }
 
@@ -50,24 +49,21 @@ pub struct Memory {
 
 impl Cpu {
     pub(super) fn look(stats: &Stats) -> Cpu {
-        let pids = worker_pids(stats);
+        let daemon = cpu(stats.pid);
+        let living: f64 = worker_pids(stats).filter_map(|pid| Some(cpu(pid)?.own_s)).sum();
         Cpu {
-            daemon: cpu_s(stats.pid),
-            workers: pids.filter_map(|pid| Some((pid, cpu_s(pid)?))).collect(),
-            client: cpu_s(std::process::id()),
+            workers: daemon.as_ref().map(|daemon| living + daemon.ended_s),
+            daemon: daemon.map(|daemon| daemon.own_s),
+            client: cpu(std::process::id()).map(|client| client.own_s),
         }
     }
 
     /// What was used since an earlier look.
     pub(super) fn since(&self, earlier: &Cpu) -> CpuUsed {
         let used = |now: Option<f64>, then: Option<f64>| Some((now? - then?).max(0.0));
-        let workers = self.workers.iter().map(|(pid, now)| {
-            // One that was not there then has used all it has since.
-            now - earlier.workers.get(pid).copied().unwrap_or_default()
-        });
         CpuUsed {
             daemon_s: used(self.daemon, earlier.daemon),
-            workers_s: (!self.workers.is_empty()).then(|| workers.sum()),
+            workers_s: used(self.workers, earlier.workers),
             client_s: used(self.client, earlier.client),
         }
     }
@@ -103,21 +99,28 @@ fn proc(pid: u32, file: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/{pid}/{file}")).ok()
 }
 
+/// Processor time of a process, and of its children that have ended.
+#[derive(Debug, PartialEq)]
+struct Times {
+    own_s: f64,
+    ended_s: f64,
+}
+
 /// User and system time; `None` if the process is none of CYNIC's (a daemon in a container numbers its own).
-fn cpu_s(pid: u32) -> Option<f64> {
+fn cpu(pid: u32) -> Option<Times> {
     parse_stat(&proc(pid, "stat")?)
 }
 
-/// The name is in parentheses and may hold anything; the times are the 12th and 13th field behind it.
-fn parse_stat(stat: &str) -> Option<f64> {
+/// The name is in parentheses and may hold anything; the times are the 12th to 15th field behind it.
+fn parse_stat(stat: &str) -> Option<Times> {
     let (head, fields) = stat.rsplit_once(") ")?;
     let (_, name) = head.split_once('(')?;
     if !name.starts_with("cynic") {
         return None;
     }
-    let mut times = fields.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
-    let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
-    Some((user + system) as f64 / TICKS_PER_S)
+    let mut ticks = fields.split_ascii_whitespace().skip(11).map_while(|f| f.parse::<u64>().ok());
+    let mut user_and_system = || Some((ticks.next()? + ticks.next()?) as f64 / TICKS_PER_S);
+    Some(Times { own_s: user_and_system()?, ended_s: user_and_system()? })
 }
 
 fn rss(pid: u32) -> Option<u64> {
@@ -141,9 +144,10 @@ mod tests {
     #[test]
     fn times_stand_behind_a_name_that_may_hold_anything() {
         let stat =
-            |name| format!("7 ({name}) S 1 7 7 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 1 0 5 1 1");
-        assert_eq!(parse_stat(&stat("cynic-worker")), Some(2.0));
-        assert_eq!(parse_stat(&stat("cynic) S 1 (2")), Some(2.0));
+            |name| format!("7 ({name}) S 1 7 7 0 -1 4194560 1 0 0 0 150 50 30 20 20 0 1 0 5 1 1");
+        let times = Some(Times { own_s: 2.0, ended_s: 0.5 });
+        assert_eq!(parse_stat(&stat("cynic-worker")), times);
+        assert_eq!(parse_stat(&stat("cynic) S 1 (2")), times);
         assert_eq!(parse_stat(&stat("bash")), None);
         assert_eq!(parse_stat("7 (cynicd) S"), None);
         assert_eq!(parse_stat(""), None);

@@ -1,13 +1,12 @@
 //! Tasks' bytes on their way to a worker, and what comes back on its way to those who wait.
 
 use bytes::Bytes;
-use cynic_proto::codec;
 use cynic_proto::error::{ErrorKind, TaskError};
 use cynic_proto::event::Happening;
-use cynic_proto::explanation;
+use cynic_proto::explanation::{self, Encoded};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
-use cynic_proto::judgment::{Details, Fallback, FallbackReason, Judgment};
+use cynic_proto::judgment::{Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
 use cynic_proto::model::{DIMENSIONS, Stage};
 use cynic_proto::worker::{Lease, LeaseItem, Outcome, Spent, ToWorker};
@@ -73,9 +72,8 @@ impl Hub {
     /// Takes a worker's answer: checks it, asks the pool what it means, and passes it on.
     pub(super) fn worker_done(&mut self, answer: Answer) {
         let worker = answer.worker;
-        let explanation = answer.explanation.clone();
-        let (scored, details) = match check(&answer.outcome, &explanation) {
-            Ok(sound) => sound,
+        let scored = match check(&answer.outcome, &answer.explanation) {
+            Ok((scored, _)) => scored,
             Err(what) => return self.feed(Event::Violation { worker, what }),
         };
         // Before its next lease: a worker that leaks is replaced, not given more.
@@ -86,7 +84,7 @@ impl Hub {
             match effect {
                 Effect::Deliver(delivery) => {
                     if let Some(answer) = answer.take() {
-                        self.deliver(delivery, answer, &details);
+                        self.deliver(delivery, answer);
                     }
                 }
                 other => self.perform(other),
@@ -95,7 +93,7 @@ impl Hub {
         self.look_at_pool();
     }
 
-    fn deliver(&mut self, delivery: Delivery, answer: Answer, details: &Details<&str>) {
+    fn deliver(&mut self, delivery: Delivery, answer: Answer) {
         let task = delivery.task;
         let Some(held) = self.tasks.remove(&task) else { return };
         let timings = Timings {
@@ -136,7 +134,7 @@ impl Hub {
                 if !held.canary {
                     self.note_if_slow(&judged, &answer.spent, held.payload.len());
                 }
-                self.answer_at_once(&held, &judged, details);
+                self.answer_at_once(&held, &judged, &answer.explanation);
                 if !held.canary {
                     self.record_judgment(&held, judged, calibration.version, answer.explanation);
                 }
@@ -156,16 +154,11 @@ impl Hub {
         }
     }
 
-    /// Answers those who do not wait until the judgment is stored. Clients get all wordings: they do not know their numbers.
-    fn answer_at_once(&mut self, held: &Held, judged: &Judged, details: &Details<&str>) {
-        let mut at_once = held.waiters.iter().filter(|waiter| waiter.ack == Ack::Judged).peekable();
-        if at_once.peek().is_none() {
-            return;
-        }
-        let payload = codec::encode(details).unwrap_or_default().into();
-        for waiter in at_once {
+    /// Answers those who do not wait until the judgment is stored.
+    fn answer_at_once(&mut self, held: &Held, judged: &Judged, explanation: &Bytes) {
+        for waiter in held.waiters.iter().filter(|waiter| waiter.ack == Ack::Judged) {
             let reply = Reply::Judged(Box::new(judged.clone()));
-            self.answer(judged.task, *waiter, reply, &payload);
+            self.answer(judged.task, *waiter, reply, explanation);
         }
     }
 
@@ -203,15 +196,26 @@ impl Hub {
         }
     }
 
-    /// Answers one who waits.
-    pub(super) fn answer(&mut self, task: TaskId, waiter: Waiter, reply: Reply, payload: &Bytes) {
+    /// Answers one who waits, with an explanation if there is a judgment.
+    pub(super) fn answer(
+        &mut self,
+        task: TaskId,
+        waiter: Waiter,
+        reply: Reply,
+        explanation: &Bytes,
+    ) {
+        let mut payload = explanation.clone();
         if let Some(client) = self.clients.get_mut(&waiter.client) {
             client.tasks.remove(&task);
             if matches!(&reply, Reply::Failed { error, .. } if error.kind == ErrorKind::Busy) {
                 client.outbox.note_refusal();
             }
+            if client.wordings < explanation::WORDINGS && !payload.is_empty() {
+                let spelled = explanation::spelled_out(&payload, client.wordings);
+                payload = spelled.unwrap_or_default().into();
+            }
         }
-        self.reply(waiter.client, &ToClient { seq: waiter.seq, reply }, payload);
+        self.reply(waiter.client, &ToClient { seq: waiter.seq, reply }, &payload);
     }
 
     pub(super) fn send_lease(&mut self, worker: WorkerId, lease: Lease, payload: &[Bytes]) {
@@ -279,11 +283,11 @@ fn micros(time: Duration) -> u32 {
 }
 
 /// A worker may have been taken over: nothing that it says is passed on unchecked. Returns how the dimensions were
-/// scored, and of a judgment the explanation.
-pub(super) fn check<'a>(
+/// scored, and why some were not.
+pub(super) fn check(
     outcome: &Outcome,
-    explanation: &'a [u8],
-) -> Result<(Scored, Details<&'a str>), String> {
+    explanation: &[u8],
+) -> Result<(Scored, Vec<Fallback>), String> {
     match outcome {
         Outcome::Judged(judgment) => check_judgment(judgment, explanation),
         Outcome::Rejected(error) if error.message.len() > EXPLANATION_BYTES_MAX => {
@@ -292,27 +296,26 @@ pub(super) fn check<'a>(
         Outcome::Rejected(_) | Outcome::Echoed if !explanation.is_empty() => {
             Err("a payload behind an answer that has none".to_owned())
         }
-        Outcome::Rejected(_) | Outcome::Echoed => Ok((Scored::default(), Details::default())),
+        Outcome::Rejected(_) | Outcome::Echoed => Ok((Scored::default(), Vec::new())),
     }
 }
 
-fn check_judgment<'a>(
+fn check_judgment(
     judgment: &Judgment,
-    explanation: &'a [u8],
-) -> Result<(Scored, Details<&'a str>), String> {
+    explanation: &[u8],
+) -> Result<(Scored, Vec<Fallback>), String> {
     judgment.validate().map_err(|e| e.to_string())?;
     if explanation.len() > EXPLANATION_BYTES_MAX {
         return Err(format!("{} bytes of explanation", explanation.len()));
     }
-    let details = explanation::decode(explanation).map_err(|e| e.to_string())?;
-    if !details.evidence.iter().all(|evidence| evidence.points.is_finite()) {
-        return Err("evidence with points that are no number".to_owned());
-    }
+    let explanation = Encoded::read(explanation).map_err(|e| e.to_string())?;
+    explanation.check().map_err(|e| e.to_string())?;
     let broke = |fallback: &&Fallback| {
         matches!(fallback.reason, FallbackReason::Panicked(_) | FallbackReason::Overran)
     };
-    let failed = details.fallbacks.iter().filter(broke);
+    let fallbacks = explanation.into_fallbacks();
+    let failed = fallbacks.iter().filter(broke);
     let failed = failed.fold(0, |bits, fallback| bits | 1 << fallback.dimension as u32);
     let failed = failed & judgment.fallbacks;
-    Ok((Scored { failed, succeeded: !judgment.fallbacks }, details))
+    Ok((Scored { failed, succeeded: !judgment.fallbacks }, fallbacks))
 }

@@ -13,7 +13,6 @@ use cynic_proto::message::{Ack, Judge, Pong, RefusalKind, Reply, Request, ToClie
 
 use super::answers::Held;
 use super::operations::Asker;
-use super::recording::in_full;
 use super::records::Said;
 use super::{Hub, Waiter};
 use crate::gateway::{ClientNews, Peer};
@@ -28,6 +27,8 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Client {
     pub(super) peer: Peer,
     pub(super) outbox: Outbox,
+    /// How many wordings of explanations it knows by number.
+    pub(super) wordings: u16,
     /// Tasks whose answer it waits for.
     pub(super) tasks: HashSet<TaskId>,
     /// Its questions about the store that are not answered yet.
@@ -37,9 +38,9 @@ pub(super) struct Client {
 impl Hub {
     pub(super) fn client_news(&mut self, id: ClientId, news: ClientNews) {
         match news {
-            ClientNews::Connected(peer, outbox) => {
-                let client = Client { peer, outbox, tasks: HashSet::new(), questions: 0 };
-                self.clients.insert(id, client);
+            ClientNews::Connected { peer, outbox, wordings } => {
+                let tasks = HashSet::new();
+                self.clients.insert(id, Client { peer, outbox, wordings, tasks, questions: 0 });
             }
             ClientNews::Request(message, payload) => self.request(id, *message, payload),
             ClientNews::Gone => self.client_gone(id),
@@ -155,7 +156,7 @@ impl Hub {
             return;
         }
         if let Some((reply, explanation)) = self.recording.recent(task) {
-            return self.answer(task, waiter, reply, &in_full(&explanation));
+            return self.answer(task, waiter, reply, &explanation);
         }
         if let Some(error) = self.known_poison(peer.uid, &judge.hint, &payload) {
             let reply = Reply::Failed { task, error: Box::new(error) };

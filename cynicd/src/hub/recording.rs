@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use cynic_proto::codec;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
 use cynic_proto::explanation;
 use cynic_proto::ids::TaskId;
+use cynic_proto::judgment::Details;
 use cynic_proto::message::{Ack, Judged, RefusalKind, Reply, ToClient};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ use super::answers::Held;
 use super::clients::{conflict, refused};
 use super::{Hub, Waiter};
 use crate::gateway::Peer;
-use crate::pool::{ClientId, Event};
+use crate::pool::{ClientId, Event, Room};
 use crate::recorder::{
     Entry, EntryKey, FailureEntry, Fate, JudgmentEntry, NoticeEntry, OnSettled, RecorderHandle,
     StoredJudgment,
@@ -79,6 +79,8 @@ pub(super) struct Recording {
     backlog: VecDeque<Pending>,
     /// One for each question that the store works on.
     turns: Rc<Semaphore>,
+    /// What the pool knows of the room.
+    told: Room,
     recent: HashMap<TaskId, Recent>,
     recent_order: VecDeque<TaskId>,
 }
@@ -103,6 +105,7 @@ impl Recording {
             storing: HashMap::new(),
             backlog: VecDeque::new(),
             turns: Rc::new(Semaphore::new(QUESTIONS_MAX)),
+            told: Room::Ample,
             recent: HashMap::new(),
             recent_order: VecDeque::new(),
         };
@@ -187,6 +190,17 @@ impl Recording {
 
     pub(super) fn recorder(&self) -> &RecorderHandle {
         &self.recorder
+    }
+
+    /// How much room there is for more.
+    fn room(&self) -> Room {
+        if self.is_full() {
+            Room::None
+        } else if self.recorder.is_filling() {
+            Room::Scarce
+        } else {
+            Room::Ample
+        }
     }
 
     /// Hands an entry over; returns whether the recorder has no room for more.
@@ -280,9 +294,15 @@ impl Hub {
     }
 
     fn record(&mut self, entry: Entry, on_settled: Option<OnSettled>) {
-        let was_full = self.recording.is_full();
-        if self.recording.submit(Pending { entry, on_settled }) && !was_full {
-            self.feed(Event::StoreFull(true));
+        self.recording.submit(Pending { entry, on_settled });
+        self.look_at_room();
+    }
+
+    /// Tells the pool when there is more room in the store, or less.
+    fn look_at_room(&mut self) {
+        let room = self.recording.room();
+        if std::mem::replace(&mut self.recording.told, room) != room {
+            self.feed(Event::StoreRoom(room));
         }
     }
 
@@ -295,7 +315,7 @@ impl Hub {
                 return;
             }
         }
-        self.feed(Event::StoreFull(false));
+        self.look_at_room();
     }
 
     /// Has the store answer a question of a client's, who may have a few open at once.
@@ -348,9 +368,8 @@ impl Hub {
                 (Reply::failed(task, ErrorKind::StorageUnavailable, message), Bytes::new())
             }
         };
-        let payload = in_full(&explanation);
         for waiter in storing.waiters {
-            self.answer(task, waiter, reply.clone(), &payload);
+            self.answer(task, waiter, reply.clone(), &explanation);
         }
     }
 
@@ -360,9 +379,8 @@ impl Hub {
         let Some(held) = self.tasks.remove(&task) else { return };
         self.feed(Event::Known(task));
         let (reply, explanation) = answer_of(*found, held.peer.uid);
-        let payload = in_full(&explanation);
         for waiter in held.waiters {
-            self.answer(task, waiter, reply.clone(), &payload);
+            self.answer(task, waiter, reply.clone(), &explanation);
         }
     }
 
@@ -404,15 +422,6 @@ impl Hub {
     }
 }
 
-/// An explanation as clients get it, with all wordings: they do not know their numbers.
-pub(super) fn in_full(explanation: &[u8]) -> Bytes {
-    if explanation.is_empty() {
-        return Bytes::new();
-    }
-    let details = explanation::decode(explanation);
-    details.and_then(|details| codec::encode(&details)).unwrap_or_default().into()
-}
-
 /// The reply that repeats a stored judgment to the user whose it is.
 fn answer_of(stored: StoredJudgment, uid: u32) -> (Reply, Bytes) {
     let StoredJudgment { row, explanation } = stored;
@@ -427,7 +436,17 @@ fn answer_of(stored: StoredJudgment, uid: u32) -> (Reply, Bytes) {
         worker: row.worker,
         timings: row.timings,
     };
-    (Reply::Judged(Box::new(judged)), explanation.into())
+    (Reply::Judged(Box::new(judged)), readable(explanation).into())
+}
+
+/// A stored explanation, or one that says that it cannot be read: it is damaged, or of another release.
+fn readable(explanation: Vec<u8>) -> Vec<u8> {
+    if explanation::decode(&explanation).is_ok() {
+        return explanation;
+    }
+    let summary =
+        "(its explanation is of another release, and cannot be read by this one)".to_owned();
+    explanation::encode(&Details { summary, ..Details::default() }).unwrap_or_default()
 }
 
 /// Now, in microseconds since the Unix epoch.

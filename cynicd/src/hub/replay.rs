@@ -160,7 +160,7 @@ impl Progress {
 
     fn answered(&mut self, outcome: Outcome, explanation: &[u8], stages_us: [u32; 4]) {
         let fallbacks = match check(&outcome, explanation) {
-            Ok((_, details)) => details.fallbacks,
+            Ok((_, fallbacks)) => fallbacks,
             Err(what) => return self.kill(DeathCause::ProtocolViolation(what)),
         };
         self.running = self.leased.map_or(Duration::ZERO, |at| at.elapsed());

@@ -32,13 +32,28 @@ impl Pool {
         }
         self.recycle(now);
         self.dispatch_solo(now);
-        // What cannot be stored yet is not made, but by those who wait for it: their work is let in for so long only
-        // that its judgments fit the hub's memory. When draining, time is shorter than memory.
-        let holds_bulk = self.store != Store::Room && self.intake == Intake::Open;
-        while let Some(lane) = self.queue.next_lane(holds_bulk) {
+        while let Some(lane) = self.queue.next_lane(|lane| self.holds_back(lane)) {
             let Some(worker) = self.idle_worker() else { return };
             let items = self.take(lane, now);
             self.lease(worker, items, now);
+        }
+    }
+
+    /// What cannot be stored yet is not made, but by those who wait for it: their work is let in for so long only that its
+    /// judgments fit the hub's memory. A store that falls behind is left half of the workers' time to catch up in, before
+    /// that becomes necessary for bulk work and after for the other. When draining, time is shorter than memory.
+    fn holds_back(&self, lane: Lane) -> bool {
+        if self.intake != Intake::Open {
+            return false;
+        }
+        match (self.store, lane) {
+            (Store::Ample, _) | (Store::Scarce, Lane::Interactive) => false,
+            (Store::Full { .. } | Store::Refusing, Lane::Bulk) => true,
+            (Store::Scarce, Lane::Bulk)
+            | (Store::Full { .. } | Store::Refusing, Lane::Interactive) => {
+                let at_it = |slot: &&Slot| slot.lease().is_some_and(|lease| lease.lane == lane);
+                self.slots.iter().filter(at_it).count() >= (self.slots.len() / 2).max(1)
+            }
         }
     }
 
@@ -115,7 +130,7 @@ impl Pool {
         let nonce = self.random.next();
         let mut items = Vec::with_capacity(tasks.len());
         let mut leased = VecDeque::with_capacity(tasks.len());
-        let mut bytes_leased = 0;
+        let (mut bytes_leased, mut lane) = (0, Lane::Interactive);
         for id in tasks {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             self.expiries.remove(&(task.expiry(), id));
@@ -124,6 +139,7 @@ impl Pool {
             self.expiries.insert((task.expiry(), id));
             let left = task.end_by.saturating_duration_since(now);
             let bytes = task.bytes;
+            lane = task.lane;
             let soft_budget = self.config.soft_budget + self.config.time_for(bytes);
             items.push((id, soft_budget.min(left)));
             leased.push_back(Leased { task: id, abandoned: false });
@@ -136,7 +152,7 @@ impl Pool {
             let worn = slot.is_worn(&self.config);
             let count = leased.len() as u32;
             let lease =
-                Lease { nonce, count, began: now, items: leased, since: now, deadline, worn };
+                Lease { nonce, lane, count, began: now, items: leased, since: now, deadline, worn };
             slot.state = State::Busy { lease };
         }
         let active = self.tasks.len() - self.tasks_waiting;
@@ -181,6 +197,7 @@ impl Pool {
         lease.deadline = now + hard_deadline;
         lease.worn = worn;
         let item = lease.items.pop_front();
+        let lane = lease.lane;
         let over = lease.items.is_empty();
         // Of the whole lease: its answers come in heaps, so that the time between two of them says nothing.
         let per_item = now.saturating_duration_since(lease.began) / lease.count.max(1);
@@ -189,7 +206,7 @@ impl Pool {
         let changes = changes.into_iter().map(|(d, change)| Effect::Dimension(d, change));
         self.effects.extend(changes);
         if over {
-            if self.tasks.get(&id).is_some_and(|task| task.lane == Lane::Bulk) {
+            if lane == Lane::Bulk {
                 self.bulk_item_time =
                     (self.bulk_item_time * (MEAN_WEIGHT - 1) + per_item) / MEAN_WEIGHT;
             }

@@ -93,8 +93,8 @@ pub enum Event {
     Condemn(TaskId),
     /// A timer is due; see [`Pool::next_timer`].
     Tick,
-    /// The store takes no more (or takes again): nothing is judged meanwhile, so that nothing is lost.
-    StoreFull(bool),
+    /// How much room the store has for what workers make.
+    StoreRoom(Room),
     /// Take no more work; finish what was accepted.
     Drain,
     /// Take work again.
@@ -211,21 +211,36 @@ enum Intake {
 /// How long work waits for a full store before it is refused: far above a slow commit, far below what a client waits.
 const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whether the store takes what workers make. Full, it first holds bulk work back, so that a store that is slow for a
-/// moment, as under a burst, costs time and no refusal; only then is work of either lane refused.
+/// How much room there is for what workers make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Enough for a burst.
+    Ample,
+    /// More is made than is stored.
+    Scarce,
+    /// None: what is made waits in the hub's memory.
+    None,
+}
+
+/// Whether the store takes what workers make. Where room becomes scarce, only half of the workers take bulk work, so that
+/// the store has processors to keep up with the rest. Full, it holds bulk work back and leaves half of the workers to the
+/// other, so that a store that is slow for a moment, as under a burst, costs time and no refusal; only when that does not
+/// help is work of either lane refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Store {
-    Room,
+    Ample,
+    Scarce,
     Full { since: Instant },
     Refusing,
 }
 
 impl Store {
-    fn becomes(&mut self, full: bool, now: Instant) {
-        match (full, *self) {
-            (true, Store::Room) => *self = Store::Full { since: now },
-            (true, _) => {}
-            (false, _) => *self = Store::Room,
+    fn becomes(&mut self, room: Room, now: Instant) {
+        match (room, *self) {
+            (Room::Ample, _) => *self = Store::Ample,
+            (Room::Scarce, _) => *self = Store::Scarce,
+            (Room::None, Store::Ample | Store::Scarce) => *self = Store::Full { since: now },
+            (Room::None, Store::Full { .. } | Store::Refusing) => {}
         }
     }
 
@@ -238,7 +253,7 @@ impl Store {
     fn timer(self) -> Option<Instant> {
         match self {
             Store::Full { since } => Some(since + STORE_PATIENCE),
-            Store::Room | Store::Refusing => None,
+            Store::Ample | Store::Scarce | Store::Refusing => None,
         }
     }
 }
@@ -291,7 +306,7 @@ impl Pool {
             breaker: Breaker::default(),
             dimensions: Dimensions::default(),
             intake: Intake::Open,
-            store: Store::Room,
+            store: Store::Ample,
             was_ready: false,
             random: Random(seed),
             counters: Counters::default(),
@@ -330,7 +345,7 @@ impl Pool {
                 self.fail(task, ErrorKind::Quarantined, message.to_owned());
             }
             Event::Tick => {}
-            Event::StoreFull(full) => self.store.becomes(full, now),
+            Event::StoreRoom(room) => self.store.becomes(room, now),
             Event::Drain => self.drain(),
             Event::Resume => self.resume(),
             Event::Shutdown => self.shutdown(now),

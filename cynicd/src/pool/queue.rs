@@ -103,16 +103,14 @@ impl Queue {
         self.lane_mut(place.lane).remove(place.client, place.order)
     }
 
-    /// The lane that is to be served next, bulk work held back or not; `None` when nothing waits in it.
-    pub(super) fn next_lane(&self, holds_bulk: bool) -> Option<Lane> {
-        if holds_bulk {
-            return (!self.interactive.turns.is_empty()).then_some(Lane::Interactive);
-        }
-        match (self.interactive.turns.is_empty(), self.bulk.turns.is_empty()) {
-            (true, true) => None,
-            (true, false) => Some(Lane::Bulk),
-            (false, false) if self.since_bulk >= BULK_TURN => Some(Lane::Bulk),
-            (false, _) => Some(Lane::Interactive),
+    /// The lane that is to be served next; `None` when nothing waits but in a lane that is held back.
+    pub(super) fn next_lane(&self, held_back: impl Fn(Lane) -> bool) -> Option<Lane> {
+        let waits = |lane| !self.lane(lane).turns.is_empty() && !held_back(lane);
+        match (waits(Lane::Interactive), waits(Lane::Bulk)) {
+            (false, false) => None,
+            (false, true) => Some(Lane::Bulk),
+            (true, true) if self.since_bulk >= BULK_TURN => Some(Lane::Bulk),
+            (true, _) => Some(Lane::Interactive),
         }
     }
 
@@ -193,7 +191,7 @@ mod tests {
 
     fn drain(queue: &mut Queue) -> Vec<u128> {
         let mut order = Vec::new();
-        while let Some(lane) = queue.next_lane(false) {
+        while let Some(lane) = queue.next_lane(|_| false) {
             let mut one = true;
             order.extend(queue.take(lane, |_| std::mem::take(&mut one)).into_iter().map(|t| t.0));
         }

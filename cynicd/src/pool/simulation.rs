@@ -22,7 +22,7 @@ use cynic_proto::quarantine::{ItemKey, QuarantineRecord};
 use super::dimensions::{PAUSE_MAX, Scored};
 use super::slot::State;
 use super::task::Place;
-use super::{ClientId, Config, Effect, Effects, Event, Pool, Random, Submission};
+use super::{ClientId, Config, Effect, Effects, Event, Pool, Random, Room, Submission};
 use crate::quarantine::{Index, Limits};
 
 /// What a simulated process will do about the item that it is at.
@@ -434,8 +434,9 @@ impl World {
         let worker = self.processes.keys().min().copied();
         match self.random.next() % 40 {
             0 => self.feed(Event::Restart),
-            1 => self.feed(Event::StoreFull(true)),
-            2..=5 => self.feed(Event::StoreFull(false)),
+            1 => self.feed(Event::StoreRoom(Room::None)),
+            2 => self.feed(Event::StoreRoom(Room::Scarce)),
+            3..=5 => self.feed(Event::StoreRoom(Room::Ample)),
             6 => self.feed(Event::Drain),
             7..=10 => self.feed(Event::Resume),
             11 => {
@@ -505,7 +506,7 @@ impl World {
     fn finish(&mut self) {
         self.faults = HEALTHY;
         self.feed(Event::Configure(Box::new(config())));
-        self.feed(Event::StoreFull(false));
+        self.feed(Event::StoreRoom(Room::Ample));
         self.feed(Event::Resume);
         let until = self.now + Duration::from_secs(30);
         while !self.open.is_empty() {

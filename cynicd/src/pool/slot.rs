@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use cynic_proto::error::DeathCause;
 use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::message::Lane;
 
 use super::Config;
 
@@ -14,6 +15,8 @@ use super::Config;
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) nonce: u64,
+    /// The lane that its items came from.
+    pub(super) lane: Lane,
     /// How many items it began with, and when.
     pub(super) count: u32,
     pub(super) began: Instant,

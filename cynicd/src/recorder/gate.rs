@@ -74,6 +74,11 @@ impl Gate {
                 <= self.bytes_max - self.bytes_max.div_ceil(MARGIN_PART)
     }
 
+    /// Whether more comes in than goes out: half of the room is taken.
+    pub(super) fn is_filling(&self) -> bool {
+        self.rows() > self.rows_max / 2 || self.bytes() > self.bytes_max / 2
+    }
+
     /// Waits until there is room. Cancel-safe.
     pub(super) async fn room(&self) {
         loop {

@@ -318,6 +318,11 @@ impl RecorderHandle {
         self.gate.has_room()
     }
 
+    /// Whether more entries come than are stored: half of the memory for them is taken.
+    pub fn is_filling(&self) -> bool {
+        self.gate.is_filling()
+    }
+
     /// Waits until entries are taken again. Cancel-safe.
     pub async fn room(&self) {
         self.gate.room().await;

@@ -158,16 +158,8 @@ fn features(explanation: &Encoded<'_>) -> String {
     let known = |&(code, points): &(&str, f32)| {
         code.len() <= FEATURE_BYTES_MAX && code.bytes().all(plain) && points.is_finite()
     };
-    let mut points: Vec<(&str, f32)> = explanation.points().filter(known).collect();
-    // Stable: points of one code are added in their order.
-    points.sort_by_key(|(code, _)| *code);
-    points.dedup_by(|(code, points), (first, sum)| {
-        let same = code == first;
-        *sum += if same { *points } else { 0.0 };
-        same
-    });
-    points.truncate(FEATURES_MAX);
-    let rounded = points.into_iter().map(|(code, sum)| (code, (sum * 100.0).round() / 100.0));
+    let points = explanation.points(FEATURES_MAX).into_iter().filter(known);
+    let rounded = points.map(|(code, sum)| (code, (sum * 100.0).round() / 100.0));
     let mut json = Vec::with_capacity(FEATURES_BYTES);
     let written = serde_json::Serializer::new(&mut json).collect_map(rounded);
     written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_else(|| "{}".to_owned())

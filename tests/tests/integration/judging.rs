@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use cynic_proto::client::Outcome;
+use cynic_proto::codec;
 use cynic_proto::error::ErrorKind;
 use cynic_proto::item::ItemErrorKind;
-use cynic_proto::message::{Ack, Judge};
+use cynic_proto::message::{Ack, Judge, Reply, Request};
 use cynic_tests::daemon::Home;
+use cynic_tests::raw::RawClient;
 
 use crate::{plain_request, request};
 
@@ -24,6 +26,21 @@ async fn an_item_is_judged_and_says_why() {
     assert_eq!(answer.judged.judgment.covered(), 36);
     assert_eq!(answer.details.item_id.as_deref(), Some("a"));
     assert!(!answer.details.evidence.is_empty());
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_wordings_gets_them_in_full() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let judge = plain_request();
+    let item = Bytes::from_static(b"You have WON! Click http://bit.ly/x now!!!");
+    let outcome = daemon.client().await.judge(judge.clone(), item.clone()).await;
+    let Ok(Outcome::Judged(answer)) = outcome else { panic!("{outcome:?}") };
+    let mut plain = RawClient::connect(daemon.socket()).await.expect("a connection");
+    plain.send(1, Request::Judge(judge), &item).await.expect("sent");
+    let (reply, payload) = plain.reply_and_payload().await.expect("an answer");
+    assert!(matches!(reply, Reply::Judged(_)), "{reply:?}");
+    assert_eq!(codec::decode(&payload), Ok(answer.details));
 }
 
 #[tokio::test]

@@ -24,19 +24,22 @@ const IN_FLIGHT: usize = 64;
 const EXAMPLE: &str = "mail/ordinary.eml";
 
 pub(crate) async fn measure(daemon: &Daemon, workers: u32) {
-    title("items per second, 64 in flight", &["bare judge", "interactive", "bulk", "bulk/bare"]);
-    let client = daemon.client().await;
+    let columns = ["bare judge", "interactive", "bulk", "bulk/bare", "not stored", "of bare"];
+    title("items per second, 64 in flight", &columns);
+    let (client, admin) = (daemon.client().await, daemon.admin().await);
     for bytes in [200, 2_000, 20_000] {
         let item = Bytes::from(items::text(EXAMPLE, bytes));
         let bare = in_process(&item, workers);
         let interactive =
             through_pool(&client, &item, || Sent::Task(judged(Lane::Interactive))).await;
         let bulk = through_pool(&client, &item, || Sent::Task(judged(Lane::Bulk))).await;
-        let ratio = format!("{:.2}", bulk / bare);
+        let unstored = through_pool(&admin, &item, || Sent::Canary(judged(Lane::Bulk))).await;
+        let of_bare = |rate: f64| format!("{:.2}", rate / bare);
         let name = format!("{bytes} B, judged, stored in the background");
-        line(&name, &[rate(bare), rate(interactive), rate(bulk), ratio]);
+        let stored = [rate(bare), rate(interactive), rate(bulk), of_bare(bulk)];
+        line(&name, &[&stored[..], &[rate(unstored), of_bare(unstored)]].concat());
     }
-    storing(&daemon.admin().await).await;
+    storing(&admin).await;
     let item = Bytes::from(vec![b'x'; 200]);
     title("null items per second, 64 in flight", &["-", "interactive", "bulk", "-"]);
     let interactive =

@@ -4,8 +4,9 @@
 use crate::corpus::{Labelled, item_bytes};
 
 /// A domain, the type that its items are given, and its texts: `+` or `-` and the text, `\n` for a line end.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 8] = [
     ("social", "text", include_str!("../seeds/social.txt")),
+    ("social_mails", "text", include_str!("../seeds/mails.txt")),
     ("prompt", "text", include_str!("../seeds/prompt.txt")),
     ("prompt_documents", "text", include_str!("../seeds/documents.txt")),
     ("prompt_passages", "text", include_str!("../seeds/passages.txt")),

@@ -25,6 +25,8 @@ struct Prepared {
     weight: f32,
     /// How much its domain counts for the router.
     tells: f32,
+    /// It might be met among arguments.
+    argues: bool,
     inner: u32,
 }
 
@@ -86,6 +88,7 @@ fn train_family(
             good: item.good,
             head: head_of(family, item, &extract),
             weight: weigh(item),
+            argues: item.set != MAILS,
             tells: if between(&item.set) { BETWEEN_TELLS } else { 1.0 },
             inner: fold_of(&format!("{INNER_SALT}{}", item.group), INNER_FOLDS),
             extract,
@@ -157,7 +160,7 @@ fn level_arguments(heads: &mut [Head], items: &[Prepared], outside: &[Vec<f32>])
 
 /// How much an item of a neighbouring domain counts: what is spam in a mail is none the better in a prompt.
 /// Arguments are a neighbour to nobody, and only bad items are theirs: what is short is weak there and ordinary
-/// elsewhere, but spam and abuse are no good arguments either.
+/// elsewhere, but spam and abuse are no good arguments either. Mails are met in no debate.
 const NEIGHBOUR_WEIGHT: f32 = 0.15;
 
 /// The head that learns from pairs: arguments.
@@ -171,7 +174,7 @@ fn part_in(n: usize, item: &Prepared) -> f32 {
     if item.head == n {
         1.0
     } else if n == PAIRED {
-        if item.good { 0.0 } else { NEIGHBOUR_WEIGHT }
+        if item.good || !item.argues { 0.0 } else { NEIGHBOUR_WEIGHT }
     } else if item.head == PAIRED {
         0.0
     } else {
@@ -228,7 +231,7 @@ fn telling(family: Family, z: &[f32]) -> Vec<f32> {
 
 /// How much sooner a text is read as an argument than the router would (logits): what is weak about an argument is not
 /// seen by the head for messages, while chat that passes for an argument is only thought a little weak.
-const ARGUMENT_LEAN: f32 = 2.2;
+const ARGUMENT_LEAN: f32 = 2.5;
 /// How much sooner still for each spread by which a text is longer than usual (logits): chat is short.
 const ARGUMENT_LENGTH: f32 = 1.0;
 /// The feature that says how long a text is.
@@ -305,6 +308,11 @@ fn domain_of_set(set: &str) -> Domain {
 /// models read are many and count as they are.
 const SEED_WEIGHT: f32 = 1.5;
 
+/// Seeds of mails differ in what they are after and in nothing else, unlike most mails that are met: they count less, or what
+/// usually goes with fraud would count for nothing.
+const MAILS: &str = "social_mails_seeds";
+const MAIL_WEIGHT: f32 = 0.75;
+
 /// Sets count by the root of their size, and the rarer label of a set counts more.
 fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + use<> {
     let mut counts: std::collections::BTreeMap<String, [f32; 2]> =
@@ -318,7 +326,11 @@ fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + 
         let all = bad + good;
         let label = if item.good { good } else { bad };
         let seed = item.set.ends_with(seeds::SUFFIX) && !item.set.starts_with("prompt");
-        let own = if seed { SEED_WEIGHT } else { 1.0 };
+        let own = match &item.set[..] {
+            MAILS => MAIL_WEIGHT,
+            _ if seed => SEED_WEIGHT,
+            _ => 1.0,
+        };
         own * (typical / all.sqrt()) * (all / (2.0 * label)).sqrt()
     }
 }

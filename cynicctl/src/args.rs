@@ -527,7 +527,7 @@ pub enum QuarantineCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Forget the record and judge the item once more
+    /// Judge the item once more; the record goes when what killed its workers was scored
     Retry {
         /// The task that was given up, as `list` gives it
         #[arg(value_name = "ID", value_parser = task_id)]

@@ -65,7 +65,7 @@ fn joined(mut first: BpfProgram, second: BpfProgram) -> BpfProgram {
 mod tests {
     use super::*;
 
-    const ARGUMENTS: [[u64; 6]; 6] = [
+    const ARGUMENTS: [[u64; 6]; 7] = [
         [0; 6],
         [0, 0, libc::MADV_DONTNEED as u64, 0, 0, 0],
         [1, 0, libc::PROT_EXEC as u64, 0, 1, 0],
@@ -78,7 +78,8 @@ mod tests {
             0,
             0,
         ],
-        [77, 0, 0, 0, 1 << 40, 0],
+        [77, 0, libc::SIGKILL as u64, 0, 1 << 40, 0],
+        [77, 77, libc::SIGABRT as u64, 0, 1 << 40, 0],
     ];
 
     /// What a filter answers, and after how many instructions: the part of BPF that filters use.
@@ -151,13 +152,16 @@ mod tests {
             libc::SECCOMP_RET_KILL_PROCESS,
             libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
         );
-        assert_eq!(answers(libc::SYS_read), [yes, yes, no, no, no, no]);
-        assert_eq!(answers(libc::SYS_write), [yes, yes, yes, yes, no, no]);
-        assert_eq!(answers(libc::SYS_sendto), [yes, yes, no, no, no, no]);
-        assert_eq!(answers(libc::SYS_madvise), [refused, yes, yes, refused, refused, refused]);
-        assert_eq!(answers(libc::SYS_mmap), [no, no, no, yes, no, no]);
-        assert_eq!(answers(libc::SYS_mprotect), [yes, no, no, yes, no, yes]);
-        assert_eq!(answers(libc::SYS_tgkill), [no, no, no, no, no, yes]);
+        assert_eq!(answers(libc::SYS_read), [yes, yes, no, no, no, no, no]);
+        assert_eq!(answers(libc::SYS_write), [yes, yes, yes, yes, no, no, no]);
+        assert_eq!(answers(libc::SYS_sendto), [yes, yes, no, no, no, no, no]);
+        assert_eq!(
+            answers(libc::SYS_madvise),
+            [refused, yes, yes, refused, refused, refused, refused]
+        );
+        assert_eq!(answers(libc::SYS_mmap), [no, no, no, yes, no, no, no]);
+        assert_eq!(answers(libc::SYS_mprotect), [yes, no, no, yes, no, yes, no]);
+        assert_eq!(answers(libc::SYS_tgkill), [no, no, no, no, no, no, yes]);
     }
 
     #[test]

@@ -104,9 +104,7 @@ impl Hub {
         if !held.canary {
             self.figures.answered(&timings);
         }
-        if !matches!(answer.outcome, Outcome::Echoed) {
-            self.quarantine.release(task, &held.hint, &held.payload);
-        }
+        self.quarantine.release(task, &held.hint, &held.payload, &answer.outcome);
         match answer.outcome {
             Outcome::Judged(judgment) if judgment.fallbacks.count_ones() as usize == DIMENSIONS => {
                 let error = nothing_scored(&judgment);

@@ -9,6 +9,7 @@ use cynic_proto::ids::TaskId;
 use cynic_proto::item::Hint;
 use cynic_proto::message::{Ack, Lane, RefusalKind, Reply, ToClient};
 use cynic_proto::quarantine::{QuarantineRecord, QuarantineRequest, Replayed};
+use cynic_proto::worker::Outcome;
 
 use super::answers::Held;
 use super::clients::refused;
@@ -86,9 +87,12 @@ impl Quarantine {
         }
     }
 
-    /// A task was judged: if its item was in quarantine under it, that item kills no more.
-    pub(super) fn release(&mut self, task: TaskId, hint: &Hint, item: &Bytes) {
-        if self.index.get(task).is_some_and(|record| record.key == key_of(hint, item)) {
+    /// A task was answered: if its item was in quarantine under it and is proved to kill no more, the record goes.
+    pub(super) fn release(&mut self, task: TaskId, hint: &Hint, item: &Bytes, outcome: &Outcome) {
+        let cleared = |record: &QuarantineRecord| {
+            clears(outcome, &record.deaths) && record.key == key_of(hint, item)
+        };
+        if self.index.get(task).is_some_and(cleared) {
             self.forget(task);
         }
     }
@@ -298,6 +302,20 @@ impl Hub {
         };
         self.tasks.insert(task, held);
         self.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline, parked }));
+    }
+}
+
+/// Whether an answer shows that an item kills no more: what it killed workers in was done this time, and not left out because
+/// a breaker is open or time ran out.
+fn clears(outcome: &Outcome, deaths: &[Death]) -> bool {
+    match outcome {
+        Outcome::Judged(judgment) => {
+            let blamed = deaths.iter().filter_map(|death| death.dimension);
+            let blamed = blamed.fold(0, |bits, dimension| bits | 1 << dimension as u32);
+            !judgment.partial && judgment.fallbacks & blamed == 0
+        }
+        Outcome::Rejected(_) => true,
+        Outcome::Echoed => false,
     }
 }
 

@@ -53,7 +53,7 @@ impl Pool {
         let place = if submission.parked {
             Place::Parked
         } else {
-            Place::Queued(self.queue.push(submission.lane, submission.client, id))
+            Place::Queued(self.queue.push(submission.lane, submission.uid, submission.client, id))
         };
         let task = Task {
             client: submission.client,
@@ -82,7 +82,7 @@ impl Pool {
         if self.breaker.is_open() {
             return self.fail(id, ErrorKind::Unavailable, NO_WORKER.to_owned());
         }
-        task.place = Place::Queued(self.queue.push(task.lane, task.client, id));
+        task.place = Place::Queued(self.queue.push(task.lane, task.uid, task.client, id));
     }
 
     fn hold(&mut self, task: &Task) {
@@ -139,7 +139,7 @@ impl Pool {
         }
         // While others wait too, nobody may fill the queue: each may hold an equal part of it, with one part
         // kept free for whoever comes next.
-        let waiting = self.queue.len_of(submission.lane, submission.client);
+        let waiting = self.queue.len_of(submission.lane, submission.uid, submission.client);
         let others = self.queue.clients(submission.lane) + usize::from(waiting == 0);
         let share = self.config.queue_tasks_max / (others + 1);
         (waiting > 0 && waiting >= share).then_some(Refusal::ShareUsed)

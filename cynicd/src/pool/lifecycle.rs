@@ -332,8 +332,8 @@ impl Pool {
     }
 
     fn put_back(&mut self, id: TaskId, now: Instant) {
-        self.wait_again(id, now, |pool, (lane, client)| {
-            Place::Queued(pool.queue.push_front(lane, client, id))
+        self.wait_again(id, now, |pool, (lane, uid, client)| {
+            Place::Queued(pool.queue.push_front(lane, uid, client, id))
         });
     }
 
@@ -341,10 +341,11 @@ impl Pool {
         &mut self,
         id: TaskId,
         now: Instant,
-        place: impl FnOnce(&mut Pool, (Lane, ClientId)) -> Place,
+        place: impl FnOnce(&mut Pool, (Lane, u32, ClientId)) -> Place,
     ) {
         let Some(task) = self.tasks.get(&id) else { return };
-        let (expiry, bytes, whose) = (task.expiry(), task.bytes, (task.lane, task.client));
+        let (expiry, bytes, whose) =
+            (task.expiry(), task.bytes, (task.lane, task.uid, task.client));
         self.expiries.remove(&(expiry, id));
         let place = place(self, whose);
         self.entered_queue(bytes);

@@ -1,4 +1,4 @@
-//! The tasks that wait: two lanes, and within each lane a turn for every client.
+//! The tasks that wait: two lanes, within each lane a turn for every user, and within a user's turn one for every client.
 //!
 //! Knows ids and sizes only. Never decides whether a task may wait (see `admission`) or who runs it.
 
@@ -15,6 +15,7 @@ pub struct ClientId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     lane: Lane,
+    uid: u32,
     client: ClientId,
     order: i64,
 }
@@ -23,13 +24,22 @@ pub(super) struct Place {
 /// interactive load and costs an interactive task at most one chunk's delay.
 const BULK_TURN: u32 = 16;
 
-/// The tasks of one lane.
+/// The tasks of one user in one lane.
 #[derive(Debug, Default)]
-struct LaneQueue {
+struct UserQueue {
     /// Each client's tasks in order; a client without tasks is not here.
     clients: HashMap<ClientId, BTreeMap<i64, TaskId>>,
     /// Clients with tasks, next first.
     turns: VecDeque<ClientId>,
+}
+
+/// The tasks of one lane.
+#[derive(Debug, Default)]
+struct LaneQueue {
+    /// By user id; a user without tasks is not here.
+    users: HashMap<u32, UserQueue>,
+    /// Users with tasks, next first.
+    turns: VecDeque<u32>,
 }
 
 /// What waits.
@@ -44,63 +54,110 @@ pub(super) struct Queue {
     since_bulk: u32,
 }
 
+impl UserQueue {
+    fn next_len(&self, nth: usize) -> Option<usize> {
+        let client = self.turns.get(nth)?;
+        self.clients.get(client).map(BTreeMap::len)
+    }
+}
+
+/// Puts one that has tasks now in line.
+fn line_up<T>(turns: &mut VecDeque<T>, who: T, at_front: bool) {
+    if at_front {
+        turns.push_front(who);
+    } else {
+        turns.push_back(who);
+    }
+}
+
+/// Whose turn it was goes to the end of the line.
+fn pass_turn<T>(turns: &mut VecDeque<T>) {
+    turns.rotate_left(1.min(turns.len()));
+}
+
 impl LaneQueue {
-    fn insert(&mut self, client: ClientId, order: i64, task: TaskId, at_front: bool) {
-        let tasks = self.clients.entry(client).or_default();
-        if tasks.is_empty() {
-            if at_front {
-                self.turns.push_front(client);
-            } else {
-                self.turns.push_back(client);
-            }
+    fn insert(&mut self, place: Place, task: TaskId, at_front: bool) {
+        let user = self.users.entry(place.uid).or_default();
+        if user.turns.is_empty() {
+            line_up(&mut self.turns, place.uid, at_front);
         }
-        tasks.insert(order, task);
+        let tasks = user.clients.entry(place.client).or_default();
+        if tasks.is_empty() {
+            line_up(&mut user.turns, place.client, at_front);
+        }
+        tasks.insert(place.order, task);
     }
 
-    fn remove(&mut self, client: ClientId, order: i64) -> Option<TaskId> {
-        let tasks = self.clients.get_mut(&client)?;
-        let task = tasks.remove(&order)?;
+    fn remove(&mut self, place: Place) -> Option<TaskId> {
+        let user = self.users.get_mut(&place.uid)?;
+        let tasks = user.clients.get_mut(&place.client)?;
+        let task = tasks.remove(&place.order)?;
         if tasks.is_empty() {
-            self.clients.remove(&client);
-            self.turns.retain(|c| *c != client);
+            user.clients.remove(&place.client);
+            user.turns.retain(|client| *client != place.client);
+        }
+        if user.turns.is_empty() {
+            self.users.remove(&place.uid);
+            self.turns.retain(|uid| *uid != place.uid);
         }
         Some(task)
     }
 
-    /// The client whose turn it is goes to the end of the line.
-    fn pass_turn(&mut self) {
-        self.turns.rotate_left(1.min(self.turns.len()));
+    fn take(&mut self, mut wants: impl FnMut(TaskId) -> bool) -> Vec<TaskId> {
+        let mut taken = Vec::new();
+        let Some(uid) = self.turns.front().copied() else { return taken };
+        let Some(user) = self.users.get_mut(&uid) else { return taken };
+        let Some(client) = user.turns.front().copied() else { return taken };
+        let Some(tasks) = user.clients.get_mut(&client) else { return taken };
+        while let Some(first) = tasks.first_entry() {
+            if !wants(*first.get()) {
+                break;
+            }
+            taken.push(first.remove());
+        }
+        if tasks.is_empty() {
+            user.clients.remove(&client);
+            user.turns.pop_front();
+        } else {
+            pass_turn(&mut user.turns);
+        }
+        if user.turns.is_empty() {
+            self.users.remove(&uid);
+            self.turns.pop_front();
+        } else {
+            pass_turn(&mut self.turns);
+        }
+        taken
     }
 }
 
 impl Queue {
     /// Puts a task at the end of its client's line.
-    pub(super) fn push(&mut self, lane: Lane, client: ClientId, task: TaskId) -> Place {
+    pub(super) fn push(&mut self, lane: Lane, uid: u32, client: ClientId, task: TaskId) -> Place {
         self.next_back += 1;
-        self.insert(lane, client, task, self.next_back, false)
+        self.insert(Place { lane, uid, client, order: self.next_back }, task, false)
     }
 
     /// Puts a task that had been dispatched back in front of its client's line.
-    pub(super) fn push_front(&mut self, lane: Lane, client: ClientId, task: TaskId) -> Place {
-        self.next_front -= 1;
-        self.insert(lane, client, task, self.next_front, true)
-    }
-
-    fn insert(
+    pub(super) fn push_front(
         &mut self,
         lane: Lane,
+        uid: u32,
         client: ClientId,
         task: TaskId,
-        order: i64,
-        at_front: bool,
     ) -> Place {
-        self.lane_mut(lane).insert(client, order, task, at_front);
-        Place { lane, client, order }
+        self.next_front -= 1;
+        self.insert(Place { lane, uid, client, order: self.next_front }, task, true)
+    }
+
+    fn insert(&mut self, place: Place, task: TaskId, at_front: bool) -> Place {
+        self.lane_mut(place.lane).insert(place, task, at_front);
+        place
     }
 
     /// Takes a task out.
     pub(super) fn remove(&mut self, place: Place) -> Option<TaskId> {
-        self.lane_mut(place.lane).remove(place.client, place.order)
+        self.lane_mut(place.lane).remove(place)
     }
 
     /// The lane that is to be served next; `None` when nothing waits but in a lane that is held back.
@@ -114,57 +171,43 @@ impl Queue {
         }
     }
 
-    /// Takes tasks of the lane's next client, in order, for as long as `wants` says so; then it is the next
-    /// client's turn.
-    pub(super) fn take(
-        &mut self,
-        lane: Lane,
-        mut wants: impl FnMut(TaskId) -> bool,
-    ) -> Vec<TaskId> {
+    /// Takes tasks of the client whose turn it is, in order, for as long as `wants` says so; then it is the next user's turn,
+    /// and of this one's clients the next one's.
+    pub(super) fn take(&mut self, lane: Lane, wants: impl FnMut(TaskId) -> bool) -> Vec<TaskId> {
         match lane {
             Lane::Interactive => self.since_bulk = self.since_bulk.saturating_add(1),
             Lane::Bulk => self.since_bulk = 0,
         }
-        let queue = self.lane_mut(lane);
-        let mut taken = Vec::new();
-        let Some(client) = queue.turns.front().copied() else { return taken };
-        let Some(tasks) = queue.clients.get_mut(&client) else { return taken };
-        while let Some(first) = tasks.first_entry() {
-            if !wants(*first.get()) {
-                break;
-            }
-            taken.push(first.remove());
-        }
-        if tasks.is_empty() {
-            queue.clients.remove(&client);
-            queue.turns.pop_front();
-        } else {
-            queue.pass_turn();
-        }
-        taken
+        self.lane_mut(lane).take(wants)
     }
 
     /// How many tasks the client has in a lane whose turn comes after the present one; `None` if there is no other.
     pub(super) fn waiting_of_next(&self, lane: Lane) -> Option<usize> {
         let queue = self.lane(lane);
-        queue.turns.get(1).and_then(|client| queue.clients.get(client)).map(BTreeMap::len)
+        match (queue.turns.front(), queue.turns.get(1)) {
+            (_, Some(next)) => queue.users.get(next)?.next_len(0),
+            (Some(only), None) => queue.users.get(only)?.next_len(1),
+            (None, None) => None,
+        }
     }
 
     /// How many clients have tasks in a lane.
     pub(super) fn clients(&self, lane: Lane) -> usize {
-        self.lane(lane).turns.len()
+        self.lane(lane).users.values().map(|user| user.turns.len()).sum()
     }
 
     /// How many tasks a client has in a lane.
-    pub(super) fn len_of(&self, lane: Lane, client: ClientId) -> usize {
-        self.lane(lane).clients.get(&client).map_or(0, BTreeMap::len)
+    pub(super) fn len_of(&self, lane: Lane, uid: u32, client: ClientId) -> usize {
+        let user = self.lane(lane).users.get(&uid);
+        user.and_then(|user| user.clients.get(&client)).map_or(0, BTreeMap::len)
     }
 
     /// Every task that waits, in no particular order.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = TaskId> {
-        let lanes = [&self.interactive, &self.bulk];
-        lanes.into_iter().flat_map(|lane| lane.clients.values().flat_map(BTreeMap::values)).copied()
+        let users =
+            [&self.interactive, &self.bulk].into_iter().flat_map(|lane| lane.users.values());
+        users.flat_map(|user| user.clients.values().flat_map(BTreeMap::values)).copied()
     }
 
     fn lane(&self, lane: Lane) -> &LaneQueue {
@@ -186,6 +229,7 @@ impl Queue {
 mod tests {
     use super::*;
 
+    const USER: u32 = 1000;
     const A: ClientId = ClientId(1);
     const B: ClientId = ClientId(2);
 
@@ -202,19 +246,31 @@ mod tests {
     fn clients_take_turns_whatever_they_pile_up() {
         let mut queue = Queue::default();
         for task in [1, 2, 3, 4] {
-            queue.push(Lane::Interactive, A, TaskId(task));
+            queue.push(Lane::Interactive, USER, A, TaskId(task));
         }
-        queue.push(Lane::Interactive, B, TaskId(10));
-        queue.push(Lane::Interactive, B, TaskId(11));
+        queue.push(Lane::Interactive, USER, B, TaskId(10));
+        queue.push(Lane::Interactive, USER, B, TaskId(11));
+        assert_eq!(drain(&mut queue), [1, 10, 2, 11, 3, 4]);
+    }
+
+    #[test]
+    fn users_take_turns_however_many_clients_they_have() {
+        let mut queue = Queue::default();
+        for task in 1..=4 {
+            queue.push(Lane::Interactive, USER, ClientId(task), TaskId(task.into()));
+        }
+        queue.push(Lane::Interactive, 7, ClientId(5), TaskId(10));
+        queue.push(Lane::Interactive, 7, ClientId(5), TaskId(11));
+        assert_eq!(queue.clients(Lane::Interactive), 5);
         assert_eq!(drain(&mut queue), [1, 10, 2, 11, 3, 4]);
     }
 
     #[test]
     fn interactive_goes_first_and_bulk_is_not_starved() {
         let mut queue = Queue::default();
-        queue.push(Lane::Bulk, A, TaskId(0));
+        queue.push(Lane::Bulk, USER, A, TaskId(0));
         for task in 1..=40 {
-            queue.push(Lane::Interactive, B, TaskId(task));
+            queue.push(Lane::Interactive, USER, B, TaskId(task));
         }
         let order = drain(&mut queue);
         assert_eq!(order.iter().position(|t| *t == 0), Some(BULK_TURN as usize));
@@ -223,9 +279,9 @@ mod tests {
     #[test]
     fn what_is_put_back_goes_first_and_what_is_removed_is_gone() {
         let mut queue = Queue::default();
-        let first = queue.push(Lane::Bulk, A, TaskId(1));
-        queue.push(Lane::Bulk, A, TaskId(2));
-        queue.push_front(Lane::Bulk, A, TaskId(3));
+        let first = queue.push(Lane::Bulk, USER, A, TaskId(1));
+        queue.push(Lane::Bulk, USER, A, TaskId(2));
+        queue.push_front(Lane::Bulk, USER, A, TaskId(3));
         assert_eq!(queue.remove(first), Some(TaskId(1)));
         assert_eq!(queue.remove(first), None);
         assert_eq!(drain(&mut queue), [3, 2]);
@@ -236,8 +292,8 @@ mod tests {
     fn a_chunk_comes_from_one_client() {
         let mut queue = Queue::default();
         for task in 1..=3 {
-            queue.push(Lane::Bulk, A, TaskId(task));
-            queue.push(Lane::Bulk, B, TaskId(10 + task));
+            queue.push(Lane::Bulk, USER, A, TaskId(task));
+            queue.push(Lane::Bulk, USER, B, TaskId(10 + task));
         }
         let chunk = queue.take(Lane::Bulk, |_| true);
         assert_eq!(chunk, [TaskId(1), TaskId(2), TaskId(3)]);

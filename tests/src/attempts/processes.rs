@@ -20,6 +20,10 @@ pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
         let supervisor = i64::from(t.supervisor);
         call(libc::SYS_tgkill, [supervisor, supervisor, 0]).map(drop)
     }),
+    ("signal_itself", |_| {
+        let own = i64::from(std::process::id());
+        call(libc::SYS_tgkill, [own, own, 0]).map(drop)
+    }),
     ("get_hold_of_the_supervisor", |t| {
         call(libc::SYS_pidfd_open, [t.supervisor.into(), 0]).map(drop)
     }),

@@ -92,7 +92,7 @@ mod processes {
         REFUSED: start_a_thread, start_a_program, fork, break_the_death_link, become_dumpable,
             open_the_supervisors_memory, look_at_the_supervisors_environment;
         KILLED: become_another_program, signal_the_supervisor, signal_everyone,
-            signal_a_thread_of_the_supervisor, get_hold_of_the_supervisor, be_traced,
+            signal_a_thread_of_the_supervisor, signal_itself, get_hold_of_the_supervisor, be_traced,
             trace_the_supervisor, read_the_supervisors_memory, write_the_supervisors_memory,
             change_its_priority, change_its_group, change_its_user;
     }

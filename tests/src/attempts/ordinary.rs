@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Attempt, Target, call, checked};
+use super::{Attempt, Target, checked};
 
 pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("compute", compute),
@@ -14,12 +14,6 @@ pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("use_memory_within_the_limit", use_memory_within_the_limit),
     ("print", |_| writeln!(io::stdout(), "printed").and_then(|()| io::stdout().flush())),
     ("speak_with_the_supervisor", speak_with_the_supervisor),
-    ("outlive_a_request_to_end", |_| {
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-            call(libc::SYS_tgkill, [own(), own(), signal.into()])?;
-        }
-        Ok(())
-    }),
     ("abort", |_| std::process::abort()),
     ("leave_with_code_7", |_| std::process::exit(7)),
     ("panic", |_| panic!("uncaught")),
@@ -35,10 +29,6 @@ pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     }),
     ("wait_for_the_end", |_| io::stdin().read_to_end(&mut Vec::new()).map(drop)),
 ];
-
-fn own() -> i64 {
-    std::process::id().into()
-}
 
 fn compute(_: &Target) -> io::Result<()> {
     let start = Instant::now();

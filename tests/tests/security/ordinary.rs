@@ -2,7 +2,9 @@
 
 use cynic_proto::error::DeathCause;
 use cynic_proto::sandbox::{SandboxLimits, SandboxMode, SandboxPlan};
+use cynic_tests::procfs;
 use cynicd::process::{Exit, WorkerProcess, cause_of_death};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::probe::{Outcome, attempt, plan, run};
@@ -46,9 +48,20 @@ fn a_stray_print_ends_in_the_log() {
 
 #[test]
 fn a_request_to_end_is_the_supervisors_business() {
-    let (free, _) = attempt("outlive_a_request_to_end", &plan(SandboxMode::Off));
+    let end = async |worker: &mut WorkerProcess| {
+        let mut greeting = [0; 6];
+        worker.socket.read_exact(&mut greeting).await.expect("a greeting");
+        for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+            procfs::signal(worker.pid, signal);
+        }
+        // Who has been ended hears nothing more.
+        let _ = worker.socket.write_all(b"again\n").await;
+        worker.process.exited().await.expect("an exit")
+    };
+    let (free, _) = run("speak_with_the_supervisor", &plan(SandboxMode::Off), end);
     assert_eq!(free, Outcome::Died(Exit::Signal(libc::SIGTERM)));
-    assert_possible("outlive_a_request_to_end");
+    let (confined, said) = run("speak_with_the_supervisor", &plan(SandboxMode::Required), end);
+    assert_eq!(confined, Outcome::Done, "{said}");
 }
 
 #[test]

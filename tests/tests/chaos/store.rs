@@ -33,6 +33,19 @@ pub(crate) async fn failed(data: &Path) -> BTreeSet<TaskId> {
     once_each(&ids)
 }
 
+/// The deaths of workers: the task that the worker had, and what it died of.
+pub(crate) async fn deaths(data: &Path) -> Vec<(Option<TaskId>, String)> {
+    let mut store = open(data).await;
+    let died = "SELECT task_id, message FROM notices WHERE kind = 'worker.died'";
+    let rows = sqlx::query(died).fetch_all(&mut store).await.expect("the notices");
+    let death = |row: &sqlx::sqlite::SqliteRow| {
+        let (task, message): (Option<String>, String) = (row.get(0), row.get(1));
+        let (_, cause) = message.split_once(" died of ").expect("what it died of");
+        (task.map(|id| id.parse().expect("a task id")), cause.to_owned())
+    };
+    rows.iter().map(death).collect()
+}
+
 fn once_each(rows: &[String]) -> BTreeSet<TaskId> {
     let tasks: BTreeSet<TaskId> = rows.iter().map(|id| id.parse().expect("a task id")).collect();
     assert_eq!(tasks.len(), rows.len(), "a task is stored twice");

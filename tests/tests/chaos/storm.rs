@@ -2,13 +2,14 @@
 //! garbage on the daemon's socket.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cynic_proto::error::ErrorKind;
+use cynic_proto::error::{ErrorKind, TaskError};
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane, Reply, Request};
 use cynic_proto::socket::admin_of;
+use cynic_proto::stats::Stats;
 use cynic_tests::daemon::{Daemon, Home, PATIENCE};
 use cynic_tests::raw::RawClient;
 use cynic_tests::{faults, procfs, raw};
@@ -16,7 +17,7 @@ use rustix::process::Signal;
 
 use crate::items;
 use crate::random::{self, Random};
-use crate::store::{failed, stored};
+use crate::store::{self, failed, stored};
 
 /// Clients that send work and wait for every answer.
 const PATIENT_CLIENTS: usize = 4;
@@ -27,21 +28,46 @@ const IN_FLIGHT: usize = 8;
 /// What is mixed into the work, one in so many items.
 const POISON_ONE_IN: u64 = 200;
 
+/// What poison does to the workers that have it.
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    /// It is judged like any other item.
+    Judged,
+    /// It is judged, or leaves so much behind that a worker dies of that.
+    MayDieOf(&'static str),
+    /// Each worker dies of that (as it is displayed, from its start), and the item is given up.
+    DiesOf(&'static str),
+}
+
+use Ends::{DiesOf, Judged, MayDieOf};
+
 /// Faults of items in the storm; those that hang are left to the stop signals, which do the same.
-const POISON: &[&str] = &[
-    "segfault",
-    "abort",
-    "exit_7",
-    "scorer_panic",
-    "heap_bomb",
-    "leak",
-    "garbage",
-    "huge_length",
-    "truncated_then_exit",
-    "closed_then_spin",
-    "attempt open_a_tcp_socket",
-    "attempt fork",
+const POISON: &[(&str, Ends)] = &[
+    ("segfault", DiesOf("signal 11")),
+    ("abort", DiesOf("signal 6")),
+    ("exit_7", DiesOf("exit code 7")),
+    ("scorer_panic", Judged),
+    ("heap_bomb", DiesOf("memory limit")),
+    ("leak", MayDieOf("memory limit")),
+    ("garbage", DiesOf("protocol violation")),
+    ("huge_length", DiesOf("protocol violation")),
+    ("truncated_then_exit", DiesOf("protocol violation")),
+    ("closed_then_spin", DiesOf("protocol violation")),
+    ("attempt open_a_tcp_socket", DiesOf("sandbox violation")),
+    ("attempt fork", Judged),
 ];
+
+/// Signals of the storm, and what a worker that gets one may die of.
+const SIGNALS: &[(&str, Signal, &[&str])] = &[
+    ("SIGSTOP", Signal::STOP, &["hard deadline", "missed heartbeat", "not ready in time"]),
+    ("SIGSEGV", Signal::SEGV, &["signal 11"]),
+    // Blocked by workers that are ready: ending is the supervisor's business.
+    ("SIGTERM", Signal::TERM, &[TERMINATED]),
+    ("SIGKILL", Signal::KILL, &["signal 9"]),
+];
+
+/// The death of a worker that had not yet blocked the signal, and so never one over a task.
+const TERMINATED: &str = "signal 15";
 
 /// Innocent tasks that may fail: signals from outside that look like a crash of the worker's own, three times over one
 /// task, are told from poison by nobody.
@@ -51,8 +77,8 @@ const UNLUCKY_MAX: usize = 2;
 #[derive(Debug, Default)]
 struct Tally {
     judged: BTreeSet<TaskId>,
-    failed: BTreeMap<TaskId, ErrorKind>,
-    poison: BTreeSet<TaskId>,
+    failed: BTreeMap<TaskId, TaskError>,
+    poison: BTreeMap<TaskId, (&'static str, Ends)>,
 }
 
 #[tokio::test]
@@ -84,13 +110,13 @@ async fn every_task_is_answered_and_stored_once_in_a_storm() {
         tally.failed.extend(client.failed);
         tally.poison.extend(client.poison);
     }
-    let vanished = vanishing.await.expect("sent");
+    let (clients_vanished, vanished) = vanishing.await.expect("sent");
     let mut babbled = 0;
     for babbling in babbling {
         babbled += babbling.await.expect("sent");
     }
-    let stats = daemon.settled().await;
-    report(&tally, &signals, (vanished, babbled), &stats);
+    let stats = calm(&daemon).await;
+    report(&tally, &signals, (clients_vanished, babbled), &stats);
 
     daemon.no_zombies().await;
     assert_eq!(daemon.workers().len(), settled.workers.len());
@@ -98,16 +124,122 @@ async fn every_task_is_answered_and_stored_once_in_a_storm() {
     let grown = daemon.memory_bytes().saturating_sub(memory);
     assert!(grown < 64 << 20, "the daemon grew by {grown} bytes");
     assert_eq!(daemon.stop().await, Some(0));
-    let (judged, failed) = (stored(&home.path("data")).await, failed(&home.path("data")).await);
-    let lost: Vec<_> = tally.judged.difference(&judged).collect();
-    assert!(lost.is_empty(), "answered but not stored: {lost:?}");
-    let lost: Vec<_> = tally.failed.keys().filter(|task| !failed.contains(task)).collect();
-    assert!(lost.is_empty(), "failed, and nothing stored of it: {lost:?}");
-    let otherwise = |(_, kind): &(&TaskId, &ErrorKind)| **kind != ErrorKind::Quarantined;
-    let otherwise: Vec<_> = tally.failed.iter().filter(otherwise).collect();
-    assert!(otherwise.is_empty(), "not judged, and not because of poison: {otherwise:?}");
-    let innocent: Vec<_> = tally.failed.keys().filter(|t| !tally.poison.contains(t)).collect();
-    assert!(innocent.len() <= UNLUCKY_MAX, "given up without being poison: {innocent:?}");
+    tally.agrees_with_store(&home.path("data"), &vanished).await;
+    let causes = Causes { poison: &tally.poison, signals: &signals };
+    causes.explain_failures(&tally);
+    causes.explain_notices(&home.path("data"), &stats).await;
+}
+
+/// Kills the workers that are left: some are stopped, or have a signal waiting for them, and until they are gone the
+/// figures are not final.
+async fn calm(daemon: &Daemon) -> Stats {
+    daemon.settled().await;
+    let hurt = daemon.workers();
+    for pid in &hurt {
+        procfs::signal(*pid, Signal::KILL);
+    }
+    let others = |stats: &Stats| !stats.workers.iter().any(|worker| hurt.contains(&worker.pid));
+    daemon.until("all workers are others", others).await;
+    daemon.settled().await
+}
+
+impl Tally {
+    /// What was answered is what is stored, and nothing else is but what clients that left had sent.
+    async fn agrees_with_store(&self, data: &Path, vanished: &BTreeSet<TaskId>) {
+        let (stored, failures) = (stored(data).await, failed(data).await);
+        let failed: BTreeSet<TaskId> = self.failed.keys().copied().collect();
+        none(self.judged.intersection(&failed), "answered with a judgment and with an error");
+        none(stored.intersection(&failures), "stored as judged and as failed");
+        none(self.judged.difference(&stored), "judged, and no judgment is stored");
+        none(failed.difference(&failures), "failed, and nothing stored of it");
+        let known: BTreeSet<TaskId> = self.judged.union(vanished).copied().collect();
+        none(stored.difference(&known), "a judgment is stored that nobody got or had left");
+        let known: BTreeSet<TaskId> = failed.union(vanished).copied().collect();
+        none(failures.difference(&known), "a failure is stored that nobody got or had left");
+        let sent: BTreeSet<TaskId> = self.judged.union(&known).copied().collect();
+        let named = store::deaths(data).await.into_iter().filter_map(|(task, _)| task);
+        none(named.collect::<BTreeSet<_>>().difference(&sent), "a death over what nobody sent");
+    }
+}
+
+fn none<'a>(tasks: impl Iterator<Item = &'a TaskId>, what: &str) {
+    let tasks: Vec<_> = tasks.collect();
+    assert!(tasks.is_empty(), "{what}: {tasks:?}");
+}
+
+/// What workers had to die of in this run.
+struct Causes<'a> {
+    poison: &'a BTreeMap<TaskId, (&'static str, Ends)>,
+    signals: &'a BTreeMap<&'static str, u64>,
+}
+
+impl Causes<'_> {
+    /// Whether something that was done to the workers ends in that.
+    fn explain(&self, cause: &str) -> bool {
+        let of_poison = self.poison.values().filter_map(|(_, ends)| match ends {
+            Judged => None,
+            MayDieOf(known) | DiesOf(known) => Some(*known),
+        });
+        let sent = SIGNALS.iter().filter(|(name, ..)| self.signals.contains_key(name));
+        let of_signals = sent.flat_map(|(.., known)| known.iter().copied());
+        // Those that are left at the end are killed.
+        let mut known = of_poison.chain(of_signals).chain(["signal 9"]);
+        known.any(|known| is(cause, known))
+    }
+
+    /// Poison is given up for what it does and nothing else is given up, but for some bad luck.
+    fn explain_failures(&self, tally: &Tally) {
+        let mut unlucky = Vec::new();
+        for (task, error) in &tally.failed {
+            assert_eq!(error.kind, ErrorKind::Quarantined, "{task} is not judged: {error:?}");
+            let causes: Vec<String> = error.deaths.iter().map(|d| d.cause.to_string()).collect();
+            let unknown = |cause: &&String| !self.explain(cause) || is(cause, TERMINATED);
+            let unknown: Vec<_> = causes.iter().filter(unknown).collect();
+            assert!(unknown.is_empty(), "{task} died of what nobody did: {unknown:?}");
+            let died = |known: &str| causes.iter().any(|cause| is(cause, known));
+            if !matches!(self.poison.get(task), Some((_, DiesOf(known))) if died(known)) {
+                unlucky.push((task, self.poison.get(task), causes));
+            }
+        }
+        assert!(unlucky.len() <= UNLUCKY_MAX, "given up without being poison: {unlucky:?}");
+        for (task, (fault, ends)) in &tally.poison {
+            let survived = matches!(ends, DiesOf(_)) && tally.judged.contains(task);
+            assert!(!survived, "{task} is judged, which cannot be: {fault}");
+        }
+    }
+
+    /// Each death that was counted is in the store, and of something that was done to the workers.
+    async fn explain_notices(&self, data: &Path, stats: &Stats) {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for (task, cause) in store::deaths(data).await {
+            assert!(self.explain(&cause), "died of what nobody did: {cause}");
+            let early = !is(&cause, TERMINATED) || task.is_none();
+            assert!(early, "{task:?} was in the hands of a worker that died of {cause}");
+            *counts.entry(counted_as(&cause)).or_default() += 1;
+        }
+        assert_eq!(counts, stats.pool.deaths, "deaths in the store, and as they are counted");
+    }
+}
+
+/// Whether a cause as it is displayed is that one: signal 1 is not signal 11.
+fn is(cause: &str, known: &str) -> bool {
+    cause.strip_prefix(known).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// The counter of a cause as it is displayed, which may say more behind it.
+fn counted_as(cause: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[
+        ("signal", "signal"),
+        ("exit code", "exit_code"),
+        ("memory limit", "memory_limit"),
+        ("sandbox violation", "sandbox_violation"),
+        ("hard deadline", "deadline"),
+        ("missed heartbeat", "missed_heartbeat"),
+        ("protocol violation", "protocol_violation"),
+        ("not ready in time", "start_timeout"),
+    ];
+    let named = NAMES.iter().find(|(shown, _)| cause.starts_with(shown));
+    named.unwrap_or_else(|| panic!("unknown: {cause}")).1.to_owned()
 }
 
 /// Keeps a number of tasks in flight until the end, then waits for the last answers. Every reply must belong to
@@ -127,8 +259,9 @@ async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tal
             let item = if random.once_in(POISON_ONE_IN) {
                 // Each another one, or only the first would be tried.
                 request.hint.name = Some(task.to_string());
-                tally.poison.insert(task);
-                faults::item(random.choose(POISON).expect("some"))
+                let poison = *random.choose(POISON).expect("some");
+                tally.poison.insert(task, poison);
+                faults::item(poison.0)
             } else {
                 items::ordinary(random.next())
             };
@@ -147,7 +280,7 @@ async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tal
             }
             Reply::Failed { task: failed, error } => {
                 assert_eq!(failed, task);
-                assert_eq!(tally.failed.insert(task, error.kind), None, "{task} fails twice");
+                assert!(tally.failed.insert(task, *error).is_none(), "{task} fails twice");
             }
             other => panic!("{other:?}"),
         }
@@ -155,13 +288,15 @@ async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tal
     tally
 }
 
-/// Clients that send work and leave, some in the middle of a frame.
-async fn vanish(socket: PathBuf, mut random: Random, end: Instant) -> u64 {
-    let mut vanished = 0;
+/// Clients that send work and leave, some in the middle of a frame. Returns how many did, and what they sent.
+async fn vanish(socket: PathBuf, mut random: Random, end: Instant) -> (u64, BTreeSet<TaskId>) {
+    let (mut vanished, mut tasks) = (0, BTreeSet::new());
     while Instant::now() < end {
         let mut client = RawClient::connect(&socket).await.expect("a connection");
         for seq in 0..random.below(20) {
-            let request = raw::judge(TaskId::new(), Lane::Bulk, Ack::Judged);
+            let task = TaskId::new();
+            tasks.insert(task);
+            let request = raw::judge(task, Lane::Bulk, Ack::Judged);
             let _ = client.send(seq, Request::Judge(request), &items::ordinary(seq)).await;
         }
         if random.once_in(2) {
@@ -172,7 +307,7 @@ async fn vanish(socket: PathBuf, mut random: Random, end: Instant) -> u64 {
         drop(client);
         tokio::time::sleep(Duration::from_millis(random.below(20))).await;
     }
-    vanished
+    (vanished, tasks)
 }
 
 /// Connections that never were a client's.
@@ -206,13 +341,7 @@ async fn hurt_workers(
     while Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5 + random.below(150))).await;
         let Some(pid) = random.choose(&daemon.workers()).copied() else { continue };
-        let (name, signal) = match random.below(4) {
-            0 => ("SIGSTOP", Signal::STOP),
-            1 => ("SIGSEGV", Signal::SEGV),
-            // Blocked by workers: ending is the supervisor's business.
-            2 => ("SIGTERM", Signal::TERM),
-            _ => ("SIGKILL", Signal::KILL),
-        };
+        let (name, signal, _) = *random.choose(SIGNALS).expect("some");
         procfs::signal(pid, signal);
         *signals.entry(name).or_default() += 1;
     }
@@ -223,7 +352,7 @@ fn report(
     tally: &Tally,
     signals: &BTreeMap<&'static str, u64>,
     (vanished, babbled): (u64, u64),
-    stats: &cynic_proto::stats::Stats,
+    stats: &Stats,
 ) {
     let pool = &stats.pool;
     let (judged, poison, failed) = (tally.judged.len(), tally.poison.len(), tally.failed.len());

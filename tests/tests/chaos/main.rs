@@ -11,6 +11,7 @@ mod dimension;
 mod faults;
 mod items;
 mod load;
+mod partial;
 #[path = "../../../cynicd/tests/recorder/postgres.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "the recorder's tests do more to a server")]
 mod postgres;

@@ -22,7 +22,9 @@ impl Hub {
             Takes::Role(role) | Takes::OwnOr(role) if peer.roles.has(role) => {
                 return Ok(Records::All);
             }
-            Takes::OwnOr(_) if peer.roles.has(Role::Judge) => return Ok(Records::Of(peer.uid)),
+            Takes::OwnOr(_) if peer.roles.has(Role::Judge) && !is_of_another(request, peer.uid) => {
+                return Ok(Records::Of(peer.uid));
+            }
             Takes::Role(role) | Takes::OwnOr(role) => role,
         };
         self.seats.refused();
@@ -39,6 +41,11 @@ impl Hub {
     /// Which role is lacking, and who gives it.
     fn explain(&self, request: &Request, role: Role, uid: u32) -> String {
         let name = request.name();
+        let (of_another, own) = if is_of_another(request, uid) {
+            (" of another user", "; without --uid it lists your own")
+        } else {
+            ("", "")
+        };
         match role {
             Role::Admin => format!(
                 "`{name}` takes role `admin`, which is given at {} only: to root, to the daemon's own user, and \
@@ -46,9 +53,14 @@ impl Hub {
                 self.options.admin_socket.display()
             ),
             Role::Judge | Role::Read => format!(
-                "`{name}` takes role `{role}`, which user {uid} has not: an administrator can add it, or a \
-                 group of it, to `access.{role}` in the daemon's configuration"
+                "`{name}`{of_another} takes role `{role}`, which user {uid} has not: an administrator can add \
+                 it, or a group of it, to `access.{role}` in the daemon's configuration{own}"
             ),
         }
     }
+}
+
+/// Whether somebody else's records are asked for by name.
+fn is_of_another(request: &Request, uid: u32) -> bool {
+    matches!(request, Request::History(query) if query.client_uid.is_some_and(|of| of != uid))
 }

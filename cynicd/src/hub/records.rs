@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use cynic_proto::calibration::CalibrationRequest;
 use cynic_proto::history::{Feedback, HistoryQuery, ShowRow, Truth};
 use cynic_proto::ids::TaskId;
-use cynic_proto::message::{RefusalKind, Reply, ToClient};
+use cynic_proto::message::{RefusalKind, Reply};
 
 use super::Hub;
 use super::clients::refused;
@@ -45,13 +44,6 @@ impl Hub {
         records: Records,
     ) {
         if let Records::Of(uid) = records {
-            if query.client_uid.is_some_and(|other| other != uid) {
-                let reply = refused(
-                    RefusalKind::NotPermitted,
-                    "records of another user take role `read`; leave --uid away to list your own",
-                );
-                return self.reply(client, &ToClient { seq, reply }, &Bytes::new());
-            }
             query.client_uid = Some(uid);
         }
         self.ask_store(client, seq, async move |recorder| {

@@ -3,6 +3,7 @@
 //! Another user can only be had by root; elsewhere those tests say so and end.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -29,7 +30,7 @@ const STRANGER: u32 = 54_321;
 const GROUP: u32 = 54_322;
 
 /// A directory that other users may look into, with a daemon whose socket is open to all.
-fn open_home(access: &str) -> Home {
+pub(crate) fn open_home(access: &str) -> Home {
     let home = Home::new(&format!("socket_mode = \"0666\"\n[access]\n{access}"));
     let directory = home.path(".");
     fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("own directory");
@@ -38,12 +39,18 @@ fn open_home(access: &str) -> Home {
 
 /// `cynicctl` as another user, who is in that group besides its own.
 fn as_stranger(daemon: &Daemon, group: u32, args: &[&str]) -> Ended {
+    as_member(daemon, &[group], args)
+}
+
+/// The same in several groups.
+pub(crate) fn as_member<S: AsRef<OsStr>>(daemon: &Daemon, groups: &[u32], args: &[S]) -> Ended {
+    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
     let mut command = Command::new("setpriv");
     command
         .env_clear()
         .arg(format!("--reuid={STRANGER}"))
         .arg(format!("--regid={STRANGER}"))
-        .arg(format!("--groups={group}"))
+        .arg(format!("--groups={}", groups.join(",")))
         .arg(binary("cynicctl"))
         .arg("--socket")
         .arg(daemon.socket())
@@ -51,7 +58,7 @@ fn as_stranger(daemon: &Daemon, group: u32, args: &[&str]) -> Ended {
     Ended::of(&mut command)
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         eprintln!("skipped: only root can be somebody else");

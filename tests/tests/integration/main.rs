@@ -14,6 +14,7 @@ mod peers;
 mod proofs;
 mod reconnecting;
 mod records;
+mod roles;
 mod service_manager;
 mod shutdown;
 mod stages;

@@ -2,7 +2,7 @@
 //!
 //! Owns the reading of times and the paging. Views are in [`crate::view::history`].
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -23,15 +23,12 @@ use crate::view::history::{self as view, Listing};
 use crate::view::show as show_view;
 use crate::view::style::{FAINT, columns, paint};
 
-/// Columns of a listing that goes into a file or a pipe.
-const LISTING_WIDTH: usize = 160;
-
 /// Lists what the arguments ask for, page by page.
 pub(crate) async fn run(socket: PathBuf, args: &HistoryArgs) -> Result<Exit> {
     let zone = TimeZone::system();
     let mut query = query(args, Timestamp::now(), &zone)?;
     let client = daemon::connect(socket).await?;
-    let printer = Lister { form: Form::of(args), listing: Listing::new(listing_columns(), zone) };
+    let printer = Lister { form: Form::of(args), listing: Listing::new(columns(), zone) };
     let mut out = anstream::stdout();
     let mut left = args.limit;
     let mut first = true;
@@ -130,11 +127,6 @@ impl Lister {
         }
         Ok(out)
     }
-}
-
-/// Where there is no terminal, nothing has to fit one: what is listed is written whole.
-fn listing_columns() -> usize {
-    if io::stdout().is_terminal() { columns() } else { columns().max(LISTING_WIDTH) }
 }
 
 /// The query for the first page.

@@ -103,6 +103,10 @@ pub fn clip_middle(text: &str, columns: usize) -> String {
 /// The text broken into lines of at most that width, at blanks where there are any.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(8);
+    let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !whole.is_empty() && whole.width() <= columns {
+        return vec![whole];
+    }
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

@@ -14,9 +14,11 @@ use super::advice;
 use super::influence::{self, Influence};
 use super::json::fallback_reason;
 use super::judged::{self, Outcome, Row, signed};
-use super::style::{self, FAINT, STRONG, paint};
+use super::style::{self, FAINT, STRONG, WHOLE, paint};
 use crate::text::{clip, micros, printable, squeezed, wrap};
 
+/// Widest that sentences are laid out for: longer lines are hard to read.
+const COLUMNS_MAX: usize = 100;
 /// Pieces of evidence named as decisive; a fourth is rarely read.
 const DECISIVE_MAX: usize = 3;
 /// Pieces of evidence named that point the other way.
@@ -28,7 +30,7 @@ const QUOTE_COLUMNS: usize = 140;
 /// Columns of a reason in passing.
 const REASON_COLUMNS: usize = 60;
 /// The judge's impression of the whole item: it moves every dimension and tells none from another.
-const WHOLE: &str = "whole";
+const IMPRESSION: &str = "whole";
 /// Evidence worth less than this of Q is not worth a reader's time.
 const EFFECT_MIN: f64 = 0.05;
 /// Above this share of the highest confidence a judgment is called sure, below the other unsure.
@@ -37,7 +39,7 @@ const CONFIDENCE_UNSURE: f32 = 0.35;
 
 /// The note on one row, with its line end.
 pub fn note(row: &Row, columns: usize) -> String {
-    let columns = columns.min(100);
+    let columns = if columns == WHOLE { WHOLE } else { columns.min(COLUMNS_MAX) };
     match &row.outcome {
         Outcome::Judged(answer) => judged_note(&row.label, answer, columns),
         Outcome::Echoed(_) => format!("{}: echoed, not judged\n", printable(&row.label)),
@@ -141,13 +143,15 @@ fn decided(out: &mut String, judgment: &Judgment, ranked: &[Influence<'_>], colu
     };
     let mut reasons = Vec::new();
     for influence in &decisive {
-        if influence.code == WHOLE {
+        if influence.code == IMPRESSION {
             reasons.extend(reasons_of(influence.text.unwrap_or_default()));
         }
     }
     let named = |influence: &&&Influence<'_>| {
         let text = influence.text.unwrap_or_default();
-        influence.code != WHOLE && !lacking(text) && !reasons.iter().any(|reason| reason == text)
+        influence.code != IMPRESSION
+            && !lacking(text)
+            && !reasons.iter().any(|reason| reason == text)
     };
     let decisive: Vec<_> = decisive.iter().filter(named).copied().collect();
     let opposing: Vec<_> = opposing.iter().filter(named).copied().collect();
@@ -253,7 +257,8 @@ fn raise(out: &mut String, judgment: &Judgment, details: &Details, columns: usiz
 /// What pulled a dimension down most, in its own words where it has some.
 fn worst(details: &Details, dimension: Dimension) -> Option<String> {
     let against = details.evidence.iter().filter(|evidence| {
-        let told = evidence.code != WHOLE && !lacking(evidence.text.as_deref().unwrap_or_default());
+        let told =
+            evidence.code != IMPRESSION && !lacking(evidence.text.as_deref().unwrap_or_default());
         evidence.dimension == dimension && evidence.points < 0.0 && told
     });
     let worst = against.min_by(|a, b| a.points.total_cmp(&b.points))?;

@@ -18,6 +18,9 @@ use crate::text::{bytes, printable, squeezed};
 /// Columns from which on the date's year and the domain have room beside the task's id.
 const COLUMNS_WIDE: usize = 100;
 
+/// Columns of a listing that has all the room that it wants: what is longer is not cut, but is not in line either.
+const LISTING_WIDTH: usize = 160;
+
 /// A task id's columns.
 pub(super) const TASK_WIDTH: usize = 36;
 
@@ -42,10 +45,10 @@ impl Listing {
             fields.push(Column::left("DOMAIN").at_least(7));
         }
         let used: usize = fields.iter().map(|field| field.width + 2).sum();
-        let room = columns.saturating_sub(used + TASK_WIDTH + 2).max(8);
+        let room = columns.min(LISTING_WIDTH).saturating_sub(used + TASK_WIDTH + 2).max(8);
         fields.push(Column { title: "ITEM", align: Align::Left, width: room });
         fields.push(Column::left("TASK").at_least(TASK_WIDTH));
-        Listing { table: Table::fixed(fields), zone, wide }
+        Listing { table: Table::fixed(fields, columns), zone, wide }
     }
 
     /// The headings, with a line end.

@@ -81,7 +81,7 @@ impl Judgments {
         ];
         let used: usize = fields.iter().take(5).map(|field| field.width + 2).sum();
         fields[5].width = columns.saturating_sub(used).max(12);
-        Judgments { table: Table::fixed(fields), columns }
+        Judgments { table: Table::fixed(fields, columns), columns }
     }
 
     /// The headings, with a line end.

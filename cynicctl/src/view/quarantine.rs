@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::history::{TASK_WIDTH, iso, timestamp};
 use super::json;
 use super::judged::coverage;
-use super::style::{self, BAD, FAINT, STRONG, paint};
+use super::style::{self, BAD, FAINT, STRONG, WHOLE, paint};
 use super::table::{Cell, Column, Table};
 use crate::text::{bytes, counted, micros, printable, squeezed, wrap};
 
@@ -36,11 +36,16 @@ pub fn listing(records: &[QuarantineRecord], columns: usize, zone: &TimeZone) ->
         Column::right("HITS"),
     ];
     let used: usize = fields.iter().map(|field| field.width + 2).sum();
-    let room = columns.saturating_sub(used + TASK_WIDTH + 2).max(12);
-    fields.push(Column::left("DIED OF").at_least(room));
+    let died_of = Column::left("DIED OF");
     // Whole: it is what the other commands take.
-    fields.push(Column::left("TASK").at_least(TASK_WIDTH));
-    Table::fixed(fields).render(&rows)
+    let task = Column::left("TASK").at_least(TASK_WIDTH);
+    if columns == WHOLE {
+        fields.extend([died_of, task]);
+        return Table::fitted(fields, &rows, WHOLE).render(&rows);
+    }
+    let room = columns.saturating_sub(used + TASK_WIDTH + 2).max(12);
+    fields.extend([died_of.at_least(room), task]);
+    Table::fixed(fields, columns).render(&rows)
 }
 
 /// What a worker died of, in a few words, the most telling first: `VIGILANCE: signal 11 (SIGSEGV)`.

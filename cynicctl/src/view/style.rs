@@ -1,11 +1,16 @@
 //! Colours, and the width of the terminal. Styled text is always written; the stream strips the styling
 //! where there is no terminal or the user wants none.
 
+use std::io::IsTerminal as _;
+
 use anstyle::{AnsiColor, Style};
 use cynic_proto::model::Verdict;
 
-/// Width where there is no terminal to ask: wide enough for a quotation, narrow enough for a mail.
+/// Width of a terminal that does not tell its own: wide enough for a quotation, narrow enough for a mail.
 const WIDTH_DEFAULT: usize = 100;
+
+/// The width of a file or a pipe: nothing that goes there has to fit, so nothing is cut or broken into lines.
+pub const WHOLE: usize = usize::MAX;
 
 /// Narrowest and widest that tables are laid out for.
 const WIDTH_RANGE: std::ops::RangeInclusive<usize> = 40..=160;
@@ -38,10 +43,15 @@ pub fn paint(style: Style, text: &str) -> String {
     if style == PLAIN { text.to_owned() } else { format!("{style}{text}{style:#}") }
 }
 
-/// Columns to lay out for: `COLUMNS`, else the terminal's, else a sound default.
+/// Columns to lay out the output for: `COLUMNS`, else the terminal's if it goes to one, else [`WHOLE`].
 pub fn columns() -> usize {
+    let out = std::io::stdout();
     let asked = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    let terminal = || Some(usize::from(terminal_size::terminal_size()?.0.0));
+    if asked.is_none() && !out.is_terminal() {
+        return WHOLE;
+    }
+    // Of this stream alone: standard error may be a terminal where the output is none.
+    let terminal = || Some(usize::from(terminal_size::terminal_size_of(out)?.0.0));
     let columns = asked.or_else(terminal).unwrap_or(WIDTH_DEFAULT);
     columns.clamp(*WIDTH_RANGE.start(), *WIDTH_RANGE.end())
 }

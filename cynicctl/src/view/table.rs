@@ -4,7 +4,7 @@
 
 use anstyle::Style;
 
-use super::style::{self, PLAIN};
+use super::style::{self, PLAIN, WHOLE};
 use crate::text::{clip, clip_middle, width};
 
 /// Blanks between columns.
@@ -84,12 +84,14 @@ impl<T: Into<String>> From<T> for Cell {
 #[derive(Debug, Clone)]
 pub struct Table {
     columns: Vec<Column>,
+    /// Whether a cell that is wider than its column is cut to it, or pushes what follows to the right.
+    cuts: bool,
 }
 
 impl Table {
-    /// A table of columns whose widths are as they should be.
-    pub fn fixed(columns: Vec<Column>) -> Table {
-        Table { columns }
+    /// A table of columns whose widths are as they should be, for that many terminal columns.
+    pub fn fixed(columns: Vec<Column>, columns_max: usize) -> Table {
+        Table { columns, cuts: columns_max != WHOLE }
     }
 
     /// A table wide enough for its rows, with the widest columns squeezed to fit.
@@ -106,7 +108,7 @@ impl Table {
                 _ => break,
             }
         }
-        Table { columns }
+        Table { columns, cuts: true }
     }
 
     /// The headings.
@@ -124,6 +126,7 @@ impl Table {
             cells.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
         for (column, cell) in self.columns.iter().zip(&cells[..filled]) {
             let text = match column.align {
+                _ if !self.cuts => cell.text.clone(),
                 Align::Path => clip_middle(&cell.text, column.width),
                 Align::Left | Align::Right => clip(&cell.text, column.width),
             };

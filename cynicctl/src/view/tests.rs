@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 
 use super::history::{self, Listing};
 use super::judged::{Failure, Judgments, Outcome, Row, Tally};
+use super::style::WHOLE;
 use super::{explain, json, quarantine, show, stats};
 
 const TASK: TaskId = TaskId(0x0191_23ab_4567_7abc_8def_0123_4567_89ab);
@@ -134,6 +135,11 @@ fn broken() -> Row {
     }
 }
 
+fn failure(row: Row) -> Failure {
+    let Outcome::Failed(failure) = row.outcome else { panic!("{row:?}") };
+    failure
+}
+
 fn strip(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
@@ -161,6 +167,50 @@ fn the_table_fits_80_columns() {
 #[test]
 fn the_table_uses_the_width_that_is_there() {
     assert_snapshot!(table(120));
+}
+
+/// What goes into a file or a pipe has nothing to fit.
+#[test]
+fn nothing_is_cut_or_wrapped_where_there_is_no_terminal() {
+    const LONG: usize = 400;
+    let name = "x".repeat(LONG);
+    let words = "word ".repeat(LONG / 5).trim_end().to_owned();
+    let failed = Failure { message: words.clone(), ..failure(broken()) };
+    let row = Row { label: name.clone(), outcome: Outcome::Failed(failed) };
+    let table = strip(&Judgments::new(WHOLE).row(&row));
+    assert_eq!(table, format!("{name}  error    {words}\n"));
+    let note = strip(&explain::note(&row, WHOLE));
+    assert!(note.lines().any(|line| line.trim_start() == words), "{note}");
+
+    let HistoryRow::Judgment(mut judgment) = stored() else { panic!("a judgment") };
+    judgment.item_id = Some(name.clone());
+    let listed = Listing::new(WHOLE, TimeZone::UTC).row(&HistoryRow::Judgment(judgment));
+    assert!(strip(&listed).ends_with(&format!("  {name}  {TASK}\n")), "{listed}");
+
+    let mut record = quarantined();
+    record.deaths[1].cause = DeathCause::ProtocolViolation(words.clone());
+    record.deaths[1].stderr_tail.clone_from(&words);
+    let listed = quarantine::listing(std::slice::from_ref(&record), WHOLE, &TimeZone::UTC);
+    assert!(strip(&listed).contains(&format!("({words})  {TASK}\n")), "{listed}");
+    let note = strip(&quarantine::note(&record, WHOLE, &TimeZone::UTC));
+    assert!(
+        note.contains(&format!("({words})")) && note.contains(&format!("| {words}\n")),
+        "{note}"
+    );
+
+    let mut figures = Stats::default();
+    figures.pool.deaths = (0..40).map(|n| (format!("cause_{n:02}"), 1)).collect();
+    figures.recorder.store.clone_from(&words);
+    figures.workers = vec![WorkerStats {
+        sandbox: words.clone(),
+        doing: "score".to_owned(),
+        ..WorkerStats::default()
+    }];
+    let shown = strip(&stats::text(&figures, WHOLE));
+    let causes: Vec<String> = (0..40).map(|n| format!("cause_{n:02} 1")).collect();
+    for whole in [causes.join(", "), words.clone(), format!("{words}  score")] {
+        assert!(shown.lines().any(|line| line.ends_with(&whole)), "{whole}: {shown}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod faults;
 mod items;
 mod load;
 mod partial;
+mod piped;
 #[path = "../../../cynicd/tests/recorder/postgres.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "the recorder's tests do more to a server")]
 mod postgres;

@@ -220,6 +220,14 @@ impl Daemon {
         procfs::children(self.pid()).into_iter().filter(|pid| !procfs::is_zombie(*pid)).collect()
     }
 
+    /// Waits until so many of its children live as is wanted.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    pub async fn until_workers(&self, what: &str, wanted: impl Fn(usize) -> bool) {
+        until(what, || wanted(self.workers().len())).await;
+    }
+
     /// Waits until every dead child is reaped: between its death and that there is a moment.
     ///
     /// # Panics

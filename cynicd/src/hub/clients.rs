@@ -51,6 +51,9 @@ impl Hub {
     fn client_gone(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
         self.bus.forget(id);
+        if let Some(replaying) = &mut self.quarantine.replaying {
+            replaying.client_gone(id);
+        }
         for task in client.tasks {
             self.forget_waiter(task, id);
         }

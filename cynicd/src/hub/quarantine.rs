@@ -14,7 +14,7 @@ use cynic_proto::worker::Outcome;
 use super::answers::Held;
 use super::clients::refused;
 use super::recording::unix_us;
-use super::replay::Replay;
+use super::replay::{Replay, Replaying};
 use super::{Hub, Input, Waiter};
 use crate::pool::{ClientId, Event, Submission};
 use crate::quarantine::{Files, Index, Limits, key_of};
@@ -30,7 +30,7 @@ pub struct Quarantine {
     /// Replays so far; names their workers.
     pub(super) replays: u32,
     /// One at a time: a replay has a worker beside the pool's.
-    pub(super) replaying: bool,
+    pub(super) replaying: Option<Replaying>,
 }
 
 /// What is to be done with a record's item once it is there.
@@ -59,7 +59,7 @@ impl Quarantine {
             files,
             condemned: Vec::new(),
             replays: 0,
-            replaying: false,
+            replaying: None,
         };
         for record in records {
             let gone = quarantine.index.insert(record);
@@ -259,7 +259,7 @@ impl Hub {
                 Reply::Refused { kind: RefusalKind::Unavailable, message }
             }
             QuarantineNews::Replayed(replayed) => {
-                self.quarantine.replaying = false;
+                self.quarantine.replaying = None;
                 Reply::Replayed(replayed)
             }
         };
@@ -269,7 +269,9 @@ impl Hub {
     fn fetched(&mut self, client: ClientId, seq: u64, task: TaskId, purpose: Purpose, item: Bytes) {
         let reply = match (self.quarantine.index.get(task), purpose) {
             (None, _) => unknown(),
-            (Some(record), Purpose::Replay) if !self.quarantine.replaying => {
+            // It was read from the disk for somebody who has gone meanwhile.
+            (Some(_), Purpose::Replay) if !self.clients.contains_key(&client) => return,
+            (Some(record), Purpose::Replay) if self.quarantine.replaying.is_none() => {
                 let replay = Replay::new(record, item, self.pool.config(), &self.options.launch);
                 return self.replay(client, seq, replay);
             }

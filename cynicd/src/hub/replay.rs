@@ -11,7 +11,7 @@ use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::quarantine::{QuarantineRecord, ReplayOutcome, Replayed};
 use cynic_proto::worker::{FromWorker, Lease, LeaseItem, Outcome, ToWorker};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 
 use super::answers::{LEASE_HEAD_BYTES_MAX, check};
@@ -38,15 +38,34 @@ pub(super) struct Replay {
     launch: Launch,
 }
 
+/// A replay under way.
+#[derive(Debug)]
+pub(super) struct Replaying {
+    client: ClientId,
+    /// Dropped when nobody waits for it any more.
+    wanted: Option<oneshot::Sender<()>>,
+}
+
+impl Replaying {
+    /// Ends it if that was its client: its worker may be about to spin until the hard deadline, and no other replay
+    /// can begin until then.
+    pub(super) fn client_gone(&mut self, client: ClientId) {
+        if self.client == client {
+            self.wanted = None;
+        }
+    }
+}
+
 impl Hub {
     pub(super) fn replay(&mut self, client: ClientId, seq: u64, replay: Replay) {
-        self.quarantine.replaying = true;
+        let (wanted, unwanted) = oneshot::channel();
+        self.quarantine.replaying = Some(Replaying { client, wanted: Some(wanted) });
         self.quarantine.replays = self.quarantine.replays.wrapping_add(1);
         let worker = WorkerId { slot: WorkerId::REPLAY_SLOT, generation: self.quarantine.replays };
         let inputs = self.inputs.clone();
         tracing::info!(task = %replay.task, "replaying");
         tokio::task::spawn_local(async move {
-            let news = QuarantineNews::Replayed(Box::new(replay.run(worker).await));
+            let news = QuarantineNews::Replayed(Box::new(replay.run(worker, unwanted).await));
             // The hub is gone only when the daemon ends.
             let _ = inputs.send(Input::Quarantine(client, seq, news)).await;
         });
@@ -84,13 +103,23 @@ impl Replay {
         }
     }
 
-    async fn run(self, worker: WorkerId) -> Replayed {
+    /// Runs to its end, or until nobody wants it any more; in either case until its worker is dead.
+    async fn run(self, worker: WorkerId, mut unwanted: oneshot::Receiver<()>) -> Replayed {
         let (hub, mut news) = mpsc::channel(NEWS_MAX);
         link::start(self.launch.clone(), worker, hub);
         let mut progress = Progress::default();
         let mut deadline = Instant::now() + self.start_timeout;
         let death = loop {
-            match timeout_at(deadline.into(), news.recv()).await {
+            let heard = tokio::select! {
+                _ = &mut unwanted, if progress.killed.is_none() => {
+                    tracing::info!(task = %self.task, "the replay is ended: its client has gone");
+                    progress.kill(DeathCause::KilledByOperator);
+                    deadline = Instant::now() + BURIAL_TIMEOUT;
+                    continue;
+                }
+                heard = timeout_at(deadline.into(), news.recv()) => heard,
+            };
+            match heard {
                 Ok(Some(Input::Worker(_, News::Died(death)))) => break Some(death),
                 Ok(Some(Input::Worker(_, News::Ready(..)))) => {
                     self.lease(&mut progress);
@@ -131,7 +160,13 @@ impl Replay {
 
     fn heard(&self, news: News, progress: &mut Progress) {
         match news {
-            News::Started(hold) => progress.hold = Some(hold),
+            News::Started(hold) => {
+                // Killed before it was there.
+                if progress.killed.is_some() {
+                    hold.kill();
+                }
+                progress.hold = Some(hold);
+            }
             News::Violation(what) => progress.kill(DeathCause::ProtocolViolation(what)),
             News::Message(message, explanation) => match (*message, &progress.answer) {
                 (FromWorker::Done { nonce: 1, task, outcome, spent }, None)

@@ -1,5 +1,7 @@
 //! Items that kill each worker that tries them: remembered, answered at once, shown, replayed, tried again.
 
+use std::process::Stdio;
+
 use bytes::Bytes;
 use cynic_proto::client::{Client, Outcome};
 use cynic_proto::error::{DeathCause, ErrorKind, TaskError};
@@ -7,9 +9,13 @@ use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane, RefusalKind, Reply, Request};
 use cynic_proto::model::{Dimension, Stage};
 use cynic_proto::quarantine::{QuarantineRecord, QuarantineRequest, ReplayOutcome, Replayed};
+use cynic_proto::socket::admin_of;
 use cynic_proto::stats::Stats;
+use cynic_tests::cli::program;
 use cynic_tests::daemon::{Daemon, Home};
-use cynic_tests::{faults, raw};
+use cynic_tests::raw::RawClient;
+use cynic_tests::{faults, procfs, raw};
+use rustix::process::Signal;
 
 use crate::items;
 
@@ -113,6 +119,74 @@ async fn a_record_can_be_replayed_tried_again_and_dropped() {
     assert_eq!(ask(&client, QuarantineRequest::Clear, Vec::new()).await, Reply::Done);
     assert_eq!(records(&client, QuarantineRequest::List).await, []);
     daemon.no_zombies().await;
+}
+
+async fn ask_for_replay(daemon: &Daemon, task: TaskId) -> RawClient {
+    let mut client = RawClient::connect(&admin_of(daemon.socket())).await.expect("a connection");
+    let request = Request::Quarantine(QuarantineRequest::Replay(task));
+    client.send(1, request, &[]).await.expect("sent");
+    client
+}
+
+/// A client whose replay has begun, once the one before is over.
+async fn replaying(daemon: &Daemon, task: TaskId, pool: usize) -> RawClient {
+    loop {
+        let mut client = ask_for_replay(daemon, task).await;
+        tokio::select! {
+            reply = client.reply() => {
+                let Some((1, Reply::Refused { kind: RefusalKind::Unavailable, .. })) = reply else {
+                    panic!("{reply:?}")
+                };
+            }
+            () = daemon.until_workers("it has its worker", |workers| workers > pool) => return client,
+        }
+    }
+}
+
+/// It would spin until its deadline, and nobody else could replay anything until then.
+#[tokio::test]
+async fn a_replay_ends_when_its_client_leaves() {
+    let worker = env!("CARGO_BIN_EXE_faulty_worker").as_ref();
+    let keep = "[quarantine]\nkeep_content = true\n";
+    let home =
+        Home::new(&(items::config_with(worker, 200, 300, "dimension_failures_max = 0") + keep));
+    let daemon = home.start().await;
+    let task = TaskId::new();
+    let outcome = judge(&daemon.client().await, task, faults::item("busy_loop")).await;
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, ErrorKind::Quarantined, "{error}");
+    assert_eq!(daemon.stop().await, Some(0));
+
+    // From now on it spins for longer than any test waits.
+    home.configure(&(items::config_with(worker, 1000, 3_600_000, "") + keep));
+    let daemon = home.start().await;
+    let pool = daemon.settled().await.pool.pool_size as usize;
+    let mut replay = program("cynicctl")
+        .arg("--socket")
+        .arg(daemon.socket())
+        .args(["replay", &task.to_string()])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("cynicctl");
+    daemon.until_workers("the replay has its worker", |workers| workers == pool + 1).await;
+    let other = ask(&daemon.admin().await, QuarantineRequest::Replay(task), Vec::new()).await;
+    assert!(matches!(other, Reply::Refused { kind: RefusalKind::Unavailable, .. }), "{other:?}");
+    assert_eq!(daemon.workers().len(), pool + 1, "who is refused ends nobody else's replay");
+    procfs::signal(replay.id(), Signal::INT);
+    replay.wait().expect("ended");
+    daemon.until_workers("its worker is gone", |workers| workers == pool).await;
+    daemon.no_zombies().await;
+
+    // The next one can begin; so it can after others that left before their worker was there.
+    drop(replaying(&daemon, task, pool).await);
+    daemon.until_workers("no worker is left", |workers| workers == pool).await;
+    for _ in 0..20 {
+        ask_for_replay(&daemon, task).await;
+    }
+    drop(replaying(&daemon, task, pool).await);
+    daemon.until_workers("no worker is left", |workers| workers == pool).await;
+    let stats = daemon.settled().await;
+    assert_eq!((deaths(&stats), stats.quarantine.items), (0, 1), "{stats:?}");
 }
 
 /// Until something has come of it: the record is all that is left of the item.

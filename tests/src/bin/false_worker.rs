@@ -3,6 +3,7 @@
 //! Owns the lies that need the lease in hand (its nonce, its tasks). Everything else it judges honestly.
 //! Never part of the product.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -10,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use bytes::BytesMut;
 use cynic_judge::{JUDGE_VERSION, Judge, Options};
 use cynic_proto::codec;
+use cynic_proto::explanation;
 use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::{ItemError, ItemErrorKind};
@@ -107,7 +109,8 @@ impl Liar {
             rest = next;
             let judged = self.host.judge(lease, n, bytes).expect("judged");
             let command = command_in(bytes);
-            self.answer(lease, item.task, judged, command.as_deref().unwrap_or("nothing"));
+            let command = command.as_deref().map_or("nothing", this_time);
+            self.answer(lease, item.task, judged, command);
         }
     }
 
@@ -124,6 +127,8 @@ impl Liar {
             }
             "score_out_of_range" => change(&mut outcome, |judgment| judgment.dimensions[3] = 101.0),
             "bad_details" => explanation = vec![0xFF; 64],
+            "cut_details" => drop(explanation.pop()),
+            "nan_in_details" => explanation = without_numbers(&explanation),
             "half_closed_then_spin" => {
                 self.socket.shutdown(std::net::Shutdown::Write).expect("shut down");
                 faults::commit("busy_loop", &cynic_tests::attempts::Target::of_this_host());
@@ -171,6 +176,25 @@ impl Liar {
         let bytes = [std::io::IoSlice::new(&[0xA5; 64])];
         sendmsg(&self.socket, &bytes, &mut ancillary, SendFlags::empty()).expect("sent");
     }
+}
+
+/// An explanation whose evidence counts for no number of points.
+fn without_numbers(explanation: &[u8]) -> Vec<u8> {
+    let mut details = explanation::decode(explanation).expect("of this build");
+    for evidence in &mut details.evidence {
+        evidence.points = f32::NAN;
+    }
+    explanation::encode(&details).expect("encodes")
+}
+
+/// The command as it is, or of `once FILE COMMAND` what is behind the file for the worker that makes it: no sandbox
+/// keeps it from that.
+fn this_time(command: &str) -> &str {
+    let Some((file, once)) = command.strip_prefix("once ").and_then(|rest| rest.split_once(' '))
+    else {
+        return command;
+    };
+    if File::create_new(file).is_ok() { once } else { "nothing" }
 }
 
 fn change(outcome: &mut Outcome, lie: impl FnOnce(&mut cynic_proto::judgment::Judgment)) {

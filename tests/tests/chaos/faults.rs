@@ -92,6 +92,9 @@ const OF_A_LIAR: &[(&str, Must)] = &[
     ("nan", VIOLATION),
     ("infinite_confidence", VIOLATION),
     ("score_out_of_range", VIOLATION),
+    ("bad_details", VIOLATION),
+    ("cut_details", VIOLATION),
+    ("nan_in_details", VIOLATION),
     ("bad_utf8", VIOLATION),
     ("descriptors", VIOLATION),
     ("half_closed_then_spin", VIOLATION),
@@ -145,6 +148,41 @@ async fn every_lie_of_a_worker_is_found_out_or_harmless() {
         table.judge(items::large()).await.expect_judged("a large item", &table.daemon);
     }
     table.close().await;
+}
+
+/// An explanation is checked as the rest of an answer is: its worker dies of it, and another one answers.
+#[tokio::test]
+async fn who_was_answered_with_a_bad_explanation_first_gets_a_good_one() {
+    let worker = env!("CARGO_BIN_EXE_false_worker").as_ref();
+    let home = Home::new(&items::config(worker));
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    for (n, lie) in ["bad_details", "cut_details", "nan_in_details"].into_iter().enumerate() {
+        let told = home.path(lie);
+        let item = faults::item(&format!("once {} {lie}", told.display()));
+        let request = raw::judge(TaskId::new(), Lane::Interactive, Ack::Stored);
+        let task = request.task;
+        let outcome = client.judge(request, item.into()).await.expect("an answer");
+        let Outcome::Judged(answer) = outcome else {
+            panic!("{lie}: {outcome:?}\n{}", daemon.log())
+        };
+        assert!(told.exists(), "{lie}: nobody told it");
+        assert_eq!(answer.judged.attempts, 2, "{lie}");
+        assert!(!answer.details.evidence.is_empty(), "{lie}");
+        assert!(
+            answer.details.evidence.iter().all(|evidence| evidence.points.is_finite()),
+            "{lie}"
+        );
+        let deaths = daemon.settled().await.pool.deaths;
+        assert_eq!(
+            deaths,
+            BTreeMap::from([("protocol_violation".to_owned(), n as u64 + 1)]),
+            "{lie}"
+        );
+        let shown = daemon.cynicctl(["show", "--json", &task.to_string()]);
+        assert_eq!(shown.json()[0]["judgment"]["attempts"], 2, "{lie}: {shown:?}");
+    }
+    assert_eq!(daemon.stop().await, Some(0));
 }
 
 /// What came of a task.

@@ -189,6 +189,27 @@ async fn a_replay_ends_when_its_client_leaves() {
     assert_eq!((deaths(&stats), stats.quarantine.items), (0, 1), "{stats:?}");
 }
 
+/// The others are judged, and whoever goes by the exit code alone is told all the same.
+#[tokio::test]
+async fn a_run_in_which_an_item_was_given_up_ends_with_its_exit_code() {
+    let home = home(false);
+    let daemon = home.start().await;
+    let path = home.path("items.jsonl");
+    let items = [items::ordinary(1), faults::item("segfault"), items::ordinary(2)];
+    std::fs::write(&path, items.join(&b'\n')).expect("written");
+    let path = path.display().to_string();
+    for order in [None, Some("--unordered")] {
+        let ended = daemon.cynicctl(["judge", "--jsonl", "--json", &path].into_iter().chain(order));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let rows = ended.json();
+        let failed: Vec<_> = rows.iter().filter(|row| row.get("error").is_some()).collect();
+        assert_eq!((rows.len(), failed.len()), (3, 1), "{ended:?}");
+        assert_eq!(failed[0]["id"], format!("{path}:2"));
+        assert_eq!(failed[0]["error"]["kind"], "quarantined");
+        assert_eq!(failed[0]["error"]["deaths"].as_array().map(Vec::len), Some(3), "{ended:?}");
+    }
+}
+
 /// Until something has come of it: the record is all that is left of the item.
 #[tokio::test]
 async fn a_record_stays_when_it_could_not_be_tried_again() {

@@ -114,6 +114,32 @@ async fn an_interrupted_run_says_what_is_done_and_how_to_go_on() {
     }
 }
 
+/// What was sent and never answered is no success.
+#[tokio::test]
+async fn a_run_whose_daemon_does_not_come_back_ends_with_its_exit_code() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let mut run = streaming(&daemon, &["judge", "--jsonl", "--json", "-"]);
+    let mut input = run.stdin.take().expect("piped");
+    input.write_all(lines(HALF).as_bytes()).expect("taken");
+    let mut rows = BufReader::new(run.stdout.take().expect("piped")).lines();
+    for _ in 0..HALF {
+        let row = rows.next().expect("a row for each line").expect("text");
+        assert!(row.contains("\"verdict\""), "{row}");
+    }
+    daemon.crash();
+    // The client may be told before it has sent them all.
+    let _ = input.write_all(lines(HALF).as_bytes());
+    drop(input);
+    let lost: Vec<String> = rows.map(|row| row.expect("text")).collect();
+    let mut said = String::new();
+    run.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    let code = run.wait().expect("ended").code();
+    assert_eq!(code, Some(4), "{lost:?} {said}");
+    assert!(said.contains("--resume"), "{said}");
+    assert!(!lost.iter().any(|row| row.contains("\"verdict\"")), "{lost:?}");
+}
+
 /// First the client is killed in mid-stream, then the daemon: in the end each line is stored once.
 #[tokio::test]
 async fn killed_runs_go_on_and_store_each_line_once() {

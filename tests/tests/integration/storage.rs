@@ -159,6 +159,45 @@ async fn a_data_directory_that_fills_up() {
     assert_eq!(judgments(&home.path("data/cynic.db")).await, TASKS + 2);
 }
 
+/// When nothing can be stored any more, a copy of what is stored is worth all the more.
+#[tokio::test]
+async fn a_backup_of_a_store_that_is_full() {
+    let home = Home::new("");
+    let Some(disk) = Disk::mount(home.path("data"), 8 << 20) else { return };
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    let stored = || Judge { ack: Ack::Stored, ..plain_request() };
+    for _ in 0..3 {
+        client.judge(stored(), text()).await.expect("an answer");
+    }
+    let filler = disk.fill();
+    for _ in 0..5 {
+        client.judge(plain_request(), text()).await.expect("an answer");
+    }
+    daemon.until("the store is degraded", |stats| !stats.degraded.is_empty()).await;
+
+    let backup = |name: &str| daemon.cynicctl(["backup", &*home.path(name).to_string_lossy()]);
+    let copied = backup("elsewhere.db");
+    assert_eq!(copied.code, Some(0), "{copied:?}\n{}", daemon.log());
+    assert!(copied.out.contains("3 judgments"), "{copied:?}");
+    assert_eq!(judgments(&home.path("elsewhere.db")).await, 3);
+    // Where there is no room for a copy either, none is left half made.
+    let full = backup("data/copy.db");
+    assert_eq!(full.code, Some(4), "{full:?}");
+    assert!(full.err.contains("full"), "{full:?}");
+    let names: Vec<_> = fs::read_dir(home.path("data")).expect("a directory").flatten().collect();
+    assert!(
+        !names.iter().any(|name| name.file_name().to_string_lossy().contains("copy")),
+        "{names:?}"
+    );
+
+    fs::remove_file(filler).expect("removed");
+    daemon.until("nothing is left to store", |stats| stats.recorder.buffered == 0).await;
+    let copied = backup("later.db");
+    assert!(copied.out.contains("8 judgments"), "{copied:?}");
+    assert_eq!(judgments(&home.path("later.db")).await, 8);
+}
+
 async fn judgments(path: &Path) -> i64 {
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut store = options.connect().await.expect("the database");

@@ -12,7 +12,7 @@ use cynic_proto::item::{Form, Hint};
 use cynic_proto::message::{Ack, Judge, Pong, RefusalKind, Reply, Request, ToClient, ToDaemon};
 
 use super::answers::Held;
-use super::operations::Asker;
+use super::operations::{Asker, ENDING};
 use super::records::Said;
 use super::{Hub, Waiter};
 use crate::gateway::{ClientNews, Peer};
@@ -120,6 +120,8 @@ impl Hub {
                 self.feed(Event::Drain);
                 Reply::Done
             }
+            // Its socket is closed, and with work let in it would sit out the drain's whole budget.
+            Request::Resume if self.ending => refused(RefusalKind::Unavailable, ENDING),
             Request::Resume => {
                 self.feed(Event::Resume);
                 Reply::Done

@@ -12,6 +12,7 @@ use cynic_proto::message::{RefusalKind, Reply, ToClient};
 use cynic_proto::model::Stage;
 use tokio::time::timeout;
 
+use super::clients::refused;
 use super::{Hub, Input};
 use crate::config::{Config, ConfigError, POOL_SIZE_MAX, Source, auto_size};
 use crate::journal::LogControl;
@@ -23,6 +24,9 @@ const ROLLING_TIME: Duration = Duration::from_secs(30);
 
 /// How long reading the configuration may take: its file system may hang.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What those are told who want it to go on when it was told to end.
+pub(super) const ENDING: &str = "the daemon ends: ask the next one";
 
 /// What may change while the daemon runs, and where it comes from.
 #[derive(Debug)]
@@ -67,11 +71,7 @@ impl Hub {
         if self.ending {
             tracing::info!("not reading the configuration again: the daemon ends");
             if let Some(asker) = asker {
-                let message = "the daemon ends".to_owned();
-                self.answer_asker(
-                    asker,
-                    Reply::Refused { kind: RefusalKind::Unavailable, message },
-                );
+                self.answer_asker(asker, refused(RefusalKind::Unavailable, ENDING));
             }
             return;
         }

@@ -12,7 +12,7 @@ use crate::item::{Item, Shown};
 use crate::learned::{self, Learned, Sum};
 use crate::profile::Profile;
 use crate::route::{self, Route};
-use crate::spec::{HEADS, NO_SLOT, Norm, Span, Spec};
+use crate::spec::{DOMAINS, NO_SLOT, Norm, Span, Spec};
 use crate::text::scan::{Grams, Hit, Scan};
 use crate::weights::Weights;
 use crate::{code, fold, reading, shell, text};
@@ -238,15 +238,15 @@ impl Analysis {
     }
 }
 
-fn detected(family: Family, mixture: &[f32; HEADS]) -> Domain {
-    let heads = family.heads();
+fn detected(family: Family, mixture: &[f32; DOMAINS]) -> Domain {
+    let domains = family.domains();
     let mut best = 0;
-    for head in 0..heads.len() {
-        if mixture[head] > mixture[best] {
-            best = head;
+    for domain in 0..domains.len() {
+        if mixture[domain] > mixture[best] {
+            best = domain;
         }
     }
-    heads[best]
+    domains[best]
 }
 
 /// Whether nothing was found in a code that the rubric holds against it.

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use cynic_proto::model::{DIMENSIONS, Dimension, Domain};
 
-use crate::spec::Spec;
+use crate::spec::{HEADS, Spec};
 
 /// Items that are read alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,8 +63,16 @@ impl Family {
         &PLACES.get_or_init(build)[self.index() * DIMENSIONS + dimension as usize]
     }
 
+    /// How many heads it has: one for each domain, and for texts that for abuse.
+    pub fn heads(self) -> usize {
+        match self {
+            Family::Text => HEADS,
+            Family::Shell | Family::Code => 1,
+        }
+    }
+
     /// The domains that have a head of their own.
-    pub fn heads(self) -> &'static [Domain] {
+    pub fn domains(self) -> &'static [Domain] {
         match self {
             Family::Text => &[Domain::Social, Domain::Prompt, Domain::Prose],
             Family::Shell => &[Domain::Shell],

@@ -4,7 +4,7 @@ use cynic_proto::model::Domain;
 
 use crate::facets::FACETS;
 use crate::family::Family;
-use crate::spec::{HEADS, Norm, Span, Spec};
+use crate::spec::{ABUSE, DOMAINS, HEADS, Norm, SOCIAL, Span, Spec};
 use crate::text::scan::{Grams, ORDER_FACET};
 use crate::weights::FamilyWeights;
 
@@ -89,8 +89,8 @@ impl Grams for Sum<'_> {
 /// What the evidence says of an item.
 #[derive(Debug, Clone)]
 pub(crate) struct Learned {
-    /// How much each head's domain takes part; they add up to one.
-    pub(crate) mixture: [f32; HEADS],
+    /// How much each domain takes part; they add up to one.
+    pub(crate) mixture: [f32; DOMAINS],
     /// Logit of being good, zero where good and bad are equally likely.
     pub(crate) logit: f32,
     /// The same by the rubric's own weights alone.
@@ -120,8 +120,9 @@ pub(crate) fn weigh(
         logits[n] = all * head.stretch + head.shift;
     }
     let mixture = mixture(weights, family, z, routed(weights, sum), &logits, said);
-    let logit = weights.stretch * mixed(&logits, &mixture) + weights.shift;
-    let shares = mixture.map(|share| share * weights.stretch);
+    let shares = shares(family, &mixture, &logits);
+    let logit = weights.stretch * mixed(&logits, &shares) + weights.shift;
+    let shares = shares.map(|share| share * weights.stretch);
     let mut features = vec![0.0; z.len()];
     let mut grams = [0.0; FACETS];
     let mut rules = 0.0;
@@ -151,9 +152,38 @@ pub(crate) fn weigh(
     }
 }
 
-/// The logit of a mixture of heads: each counts as far as the item is likely of its domain.
-pub(crate) fn mixed(logits: &[f32; HEADS], mixture: &[f32; HEADS]) -> f32 {
-    let parts = logits.iter().zip(mixture);
+/// How many logits the head for abuse must have against a message, and more than the other has, to be heard as much as
+/// the other: what it never met it takes for abuse a little too soon.
+const ABUSE_HELD_BACK: f32 = 1.0;
+
+/// How much of the messages' part the head for abuse takes: the more, the more it has against the item beside what the
+/// other has. A message is about as bad as the worse of what is found in it, and no better for being no abuse.
+fn abuse_share(family: Family, logits: &[f32; HEADS]) -> f32 {
+    if family.heads() <= ABUSE {
+        return 0.0;
+    }
+    let other = logits[SOCIAL].clamp(-LOGIT_MAX, 0.0);
+    let abuse = logits[ABUSE].clamp(-LOGIT_MAX, LOGIT_MAX);
+    1.0 / (1.0 + libm::expf(abuse - other + ABUSE_HELD_BACK))
+}
+
+/// How much each head takes part, given how much each domain does.
+pub(crate) fn shares(
+    family: Family,
+    mixture: &[f32; DOMAINS],
+    logits: &[f32; HEADS],
+) -> [f32; HEADS] {
+    let mut shares = [0.0; HEADS];
+    shares[..DOMAINS].copy_from_slice(mixture);
+    let abuse = mixture[SOCIAL] * abuse_share(family, logits);
+    shares[SOCIAL] -= abuse;
+    shares[ABUSE] = abuse;
+    shares
+}
+
+/// The logit of a mixture of heads: each counts as far as it takes part.
+pub(crate) fn mixed(logits: &[f32; HEADS], shares: &[f32; HEADS]) -> f32 {
+    let parts = logits.iter().zip(shares);
     parts.map(|(logit, part)| part * logit.clamp(-LOGIT_MAX, LOGIT_MAX)).sum()
 }
 
@@ -195,9 +225,9 @@ pub(crate) fn mixture(
     routed: f32,
     logits: &[f32; HEADS],
     said: Option<Domain>,
-) -> [f32; HEADS] {
-    let mut mixture = [0.0; HEADS];
-    let known = said.and_then(|domain| family.heads().iter().position(|head| *head == domain));
+) -> [f32; DOMAINS] {
+    let mut mixture = [0.0; DOMAINS];
+    let known = said.and_then(|domain| family.domains().iter().position(|own| *own == domain));
     if let Some(head) = known.or(weights.router.is_empty().then_some(0)) {
         mixture[head] = 1.0;
         return mixture;
@@ -208,7 +238,9 @@ pub(crate) fn mixture(
     }
     let (argument, others) = mixture.split_last_mut().expect("there is a head");
     *argument += routed;
-    for (likely, logit) in others.iter_mut().zip(logits) {
+    let abuse = abuse_share(family, logits);
+    let message = logits[SOCIAL] + abuse * (logits[ABUSE] - logits[SOCIAL]);
+    for (likely, logit) in others.iter_mut().zip([message, logits[1]]) {
         *likely += ALARM * (-logit).clamp(0.0, LOGIT_MAX);
     }
     let most = mixture.iter().copied().fold(f32::MIN, f32::max);

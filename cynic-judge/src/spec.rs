@@ -35,14 +35,20 @@ pub struct Spec {
     /// How far one unit moves its own dimension beside the others (logits).
     pub lean: f32,
     /// What one unit says of the whole item before any training (logits; positive is good), per head of
-    /// the family: social, prompt, prose for texts; one for the others.
+    /// the family: social, prompt, prose, abuse for texts; one for the others.
     pub risk: [f32; HEADS],
     /// Where its span is recorded; [`NO_SLOT`] if it has none.
     pub slot: u8,
 }
 
 /// Most heads of a family.
-pub const HEADS: usize = 3;
+pub const HEADS: usize = 4;
+/// Most domains of a family: each has a head of its own, in the same place.
+pub const DOMAINS: usize = 3;
+/// The head of texts for messages: for all that is bad in them, and spam most of all.
+pub const SOCIAL: usize = 0;
+/// The head of texts that is no domain's own: abuse in messages, which is bad in other ways than spam.
+pub const ABUSE: usize = 3;
 /// The feature has no span.
 pub const NO_SLOT: u8 = u8::MAX;
 
@@ -73,13 +79,16 @@ macro_rules! features {
 }
 pub(crate) use features;
 
-/// The risks of the heads that a family has.
+/// The risks of the heads that a family has. Where none is said for abuse, it is that of any message.
 pub(crate) const fn padded(risk: &[f32]) -> [f32; HEADS] {
     let mut all = [0.0; HEADS];
     let mut head = 0;
     while head < risk.len() {
         all[head] = risk[head];
         head += 1;
+    }
+    if risk.len() == ABUSE {
+        all[ABUSE] = all[SOCIAL];
     }
     all
 }

@@ -9,7 +9,7 @@ use crate::family::Family;
 use crate::item::Item;
 use crate::learned::{self, GRAMS_FULL, Sum};
 use crate::route;
-use crate::spec::{HEADS, Span};
+use crate::spec::{DOMAINS, HEADS, SOCIAL, Span};
 use crate::text::scan::{Grams, ORDER_FACET};
 use crate::weights::{FamilyWeights, Weights, bucket};
 
@@ -85,14 +85,14 @@ pub fn normalise(weights: &FamilyWeights, family: Family, values: &[f32]) -> Vec
     learned::normalise(weights, family, values)
 }
 
-/// How much each head takes part in an item, given the heads' logits.
+/// How much each domain takes part in an item, given the heads' logits.
 pub fn mixture(
     weights: &FamilyWeights,
     family: Family,
     z: &[f32],
     extract: &Extract,
     logits: &[f32; HEADS],
-) -> [f32; HEADS] {
+) -> [f32; DOMAINS] {
     learned::mixture(weights, family, z, routed(weights, extract), logits, extract.said)
 }
 
@@ -103,8 +103,15 @@ fn routed(weights: &FamilyWeights, extract: &Extract) -> f32 {
 }
 
 /// The logit of a mixture of heads.
-pub fn mixed(logits: &[f32; HEADS], mixture: &[f32; HEADS]) -> f32 {
-    learned::mixed(logits, mixture)
+pub fn mixed(family: Family, logits: &[f32; HEADS], mixture: &[f32; DOMAINS]) -> f32 {
+    learned::mixed(logits, &learned::shares(family, mixture, logits))
+}
+
+/// The logit of a message: the worse of what its two heads say.
+pub fn message(logits: &[f32; HEADS]) -> f32 {
+    let mut message = [0.0; DOMAINS];
+    message[SOCIAL] = 1.0;
+    mixed(Family::Text, logits, &message)
 }
 
 /// The readings of the dimensions before they are centred and scaled, and the level beside which they stand.

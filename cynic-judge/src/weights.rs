@@ -12,7 +12,7 @@ use crate::text::order;
 /// Rows of a table of n-grams: a power of two; a table of one head is 64 KiB.
 pub const BUCKETS: usize = 1 << 16;
 /// Marks a file of weights of this form.
-const MAGIC: [u8; 8] = *b"CYNICw04";
+const MAGIC: [u8; 8] = *b"CYNICw05";
 
 /// What was learned about one head: one domain's good and bad.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,11 +120,13 @@ impl FamilyWeights {
     #[must_use]
     pub fn with_router(mut self, router: Vec<Vec<f32>>, grams: &[u8], scale: f32) -> Self {
         (self.router, self.router_gram_scale) = (router, scale);
-        if let [first, second, third] = &mut self.heads[..] {
-            let [a, b, c] = [first, second, third].map(|head| std::mem::take(&mut head.grams));
-            let tables = a.iter().zip(&*b).zip(&*c).zip(grams);
-            self.rows = tables.map(|(((a, b), c), router)| [*a, *b, *c, *router]).collect();
+        let mut rows = vec![[0; ROW]; grams.len()];
+        for (n, head) in self.heads.iter_mut().enumerate() {
+            let table = std::mem::take(&mut head.grams);
+            rows.iter_mut().zip(&*table).for_each(|(row, weight)| row[n] = *weight);
         }
+        rows.iter_mut().zip(grams).for_each(|(row, weight)| row[HEADS] = *weight);
+        self.rows = rows.into();
         self
     }
 
@@ -137,7 +139,11 @@ impl FamilyWeights {
     pub(crate) fn row(&self, hash: u64) -> [i8; ROW] {
         let row = match self.rows.get(bucket(hash)) {
             Some(row) => *row,
-            None => [self.heads[0].grams[bucket(hash)], 0, 0, 0],
+            None => {
+                let mut row = [0; ROW];
+                row[0] = self.heads[0].grams[bucket(hash)];
+                row
+            }
         };
         row.map(u8::cast_signed)
     }
@@ -145,14 +151,14 @@ impl FamilyWeights {
     /// The rubric's own weights and nothing learned.
     fn untrained(family: Family) -> FamilyWeights {
         let specs = family.specs();
-        let heads = (0..family.heads().len())
+        let heads = (0..family.heads())
             .map(|head| Head {
                 dense: specs.iter().map(|spec| spec.risk[head]).collect(),
                 ..Head::empty(specs.len())
             })
             .collect();
         let weights = FamilyWeights::new(vec![0.0; specs.len()], vec![1.0; specs.len()], heads);
-        match family.heads().len() {
+        match family.domains().len() {
             1 => weights,
             n => weights.with_router(vec![vec![0.0; specs.len() + 1]; n], &vec![0; BUCKETS], 0.0),
         }
@@ -166,18 +172,19 @@ pub(crate) fn bucket(hash: u64) -> usize {
 }
 
 /// The files that the judge is built with, in the order in which [`Weights::from_files`] takes them.
-pub const FILES: [&str; 6] = ["common", "social", "prompt", "prose", "shell", "code"];
+pub const FILES: [&str; 7] = ["common", "social", "prompt", "prose", "abuse", "shell", "code"];
 
 impl Weights {
     /// The weights that the judge was built with.
     pub fn builtin() -> Arc<Weights> {
         static BUILTIN: OnceLock<Arc<Weights>> = OnceLock::new();
         let load = || {
-            let files: [&'static [u8]; 6] = [
+            let files: [&'static [u8]; 7] = [
                 include_bytes!("../weights/common.bin"),
                 include_bytes!("../weights/social.bin"),
                 include_bytes!("../weights/prompt.bin"),
                 include_bytes!("../weights/prose.bin"),
+                include_bytes!("../weights/abuse.bin"),
                 include_bytes!("../weights/shell.bin"),
                 include_bytes!("../weights/code.bin"),
             ];
@@ -197,7 +204,7 @@ impl Weights {
     ///
     /// # Errors
     /// Bytes that are no weights, are cut short, or belong to another set of features.
-    pub fn from_files(files: [&'static [u8]; 6]) -> Result<Weights, WeightsError> {
+    pub fn from_files(files: [&'static [u8]; 7]) -> Result<Weights, WeightsError> {
         let mut common = Reader::open(FILES[0], files[0])?;
         let order = common.bytes(order::CLASSES * order::CLASSES)?;
         let mut stats = Vec::new();
@@ -212,7 +219,7 @@ impl Weights {
         }
         let features = Family::Text.specs().len();
         let mut router = Vec::new();
-        for _ in Family::Text.heads() {
+        for _ in Family::Text.domains() {
             router.push(common.floats(features + 1)?);
         }
         let router_gram_scale = common.floats(1)?[0];
@@ -222,11 +229,11 @@ impl Weights {
         let mut families = Vec::new();
         for (family, ((mean, spread), readings, scale)) in Family::ALL.into_iter().zip(stats) {
             let mut heads = Vec::new();
-            for (name, bytes) in rest.by_ref().take(family.heads().len()) {
+            for (name, bytes) in rest.by_ref().take(family.heads()) {
                 heads.push(read_head(name, bytes, family)?);
             }
             let mut weights = FamilyWeights::new(mean, spread, heads);
-            if family.heads().len() > 1 {
+            if family.heads() > 1 {
                 weights.router = std::mem::take(&mut router);
                 weights.router_gram_scale = router_gram_scale;
                 weights.rows = Cow::Borrowed(rows);
@@ -242,7 +249,7 @@ impl Weights {
     }
 
     /// The contents of [`FILES`].
-    pub fn to_files(&self) -> [Vec<u8>; 6] {
+    pub fn to_files(&self) -> [Vec<u8>; 7] {
         let mut common = MAGIC.to_vec();
         let mut order: Vec<u8> = self.order.iter().map(|value| *value as u8).collect();
         order.resize(order::CLASSES * order::CLASSES, 0);
@@ -295,7 +302,7 @@ fn read_head(
         .try_into()
         .map_err(|_| WeightsError::Invalid { name, problem: "it is cut short" })?;
     let dense = reader.floats(features)?;
-    let grams = if family.heads().len() > 1 { 0 } else { BUCKETS };
+    let grams = if family.heads() > 1 { 0 } else { BUCKETS };
     let grams = Cow::Borrowed(reader.bytes(grams)?);
     reader.close()?;
     Ok(Head { bias, dense, gram_scale, grams, stretch, shift })

@@ -2,7 +2,7 @@
 //!
 //! The rubric's own weights are the prior: without evidence a weight stays where the rubric put it.
 
-use cynic_judge::spec::Norm;
+use cynic_judge::spec::{ABUSE, Norm, SOCIAL};
 use cynic_judge::{BUCKETS, Family};
 
 /// Passes over the data with features only: what can be said by features is, because n-grams know the words
@@ -84,7 +84,7 @@ struct Training {
 fn dense_pull(family: Family, head: usize) -> f32 {
     match (family, head) {
         (Family::Text, 2) => 8e-3,
-        (Family::Text, 0) => 4e-3,
+        (Family::Text, SOCIAL | ABUSE) => 4e-3,
         _ => 2e-3,
     }
 }
@@ -92,7 +92,7 @@ fn dense_pull(family: Family, head: usize) -> f32 {
 /// Step of n-grams: small where there is little data or its words are of topics that do not return.
 fn gram_step(family: Family, head: usize) -> f32 {
     match (family, head) {
-        (Family::Text, 0) => 0.15,
+        (Family::Text, SOCIAL | ABUSE) => 0.15,
         (Family::Text, 2) => 0.002,
         _ => 0.12,
     }

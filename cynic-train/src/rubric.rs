@@ -153,8 +153,9 @@ Each table below lists a dimension's features:
 
 - **points**: how far one unit more moves this dimension, beside all others, from a score of 50. A unit is one spread in the training
   data, or one occurrence where the feature counts (*count*) or where the rubric alone decides (*fixed*).
-- **whole**: how far one unit moves the logit of the whole item, and with it every dimension. For texts three figures: as a
-  message (social), as a prompt, as an argument (prose). A logit of −2 is about 12% chance of being good.
+- **whole**: how far one unit moves the logit of the whole item, and with it every dimension. For texts four figures: as a
+  message (social), as a prompt, as an argument (prose), and as a message that is read for abuse. A logit of −2 is about 12% chance
+  of being good.
 
 Features that are *neutral* move their own dimension and nothing else: where the good and the bad of a set come from different sources,
 size and manner tell the sources apart. The others without *fixed* are learned around the rubric's own figure and keep its sign where the rubric is sure (0.3 and more).

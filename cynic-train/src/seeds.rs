@@ -4,9 +4,12 @@
 use crate::corpus::{Labelled, item_bytes};
 
 /// A domain, the type that its items are given, and its texts: `+` or `-` and the text, `\n` for a line end.
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("social", "text", include_str!("../seeds/social.txt")),
     ("social_mails", "text", include_str!("../seeds/mails.txt")),
+    ("abuse_bully", "text", include_str!("../seeds/bully.txt")),
+    ("abuse_groups", "text", include_str!("../seeds/groups.txt")),
+    ("abuse_threats", "text", include_str!("../seeds/threats.txt")),
     ("prompt", "text", include_str!("../seeds/prompt.txt")),
     ("prompt_documents", "text", include_str!("../seeds/documents.txt")),
     ("prompt_passages", "text", include_str!("../seeds/passages.txt")),

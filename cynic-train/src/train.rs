@@ -1,6 +1,6 @@
 //! Trains the learned evidence. Deterministic: same items in the same order, same bytes. Single-threaded.
 
-use cynic_judge::spec::{HEADS, Norm, Spec};
+use cynic_judge::spec::{ABUSE, HEADS, Norm, SOCIAL, Spec};
 use cynic_judge::training::{self, Extract, ORDER_CODE};
 use cynic_judge::{BUCKETS, Family, FamilyWeights, Head, Weights};
 use cynic_proto::model::{Dimension, Domain};
@@ -15,18 +15,18 @@ const INNER_FOLDS: u32 = 3;
 const INNER_SALT: &str = "inner:";
 
 /// An item ready to be trained on.
-struct Prepared {
+struct Prepared<'a> {
+    /// Where it comes from.
+    set: &'a str,
     extract: Extract,
     /// Features made comparable.
     z: Vec<f32>,
     good: bool,
-    /// Which head's domain it belongs to.
+    /// Which head is for it.
     head: usize,
     weight: f32,
     /// How much its domain counts for the router.
     tells: f32,
-    /// It might be met among arguments.
-    argues: bool,
     inner: u32,
 }
 
@@ -81,14 +81,14 @@ fn train_family(
     let (mean, spread) = moments(family, &own);
     let scaler = FamilyWeights::new(mean.clone(), spread.clone(), Vec::new());
     let weigh = weights_of_sets(&own);
-    let items: Vec<Prepared> = own
+    let items: Vec<Prepared<'_>> = own
         .into_iter()
         .map(|(item, extract)| Prepared {
+            set: &item.set,
             z: training::normalise(&scaler, family, &extract.values),
             good: item.good,
             head: head_of(family, item, &extract),
             weight: weigh(item),
-            argues: item.set != MAILS,
             tells: if between(&item.set) { BETWEEN_TELLS } else { 1.0 },
             inner: fold_of(&format!("{INNER_SALT}{}", item.group), INNER_FOLDS),
             extract,
@@ -96,7 +96,7 @@ fn train_family(
         .collect();
     let pairs: Vec<PreparedPair> =
         pairs.iter().filter_map(|pair| prepare_pair(pair, &scaler, order)).collect();
-    let count = family.heads().len();
+    let count = family.heads();
     let router = (count > 1).then(|| train_router(family, &items, &pairs));
     let trained = (0..count).map(|n| train_head(family, n, &items, &pairs));
     let (mut heads, outside): (Vec<Head>, Vec<Vec<f32>>) = trained.unzip();
@@ -111,13 +111,11 @@ fn train_family(
     let rows: Vec<(f32, bool)> = items
         .iter()
         .enumerate()
+        .filter(|(_, item)| !is_own_abuse(item.set))
         .map(|(n, item)| {
-            let mut logits = [0.0; HEADS];
-            for (logit, (head, sums)) in logits.iter_mut().zip(weights.heads.iter().zip(&outside)) {
-                *logit = head.stretch * sums[n] + head.shift;
-            }
+            let logits = logits_of(&weights.heads, &outside, n);
             let mixture = training::mixture(&weights, family, &item.z, &item.extract, &logits);
-            (training::mixed(&logits, &mixture), item.good)
+            (training::mixed(family, &logits, &mixture), item.good)
         })
         .collect();
     (weights.stretch, weights.shift) = logistic::calibrate(&rows);
@@ -129,7 +127,7 @@ fn train_family(
 fn train_head(
     family: Family,
     n: usize,
-    items: &[Prepared],
+    items: &[Prepared<'_>],
     pairs: &[PreparedPair],
 ) -> (Head, Vec<f32>) {
     let mut outside = vec![0.0; items.len()];
@@ -139,23 +137,33 @@ fn train_head(
             *sum = parts.sum(&item.z, &item.extract.grams);
         }
     }
-    let own = items.iter().zip(&outside).filter(|(item, _)| item.head == n);
+    let own = items.iter().zip(&outside).filter(|(item, _)| calibrates(n, item));
     let rows: Vec<(f32, bool)> = own.map(|(item, sum)| (*sum, item.good)).collect();
     (head(&fit(family, n, items, pairs, |_| true), logistic::calibrate(&rows)), outside)
 }
 
+/// What the heads say of an item that they have not seen.
+fn logits_of(heads: &[Head], outside: &[Vec<f32>], item: usize) -> [f32; HEADS] {
+    let mut logits = [0.0; HEADS];
+    for (logit, (head, sums)) in logits.iter_mut().zip(heads.iter().zip(outside)) {
+        *logit = head.stretch * sums[item] + head.shift;
+    }
+    logits
+}
+
 /// Puts the head for arguments on the level of the head for messages: over all arguments their means are the same, so
 /// that a text is neither better nor worse for being read as an argument, and only what it argues counts.
-fn level_arguments(heads: &mut [Head], items: &[Prepared], outside: &[Vec<f32>]) {
-    let mean = |head: &Head, sums: &[f32]| {
-        let own = items.iter().zip(sums).filter(|(item, _)| item.head == PAIRED);
-        let (count, sum) = own.fold((0.0_f32, 0.0), |(n, all), (_, sum)| (n + 1.0, all + sum));
-        head.stretch * sum / count.max(1.0) + head.shift
-    };
-    if heads.len() > PAIRED {
-        let gap = mean(&heads[SOCIAL], &outside[SOCIAL]) - mean(&heads[PAIRED], &outside[PAIRED]);
-        heads[PAIRED].shift += gap;
+fn level_arguments(heads: &mut [Head], items: &[Prepared<'_>], outside: &[Vec<f32>]) {
+    if heads.len() <= PAIRED {
+        return;
     }
+    let arguments = items.iter().enumerate().filter(|(_, item)| item.head == PAIRED);
+    let gaps = arguments.map(|(n, _)| {
+        let logits = logits_of(heads, outside, n);
+        training::message(&logits) - logits[PAIRED]
+    });
+    let (count, sum) = gaps.fold((0.0_f32, 0.0), |(n, all), gap| (n + 1.0, all + gap));
+    heads[PAIRED].shift += sum / count.max(1.0);
 }
 
 /// How much an item of a neighbouring domain counts: what is spam in a mail is none the better in a prompt.
@@ -165,27 +173,50 @@ const NEIGHBOUR_WEIGHT: f32 = 0.15;
 
 /// The head that learns from pairs: arguments.
 const PAIRED: usize = 2;
-/// The head for messages and how much pairs count there: what is put worse is no better in chat. So little that it
+/// How much pairs count for the heads for messages and for abuse: what is put worse is no better in chat. So little that it
 /// decides nothing that messages themselves say, and enough that abuse of a kind never seen is told from argument.
-const SOCIAL: usize = 0;
 const SOCIAL_PAIRS: f32 = 0.05;
+const ABUSE_PAIRS: f32 = 0.1;
 
-fn part_in(n: usize, item: &Prepared) -> f32 {
-    if item.head == n {
-        1.0
-    } else if n == PAIRED {
-        if item.good || !item.argues { 0.0 } else { NEIGHBOUR_WEIGHT }
-    } else if item.head == PAIRED {
-        0.0
-    } else {
-        NEIGHBOUR_WEIGHT
+/// How much what is good among other messages counts for the head for abuse, which must know it when it meets it.
+const OTHER_GOOD: f32 = 0.5;
+/// The same for prompts: they are no abuse of anybody, but are not where it is looked for.
+const PROMPT_GOOD: f32 = 0.05;
+/// How much a public set of abuse counts for the other head for messages: its swear words are no good there either.
+const ABUSE_IN_MESSAGES: f32 = 0.8;
+
+/// How much an item counts for a head.
+fn part_in(n: usize, item: &Prepared<'_>) -> f32 {
+    match (n, item.head) {
+        _ if item.head == n => 1.0,
+        // What abuse in ordinary words is, only its own head can tell from what is none.
+        (_, ABUSE) if is_own_abuse(item.set) => 0.0,
+        (SOCIAL, ABUSE) => ABUSE_IN_MESSAGES,
+        (ABUSE, SOCIAL) if item.good => OTHER_GOOD,
+        (ABUSE, SOCIAL) if item.set == MESSAGES => 1.0,
+        (ABUSE, _) if item.head != PAIRED && item.good => PROMPT_GOOD,
+        (ABUSE, SOCIAL) => NEIGHBOUR_WEIGHT,
+        (ABUSE, _) | (_, PAIRED) => 0.0,
+        (PAIRED, _) if item.good || item.set == MAILS => 0.0,
+        _ => NEIGHBOUR_WEIGHT,
     }
+}
+
+/// Whether a head is calibrated on an item: on its own, that for messages on public abuse too, and that for abuse on all
+/// good messages.
+fn calibrates(n: usize, item: &Prepared<'_>) -> bool {
+    let beside = match (n, item.head) {
+        (SOCIAL, ABUSE) => true,
+        (ABUSE, SOCIAL) => item.good,
+        _ => false,
+    };
+    (item.head == n || beside) && !is_own_abuse(item.set)
 }
 
 fn fit(
     family: Family,
     n: usize,
-    items: &[Prepared],
+    items: &[Prepared<'_>],
     pairs: &[PreparedPair],
     keep: impl Fn(u32) -> bool,
 ) -> Parts {
@@ -202,6 +233,7 @@ fn fit(
     let (pairs, weight) = match (family, n) {
         (_, PAIRED) => (pairs, 1.0),
         (Family::Text, SOCIAL) => (pairs, SOCIAL_PAIRS),
+        (Family::Text, ABUSE) => (pairs, ABUSE_PAIRS),
         _ => (&[][..], 0.0),
     };
     let preferences: Vec<Preference<'_>> = pairs
@@ -248,11 +280,11 @@ fn between(set: &str) -> bool {
 /// How much one side of a pair counts for the router.
 const PAIR_SIDE_WEIGHT: f32 = 1.0;
 
-fn train_router(family: Family, items: &[Prepared], pairs: &[PreparedPair]) -> Router {
+fn train_router(family: Family, items: &[Prepared<'_>], pairs: &[PreparedPair]) -> Router {
     let of_items = items.iter().map(|item| Routed {
         z: telling(family, &item.z),
         grams: &item.extract.grams,
-        head: item.head,
+        head: if item.head == ABUSE { SOCIAL } else { item.head },
         weight: item.weight * item.tells,
     });
     let sides = pairs.iter().flat_map(|pair| [&pair.better, &pair.worse]);
@@ -263,7 +295,7 @@ fn train_router(family: Family, items: &[Prepared], pairs: &[PreparedPair]) -> R
         weight: PAIR_SIDE_WEIGHT,
     });
     let rows: Vec<Routed<'_>> = of_items.chain(of_pairs).collect();
-    let mut router = logistic::route(&rows, family.heads().len());
+    let mut router = logistic::route(&rows, family.domains().len());
     if let Some(argument) = router.dense.get_mut(PAIRED) {
         if let Some(bias) = argument.last_mut() {
             *bias += ARGUMENT_LEAN;
@@ -290,7 +322,15 @@ fn prepare_pair(pair: &Pair, scaler: &FamilyWeights, order: &[i8]) -> Option<Pre
 /// The head of an item: by its type, else by the set that it comes from.
 fn head_of(family: Family, item: &Labelled, extract: &Extract) -> usize {
     let domain = extract.said.unwrap_or_else(|| domain_of_set(&item.set));
-    family.heads().iter().position(|head| *head == domain).unwrap_or(0)
+    let own = family.domains().iter().position(|own| *own == domain).unwrap_or(0);
+    let abuse = item.set.starts_with("hate") || is_own_abuse(&item.set);
+    if family == Family::Text && own == SOCIAL && abuse { ABUSE } else { own }
+}
+
+/// Own texts whose bad ones abuse somebody in ordinary words. They are written to be hard to tell, so nothing is calibrated
+/// on them: less would be believed of all else.
+fn is_own_abuse(set: &str) -> bool {
+    set.starts_with("abuse")
 }
 
 /// What the sets are about; only the trainer knows sets, the judge never does.
@@ -308,8 +348,11 @@ fn domain_of_set(set: &str) -> Domain {
 /// models read are many and count as they are.
 const SEED_WEIGHT: f32 = 1.5;
 
+/// Own messages: spam, fraud and abuse.
+const MESSAGES: &str = "social_seeds";
+
 /// Seeds of mails differ in what they are after and in nothing else, unlike most mails that are met: they count less, or what
-/// usually goes with fraud would count for nothing.
+/// usually goes with fraud would count for nothing. Those of abuse are many, too.
 const MAILS: &str = "social_mails_seeds";
 const MAIL_WEIGHT: f32 = 0.75;
 
@@ -327,6 +370,7 @@ fn weights_of_sets(own: &[(&Labelled, Extract)]) -> impl Fn(&Labelled) -> f32 + 
         let label = if item.good { good } else { bad };
         let seed = item.set.ends_with(seeds::SUFFIX) && !item.set.starts_with("prompt");
         let own = match &item.set[..] {
+            set if is_own_abuse(set) => 1.0,
             MAILS => MAIL_WEIGHT,
             _ if seed => SEED_WEIGHT,
             _ => 1.0,

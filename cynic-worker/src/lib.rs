@@ -45,7 +45,7 @@ fn start(panel: impl FnOnce(&Judge) -> Panel) -> Result<(), SessionError> {
         }
     }
     let progress = ProgressWriter::map_stdout();
-    let sandbox = sandbox::apply(&plan)?;
+    let sandbox = sandbox::apply(&plan, session::await_greeting)?;
     let judge = Judge::new(options);
     judge.self_test()?;
     let panel = panel(&judge);

@@ -3,6 +3,7 @@
 //! Synchronous: one lease in hand, no thread but the one. Knows nothing of how an item is judged.
 
 use std::io;
+use std::os::fd::AsFd as _;
 
 use bytes::{Bytes, BytesMut};
 use cynic_judge::JUDGE_VERSION;
@@ -14,6 +15,7 @@ use cynic_proto::sandbox::{PlanError, SandboxReport};
 use cynic_proto::trust::ParseTrustedKeyError;
 use cynic_proto::worker::{FromWorker, Lease, Outcome, PROFILE_NULL, Spent, ToWorker};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::host::{Host, HostError};
 use crate::sandbox::SandboxError;
@@ -79,6 +81,14 @@ impl SessionError {
             _ => exit_code::PROTOCOL,
         }
     }
+}
+
+/// Waits until there is something to read: the greeting, or the end. The supervisor greets once it has opened what it
+/// wants to see of this process. Reads nothing, and leaves a failure to who reads.
+pub(crate) fn await_greeting() {
+    let stdin = io::stdin();
+    let mut socket = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let _ = retry(|| poll(&mut socket, PollTimeout::NONE));
 }
 
 /// The socketpair's end that the worker gets as its standard input.

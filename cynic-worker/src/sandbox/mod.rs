@@ -51,12 +51,13 @@ impl LayerError {
     }
 }
 
-/// Puts on all layers that the plan asks for, and says what became of each.
+/// Puts on all layers that the plan asks for, and says what became of each. `noticed` returns once the supervisor
+/// has opened what it wants to see of this process: afterwards it could not, where `/proc` hides other processes.
 ///
 /// # Errors
 /// The supervisor is gone, or a layer is missing under [`SandboxMode::Required`]. Layers already on stay on:
 /// the caller can do nothing but end.
-pub fn apply(plan: &SandboxPlan) -> Result<SandboxReport, SandboxError> {
+pub fn apply(plan: &SandboxPlan, noticed: impl FnOnce()) -> Result<SandboxReport, SandboxError> {
     let mut report = SandboxReport { mode: plan.mode, ..SandboxReport::default() };
     let mut put_on = |layer: Layer, outcome: Result<LayerStatus, LayerError>| {
         report.layers[layer as usize] = match outcome {
@@ -81,6 +82,7 @@ pub fn apply(plan: &SandboxPlan) -> Result<SandboxReport, SandboxError> {
     if plan.mode == SandboxMode::Off {
         return Ok(report);
     }
+    noticed();
     // While /proc can still be written, and before anything opens descriptors of its own.
     put_on(Layer::Hygiene, hygiene::put_on())?;
     put_on(Layer::WriteXorExecute, write_xor_execute::put_on())?;

@@ -26,8 +26,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that found no room within this time is worth an operator's look.
 const FULL_RECENTLY: Duration = Duration::from_mins(15);
 
-/// Descriptors that a worker takes: its socket, page, process and standard error.
-const DESCRIPTORS_PER_WORKER: u64 = 4;
+/// Descriptors that a worker takes: its socket, page, process, figures and standard error.
+const DESCRIPTORS_PER_WORKER: u64 = 5;
 
 /// Descriptors for all else: the store, the log, the runtime, the sockets.
 const DESCRIPTORS_OTHER: u64 = 64;

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::cgroup::{CgroupError, WorkerCgroup};
 use super::life::{Life, bury};
 use super::page::ProgressPage;
+use super::usage::Meter;
 use super::worker::WorkerProcess;
 
 /// Orders that may wait for the thread. A pool orders one process per slot and has at most a few hundred;
@@ -88,6 +89,7 @@ pub(super) struct Newborn {
     pub(super) socket: UnixStream,
     pub(super) stderr: OwnedFd,
     pub(super) page: ProgressPage,
+    pub(super) meter: Option<Meter>,
 }
 
 impl Spawner {
@@ -155,12 +157,15 @@ fn start(request: SpawnRequest, orders: SyncSender<Order>) -> Result<Newborn, Sp
         .spawn()
         .map_err(|source| SpawnError::Start { program: request.program, source })?;
     let life = Life::of(child, orders).map_err(descriptor("process descriptor"))?;
+    // Before anybody greets the worker: it waits for that until it makes itself undumpable. A program that does not wait
+    // works all the same, unseen.
+    let meter = Meter::of(life.pid()).ok();
     // After the start, because only a fork could start it there. It has nothing to do yet: the greeting that
     // it waits for is sent by who receives it.
     if let Some(cgroup) = request.cgroup {
         cgroup.admit(life.pid())?;
     }
-    Ok(Newborn { life, socket, stderr: stderr.into(), page })
+    Ok(Newborn { life, socket, stderr: stderr.into(), page, meter })
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! What a living worker uses of the machine.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use nix::time::clock_getcpuclockid;
@@ -16,20 +19,40 @@ pub struct Usage {
     pub cpu: Duration,
 }
 
-/// Looks at a process that is not reaped yet; `None` if it is a zombie or the kernel does not tell.
+/// Room for the seven numbers of `statm`.
+const STATM_BYTES_MAX: usize = 192;
+
+/// Looks at one process, again and again.
 ///
-/// Reads `statm`, not the exact `smaps_rollup`: that one is closed to other processes once the worker has
-/// made itself undumpable.
-pub(super) fn of(pid: u32) -> Option<Usage> {
-    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let (resident, shared) = parse_statm(&statm)?;
-    let page = rustix::param::page_size() as u64;
-    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
-    Some(Usage {
-        resident_bytes: resident * page,
-        private_bytes: resident.saturating_sub(shared) * page,
-        cpu: Duration::from(clock.now().ok()?),
-    })
+/// Its file is opened while the process is new, and kept: where `/proc` hides other processes (the unit's
+/// `ProtectProc=invisible`), one that has made itself undumpable can no longer be found there, but what is open can
+/// still be read. Reads `statm`, not the exact `smaps_rollup`, which such a process closes to all others.
+#[derive(Debug)]
+pub(super) struct Meter {
+    pid: Pid,
+    statm: File,
+}
+
+impl Meter {
+    /// For a child that is not reaped yet.
+    pub(super) fn of(pid: u32) -> io::Result<Meter> {
+        let statm = File::open(format!("/proc/{pid}/statm"))?;
+        Ok(Meter { pid: Pid::from_raw(pid.cast_signed()), statm })
+    }
+
+    /// What the process uses, while it is not reaped; `None` if it is a zombie.
+    pub(super) fn read(&self) -> Option<Usage> {
+        let mut statm = [0; STATM_BYTES_MAX];
+        let length = self.statm.read_at(&mut statm, 0).ok()?;
+        let (resident, shared) = parse_statm(str::from_utf8(statm.get(..length)?).ok()?)?;
+        let page = rustix::param::page_size() as u64;
+        let clock = clock_getcpuclockid(self.pid).ok()?;
+        Some(Usage {
+            resident_bytes: resident * page,
+            private_bytes: resident.saturating_sub(shared) * page,
+            cpu: Duration::from(clock.now().ok()?),
+        })
+    }
 }
 
 /// Resident and shared pages: second and third number of `statm`.
@@ -45,9 +68,10 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory_and_time() {
-        let before = of(std::process::id()).expect("own usage");
+        let meter = Meter::of(std::process::id()).expect("a meter");
+        let before = meter.read().expect("own usage");
         let ballast = std::hint::black_box(vec![1_u8; 32 << 20]);
-        let after = of(std::process::id()).expect("own usage");
+        let after = meter.read().expect("own usage");
         assert!(after.private_bytes >= before.private_bytes + (24 << 20), "{before:?} {after:?}");
         assert!(after.resident_bytes >= after.private_bytes && after.cpu > before.cpu);
         drop(ballast);

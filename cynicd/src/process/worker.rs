@@ -14,7 +14,7 @@ use super::life::Life;
 use super::page::ProgressPage;
 use super::spawner::Newborn;
 use super::stderr::StderrTail;
-use super::usage::{self, Usage};
+use super::usage::{Meter, Usage};
 
 /// A worker that was just started, in the parts that different owners take.
 #[derive(Debug)]
@@ -35,16 +35,17 @@ pub struct WorkerProcess {
 pub struct Process {
     life: AsyncFd<Life>,
     page: ProgressPage,
+    meter: Option<Meter>,
 }
 
 impl WorkerProcess {
     pub(super) fn adopt(newborn: Newborn) -> io::Result<WorkerProcess> {
-        let Newborn { life, socket, stderr, page } = newborn;
+        let Newborn { life, socket, stderr, page, meter } = newborn;
         Ok(WorkerProcess {
             pid: life.pid(),
             socket: UnixStream::from_std(socket)?,
             stderr: StderrTail::start(stderr)?,
-            process: Process { life: watch(life)?, page },
+            process: Process { life: watch(life)?, page, meter },
         })
     }
 }
@@ -87,10 +88,10 @@ impl Process {
         self.page.read()
     }
 
-    /// What the worker uses of the machine; `None` once it has ended.
+    /// What the worker uses of the machine; `None` once it has ended, or where the kernel does not tell.
     pub fn usage(&self) -> Option<Usage> {
         match self.life.get_ref().exit() {
-            Ok(None) => usage::of(self.life.get_ref().pid()),
+            Ok(None) => self.meter.as_ref()?.read(),
             _ => None,
         }
     }

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let attempt = attempts::named(name).unwrap_or_else(|| panic!("no attempt is called {name}"));
     let target = Target::parse(args);
     let progress = ProgressWriter::map_stdout();
-    if let Err(error) = sandbox::apply(&plan) {
+    if let Err(error) = sandbox::apply(&plan, || {}) {
         eprintln!("{error}");
         return exit(exit_code::SANDBOX);
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
@@ -22,6 +22,13 @@ pub struct Usage {
 /// Room for the seven numbers of `statm`.
 const STATM_BYTES_MAX: usize = 192;
 
+/// How long a child may take from the moment at which it counts as started until it can be seen: some microseconds,
+/// unless its processor is taken from it meanwhile.
+const APPEARANCE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How often that is looked at.
+const APPEARANCE_INTERVAL: Duration = Duration::from_micros(50);
+
 /// Looks at one process, again and again.
 ///
 /// Its file is opened while the process is new, and kept: where `/proc` hides other processes (the unit's
@@ -34,9 +41,19 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// For a child that is not reaped yet.
+    /// For a child that is not reaped yet. Waits for a new one to appear: it counts as started as soon as it has left
+    /// this process's memory, but is as undumpable as this process for a moment longer.
     pub(super) fn of(pid: u32) -> io::Result<Meter> {
-        let statm = File::open(format!("/proc/{pid}/statm"))?;
+        let path = format!("/proc/{pid}/statm");
+        let deadline = Instant::now() + APPEARANCE_TIMEOUT;
+        let statm = loop {
+            match File::open(&path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && Instant::now() < deadline => {
+                    std::thread::sleep(APPEARANCE_INTERVAL);
+                }
+                opened => break opened?,
+            }
+        };
         Ok(Meter { pid: Pid::from_raw(pid.cast_signed()), statm })
     }
 

@@ -213,7 +213,7 @@ impl Hub {
         if self.pool.is_refusing_for_the_store() {
             problems.push("the store does not keep up and no work is admitted".to_owned());
         }
-        let missing = self.pool.workers_missing();
+        let missing = self.pool.workers_missing(Instant::now());
         if missing > 0 {
             let of = self.pool.config().size;
             let why = self.figures.last_cause().unwrap_or("unknown");

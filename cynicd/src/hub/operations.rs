@@ -198,21 +198,22 @@ impl Hub {
 
     fn roll(&mut self, asker: Option<Asker>, report: String, reload: bool) {
         self.feed(Event::Restart);
-        let missing = self.pool.workers_missing();
+        let now = Instant::now();
+        let missing = self.pool.workers_missing(now);
         let rolling = self.rolling.get_or_insert_with(|| Rolling {
-            until: Instant::now(),
+            until: now,
             missing,
             askers: Vec::new(),
             reload: false,
         });
-        rolling.until = Instant::now() + ROLLING_TIME;
+        rolling.until = now + ROLLING_TIME;
         rolling.reload |= reload;
         rolling.askers.extend(asker.map(|asker| (asker, report)));
     }
 
     /// Answers those who wait for the workers to be replaced, once they are or no longer will be soon.
     pub(super) fn end_rolling(&mut self, now: Instant) {
-        let (replacing, missing) = (self.pool.is_replacing(), self.pool.workers_missing());
+        let (replacing, missing) = (self.pool.is_replacing(), self.pool.workers_missing(now));
         let over = |r: &mut Rolling| !replacing || r.until <= now || missing > r.missing;
         let Some(rolling) = self.rolling.take_if(over) else { return };
         let replaced = !replacing;

@@ -65,10 +65,14 @@ impl Pool {
         self.slots.iter().filter(|slot| slot.is_live()).count()
     }
 
-    /// Places for which no worker comes up: so many processes in a row died before they were of use.
-    pub fn workers_missing(&self) -> usize {
+    /// Places for which no worker comes up: so many processes in a row died before they were of use, and there is none
+    /// that is.
+    pub fn workers_missing(&self, now: Instant) -> usize {
         let size = usize::from(self.config.size.get());
-        self.slots.iter().take(size).filter(|slot| slot.failures >= FAILURES_TOLD).count()
+        let missing = |slot: &&Slot| {
+            slot.failures >= FAILURES_TOLD && !(slot.is_live() && slot.was_of_use(now))
+        };
+        self.slots.iter().take(size).filter(missing).count()
     }
 
     /// The configuration in force.

@@ -160,6 +160,23 @@ fn a_task_whose_workers_are_killed_from_outside_is_not_to_blame_but_ends() {
 }
 
 #[test]
+fn a_worker_that_comes_up_after_all_is_not_missing() {
+    let mut bench = Bench::new(2);
+    let mut worker = WorkerId { slot: 0, generation: 1 };
+    for failures in 1..=3 {
+        let effects = bench.die(worker);
+        assert_eq!(bench.pool.workers_missing(bench.now), usize::from(failures == 3));
+        let fresh =
+            spawned(&effects).into_iter().chain(spawned(&bench.wait(Duration::from_secs(2))));
+        worker = fresh.last().expect("a fresh worker");
+    }
+    assert_eq!(bench.feed(Event::Ready(worker)), []);
+    assert_eq!(bench.pool.workers_missing(bench.now), 1, "it may end as the others did");
+    let _ = bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.pool.workers_missing(bench.now), 0);
+}
+
+#[test]
 fn a_pool_that_shrinks_before_it_was_ready_is_ready_without_what_it_lost() {
     let now = Instant::now();
     let size = |n| NonZeroU16::new(n).expect("positive");

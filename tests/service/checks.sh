@@ -81,6 +81,31 @@ hardened() { exposure; exposure | awk '{ exit !($1 <= 1.5) }'; }
 check "systemd-analyze security is at most 1.5" hardened
 sandboxed() { cynicctl stats | tee /dev/stderr | grep -c 'enforced' | grep -qx "$(stat pool_size)"; }
 check "the workers' own sandbox is whole" sandboxed
+seen() { cynicctl stats --json | grep -o '"memory_bytes":[1-9]' | grep -c . | grep -qx "$(stat pool_size)"; }
+check "the daemon sees what memory its workers take" until_true seen
+tree=/sys/fs/cgroup/system.slice/$unit/workers
+# limit GROUP FILE VALUE
+limit() { [ "$(cat "$tree/$1/$2")" = "$3" ] || { echo "$1/$2 is not $3 but $(cat "$tree/$1/$2")"; return 1; }; }
+grouped() {
+    [ "$(stat cgroup | tr -d '}')" = "\"$tree\"" ] || { stat cgroup; return 1; }
+    for pid in $(workers); do
+        group=$(sed "s|.*/workers/||" "/proc/$pid/cgroup")
+        limit "$group" cgroup.procs "$pid" && limit "$group" memory.max $((320 << 20)) &&
+            limit "$group" memory.swap.max 0 && limit "$group" pids.max 1 || return 1
+    done
+}
+# Less than the idle worker has already: the kernel must kill it.
+out_of_memory() {
+    victim=$(cat $tree/slot-0/cgroup.procs)
+    echo 0 >$tree/slot-0/memory.max
+    until_true sh -c "cynicctl stats | grep 'deaths .*memory_limit'" && [ ! -e "/proc/$victim" ] &&
+        until_true grouped && is_ready
+}
+# With control groups of version 2 and what systemd 254 brought.
+if [ -e /sys/fs/cgroup/cgroup.controllers ] && [ -n "$(property DelegateSubgroup)" ]; then
+    check "each worker is in a group of its own with its limits" grouped
+    check "a worker that its group kills is told from others, and the next has the group's limits again" out_of_memory
+fi
 man_pages() { zcat /usr/share/man/man8/cynicd.8.gz | grep -q CYNICD && zcat /usr/share/man/man1/cynicctl.1.gz | grep -q cynicctl; }
 check "manual pages are there" man_pages
 

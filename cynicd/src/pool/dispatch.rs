@@ -31,6 +31,7 @@ impl Pool {
             return;
         }
         self.recycle(now);
+        self.queue.end_pauses(now);
         self.dispatch_solo(now);
         while let Some(lane) = self.queue.next_lane(|lane| self.holds_back(lane)) {
             let Some(worker) = self.idle_worker() else { return };
@@ -59,13 +60,25 @@ impl Pool {
 
     /// A task that killed two workers is tried once more, alone in a worker that has done nothing else.
     fn dispatch_solo(&mut self, now: Instant) {
-        while let Some(task) = self.solo.front().copied() {
+        loop {
+            let called = self.solo_called.filter(|task| self.solo.contains(task));
+            let may_go = || self.solo.iter().copied().find(|task| self.may_go(*task));
+            let Some(task) = called.or_else(may_go) else { return };
             let idle = |slot: &&Slot| slot.is_idle();
             if let Some(fresh) = self.slots.iter().filter(idle).find(|slot| slot.tasks == 0) {
                 let worker = fresh.id;
-                self.solo.pop_front();
+                self.solo.retain(|waiting| *waiting != task);
+                self.solo_called = None;
                 self.lease(worker, vec![task], now);
                 continue;
+            }
+            // The fresh worker that comes is for this task, whatever else its client's tasks do meanwhile; it is a
+            // replacement more, and charged as such.
+            if called.is_none() {
+                self.solo_called = Some(task);
+                if let Some(task) = self.tasks.get(&task) {
+                    self.queue.charge(task.uid, task.client, now);
+                }
             }
             // One slot at a time is given up for this, so that a burst of poison does not take the pool away
             // from good work; and none while a fresh worker is coming anyway.
@@ -77,6 +90,10 @@ impl Pool {
             }
             return;
         }
+    }
+
+    fn may_go(&self, task: TaskId) -> bool {
+        self.tasks.get(&task).is_none_or(|task| self.queue.may_go(task.uid, task.client))
     }
 
     /// An idle worker, one that is not due for replacement before one that is.

@@ -304,6 +304,7 @@ impl Pool {
         let strikes_max = self.config.strikes_max.max(1);
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.strikes += 1;
+        self.queue.charge(task.uid, task.client, now);
         let strikes = task.strikes;
         if strikes >= strikes_max {
             task.deaths.push(death.clone());

@@ -9,6 +9,7 @@ mod config;
 mod dimensions;
 mod dispatch;
 mod lifecycle;
+mod pauses;
 mod queue;
 mod report;
 mod slot;
@@ -267,6 +268,8 @@ pub struct Pool {
     queue: Queue,
     /// Tasks that are tried once more, each alone in a fresh worker.
     solo: VecDeque<TaskId>,
+    /// The one of them for which the next fresh worker is.
+    solo_called: Option<TaskId>,
     /// When each task that is not over runs out of time, in its queue or in all.
     expiries: BTreeSet<(Instant, TaskId)>,
     breaker: Breaker,
@@ -302,6 +305,7 @@ impl Pool {
             tasks: HashMap::new(),
             queue: Queue::default(),
             solo: VecDeque::new(),
+            solo_called: None,
             expiries: BTreeSet::new(),
             breaker: Breaker::default(),
             dimensions: Dimensions::default(),

@@ -1,11 +1,15 @@
 //! The tasks that wait: two lanes, within each lane a turn for every user, and within a user's turn one for every client.
+//! Who has killed workers lets the others go first for a while.
 //!
 //! Knows ids and sizes only. Never decides whether a task may wait (see `admission`) or who runs it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Instant;
 
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::Lane;
+
+use super::pauses::{Pauses, Who};
 
 /// Whose turn it is: one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +27,15 @@ pub(super) struct Place {
 /// While both lanes wait, every so-many-th dispatch is a bulk one: keeps bulk moving under a steady
 /// interactive load and costs an interactive task at most one chunk's delay.
 const BULK_TURN: u32 = 16;
+
+/// Who is to be served next in a lane: places in line.
+#[derive(Debug, Clone, Copy, Default)]
+struct Next {
+    /// Whether the user, and the client, should let others go first.
+    pauses: (bool, bool),
+    user: usize,
+    client: usize,
+}
 
 /// The tasks of one user in one lane.
 #[derive(Debug, Default)]
@@ -52,6 +65,7 @@ pub(super) struct Queue {
     next_front: i64,
     /// Interactive dispatches since the last bulk one.
     since_bulk: u32,
+    pauses: Pauses,
 }
 
 impl UserQueue {
@@ -70,9 +84,10 @@ fn line_up<T>(turns: &mut VecDeque<T>, who: T, at_front: bool) {
     }
 }
 
-/// Whose turn it was goes to the end of the line.
-fn pass_turn<T>(turns: &mut VecDeque<T>) {
-    turns.rotate_left(1.min(turns.len()));
+/// Whose turn it was goes to the end of the line, or leaves it.
+fn pass_turn<T>(turns: &mut VecDeque<T>, nth: usize, stays: bool) {
+    let had_turn = turns.remove(nth);
+    turns.extend(had_turn.filter(|_| stays));
 }
 
 impl LaneQueue {
@@ -103,11 +118,29 @@ impl LaneQueue {
         Some(task)
     }
 
-    fn take(&mut self, mut wants: impl FnMut(TaskId) -> bool) -> Vec<TaskId> {
+    /// Who is next: the first in line that need not pause, else the first whose user is the only one to pause for.
+    fn next(&self, pauses: &Pauses) -> Option<Next> {
+        if pauses.is_empty() {
+            return (!self.turns.is_empty()).then_some(Next::default());
+        }
+        let of_user = |(user, uid): (usize, &u32)| {
+            let user_pauses = pauses.holds(Who::User(*uid));
+            let clients = self.users.get(uid)?.turns.iter().enumerate();
+            let ranked = clients.map(|(client, id)| Next {
+                pauses: (user_pauses, pauses.holds(Who::Client(*id))),
+                user,
+                client,
+            });
+            ranked.min_by_key(|next| next.pauses)
+        };
+        self.turns.iter().enumerate().filter_map(of_user).min_by_key(|next| next.pauses)
+    }
+
+    fn take(&mut self, next: Next, mut wants: impl FnMut(TaskId) -> bool) -> Vec<TaskId> {
         let mut taken = Vec::new();
-        let Some(uid) = self.turns.front().copied() else { return taken };
+        let Some(uid) = self.turns.get(next.user).copied() else { return taken };
         let Some(user) = self.users.get_mut(&uid) else { return taken };
-        let Some(client) = user.turns.front().copied() else { return taken };
+        let Some(client) = user.turns.get(next.client).copied() else { return taken };
         let Some(tasks) = user.clients.get_mut(&client) else { return taken };
         while let Some(first) = tasks.first_entry() {
             if !wants(*first.get()) {
@@ -115,18 +148,16 @@ impl LaneQueue {
             }
             taken.push(first.remove());
         }
-        if tasks.is_empty() {
+        let more = !tasks.is_empty();
+        if !more {
             user.clients.remove(&client);
-            user.turns.pop_front();
-        } else {
-            pass_turn(&mut user.turns);
         }
-        if user.turns.is_empty() {
+        pass_turn(&mut user.turns, next.client, more);
+        let more = !user.turns.is_empty();
+        if !more {
             self.users.remove(&uid);
-            self.turns.pop_front();
-        } else {
-            pass_turn(&mut self.turns);
         }
+        pass_turn(&mut self.turns, next.user, more);
         taken
     }
 }
@@ -160,14 +191,41 @@ impl Queue {
         self.lane_mut(place.lane).remove(place)
     }
 
+    /// A worker died over a task of this client: the others go first for a while.
+    pub(super) fn charge(&mut self, uid: u32, client: ClientId, now: Instant) {
+        let lanes = || [&self.interactive, &self.bulk].into_iter();
+        let users =
+            lanes().map(|lane| lane.users.len() - usize::from(lane.users.contains_key(&uid)));
+        let clients = lanes()
+            .filter_map(|lane| lane.users.get(&uid))
+            .map(|user| user.clients.len() - usize::from(user.clients.contains_key(&client)));
+        let (users, clients) = (users.sum(), clients.sum());
+        self.pauses.charge(Who::User(uid), users, now);
+        self.pauses.charge(Who::Client(client), clients, now);
+    }
+
+    /// Ends the pauses that are over.
+    pub(super) fn end_pauses(&mut self, now: Instant) {
+        self.pauses.pass(now);
+    }
+
+    /// Whether a task of this client may go before those that wait.
+    pub(super) fn may_go(&self, uid: u32, client: ClientId) -> bool {
+        let pauses = self.pauses.holds(Who::User(uid)) || self.pauses.holds(Who::Client(client));
+        !pauses || self.interactive.turns.is_empty() && self.bulk.turns.is_empty()
+    }
+
     /// The lane that is to be served next; `None` when nothing waits but in a lane that is held back.
     pub(super) fn next_lane(&self, held_back: impl Fn(Lane) -> bool) -> Option<Lane> {
-        let waits = |lane| !self.lane(lane).turns.is_empty() && !held_back(lane);
-        match (waits(Lane::Interactive), waits(Lane::Bulk)) {
-            (false, false) => None,
-            (false, true) => Some(Lane::Bulk),
-            (true, true) if self.since_bulk >= BULK_TURN => Some(Lane::Bulk),
-            (true, _) => Some(Lane::Interactive),
+        let next = |lane| self.lane(lane).next(&self.pauses).filter(|_| !held_back(lane));
+        match (next(Lane::Interactive), next(Lane::Bulk)) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Lane::Bulk),
+            (Some(_), None) => Some(Lane::Interactive),
+            (Some(one), Some(other)) if one.pauses > other.pauses => Some(Lane::Bulk),
+            (Some(one), Some(other)) if one.pauses < other.pauses => Some(Lane::Interactive),
+            (Some(_), Some(_)) if self.since_bulk >= BULK_TURN => Some(Lane::Bulk),
+            (Some(_), Some(_)) => Some(Lane::Interactive),
         }
     }
 
@@ -178,7 +236,8 @@ impl Queue {
             Lane::Interactive => self.since_bulk = self.since_bulk.saturating_add(1),
             Lane::Bulk => self.since_bulk = 0,
         }
-        self.lane_mut(lane).take(wants)
+        let next = self.lane(lane).next(&self.pauses).unwrap_or_default();
+        self.lane_mut(lane).take(next, wants)
     }
 
     /// How many tasks the client has in a lane whose turn comes after the present one; `None` if there is no other.
@@ -263,6 +322,41 @@ mod tests {
         queue.push(Lane::Interactive, 7, ClientId(5), TaskId(11));
         assert_eq!(queue.clients(Lane::Interactive), 5);
         assert_eq!(drain(&mut queue), [1, 10, 2, 11, 3, 4]);
+    }
+
+    #[test]
+    fn who_killed_a_worker_lets_the_others_go_first_in_either_lane() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for task in [1, 2, 3] {
+            queue.push(Lane::Interactive, USER, A, TaskId(task));
+            queue.push(Lane::Interactive, USER, B, TaskId(10 + task));
+        }
+        queue.push(Lane::Bulk, 7, ClientId(3), TaskId(20));
+        queue.push(Lane::Bulk, USER, B, TaskId(21));
+        queue.charge(USER, A, now);
+        assert!(!queue.may_go(USER, A) && !queue.may_go(USER, B));
+        assert!(queue.may_go(7, ClientId(3)));
+        let mut order = Vec::new();
+        while let Some(lane) = queue.next_lane(|_| false) {
+            let mut one = true;
+            order.extend(queue.take(lane, |_| std::mem::take(&mut one)).into_iter().map(|t| t.0));
+        }
+        // The other user first, though in the bulk lane; then the user's other client; who killed comes last.
+        assert_eq!(order, [20, 11, 12, 13, 21, 1, 2, 3]);
+        assert!(queue.may_go(USER, A), "nobody is left who could go first");
+    }
+
+    #[test]
+    fn who_killed_a_worker_has_its_turn_again_after_the_pause() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.push(Lane::Interactive, USER, A, TaskId(1));
+        queue.push(Lane::Interactive, USER, B, TaskId(2));
+        queue.charge(USER, A, now);
+        queue.end_pauses(now);
+        assert!(!queue.may_go(USER, A));
+        queue.end_pauses(now + std::time::Duration::from_secs(1));
+        assert!(queue.may_go(USER, A));
+        assert_eq!(queue.take(Lane::Interactive, |_| true), [TaskId(1)]);
     }
 
     #[test]

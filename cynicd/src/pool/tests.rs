@@ -1,5 +1,6 @@
 //! What the pool decides, case by case.
 
+mod pauses;
 mod store;
 
 use std::num::NonZeroU16;

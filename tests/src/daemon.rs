@@ -321,6 +321,16 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Points a link at a program, in one step.
+///
+/// # Panics
+/// If the file system does not let it.
+pub fn point(link: &Path, program: &Path) {
+    let next = link.with_extension("next");
+    std::os::unix::fs::symlink(program, &next).expect("linked");
+    fs::rename(&next, link).expect("renamed");
+}
+
 /// A program of the product, built beside the test's own by `cargo build --workspace`.
 ///
 /// # Panics

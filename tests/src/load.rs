@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cynic_proto::error::{ErrorKind, TaskError};
@@ -36,8 +38,8 @@ pub struct Plan {
     pub poison_one_in: Option<u64>,
     /// The faults of the poison.
     pub faults: &'static [&'static str],
-    /// Tasks after which it ends.
-    pub tasks_max: u64,
+    /// Tasks that it may still send, together with the clients that have a copy of this plan.
+    pub left: Arc<AtomicU64>,
     /// When it ends.
     pub until: Instant,
 }
@@ -52,9 +54,25 @@ impl Plan {
             rate: None,
             poison_one_in: None,
             faults: &["segfault"],
-            tasks_max: u64::MAX,
+            left: Arc::new(AtomicU64::new(u64::MAX)),
             until: Instant::now() + time,
         }
+    }
+
+    /// The same, for so many tasks at most, of all clients that get a copy of it.
+    #[must_use]
+    pub fn at_most(self, tasks: u64) -> Plan {
+        Plan { left: Arc::new(AtomicU64::new(tasks)), ..self }
+    }
+
+    fn is_over(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0 || Instant::now() >= self.until
+    }
+
+    /// Whether one more task may be sent; it must be then.
+    fn take_one(&self) -> bool {
+        let less = |left: u64| left.checked_sub(1);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 }
 
@@ -73,6 +91,8 @@ pub struct Tally {
     pub without_hint: u64,
     /// From the sending of each judged task to its answer.
     pub latencies: Vec<Duration>,
+    /// When each of them was answered, in the same order.
+    pub answered: Vec<Instant>,
     /// From the first task to the last answer.
     pub took: Duration,
 }
@@ -88,7 +108,14 @@ impl Tally {
         }
         self.without_hint += other.without_hint;
         self.latencies.extend(other.latencies);
+        self.answered.extend(other.answered);
         self.took = self.took.max(other.took);
+    }
+
+    /// Judged tasks in a second between two moments.
+    pub fn rate_between(&self, from: Instant, to: Instant) -> f64 {
+        let within = self.answered.iter().filter(|at| (from..to).contains(*at)).count();
+        within as f64 / to.duration_since(from).as_secs_f64().max(1e-9)
     }
 
     /// Judged tasks in a second.
@@ -123,14 +150,14 @@ pub async fn send(socket: &Path, plan: Plan, first: u64) -> Tally {
     let mut waiting: HashMap<u64, (TaskId, Instant)> = HashMap::new();
     let (mut tally, began) = (Tally::default(), Instant::now());
     loop {
-        let sending = tally.sent < plan.tasks_max && Instant::now() < plan.until;
+        let sending = !plan.is_over();
         if !sending && waiting.is_empty() {
             break;
         }
         let due = plan.rate.map_or(u64::MAX, |rate| (began.elapsed().as_secs_f64() * rate) as u64);
         let turn = tally.sent.saturating_add(SENT_BETWEEN_REPLIES);
-        let most = due.min(plan.tasks_max).min(turn);
-        while sending && waiting.len() < plan.in_flight && tally.sent < most {
+        let most = due.min(turn);
+        while sending && waiting.len() < plan.in_flight && tally.sent < most && plan.take_one() {
             let n = first + tally.sent;
             let task = submit(&mut client, &plan, n).await;
             waiting.insert(n, (task, Instant::now()));
@@ -185,7 +212,9 @@ fn count(tally: &mut Tally, task: TaskId, sent: Instant, reply: &Reply) {
         Reply::Judged(judged) => {
             assert_eq!(judged.task, task);
             tally.judged += 1;
-            tally.latencies.push(sent.elapsed());
+            let now = Instant::now();
+            tally.latencies.push(now.duration_since(sent));
+            tally.answered.push(now);
         }
         Reply::Failed { task: failed, error } => {
             assert_eq!(*failed, task);

@@ -1,6 +1,5 @@
 //! Workers that do not come up: the daemon says so, does not spin, answers at once, and heals by itself.
 
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use cynic_proto::client::Outcome;
 use cynic_proto::error::ErrorKind;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane};
-use cynic_tests::daemon::{Daemon, Home, binary};
+use cynic_tests::daemon::{Daemon, Home, binary, point};
 use cynic_tests::{procfs, raw};
 use rustix::process::Signal;
 
@@ -19,13 +18,6 @@ const WATCH: Duration = Duration::from_millis(1500);
 
 /// Most starts in that time with two slots: pauses from 10 ms, doubling, give about 8 each in a second.
 const STARTS_MAX: u64 = 60;
-
-/// Points the link at a program, in one step.
-fn point(link: &Path, program: &Path) {
-    let next = link.with_extension("next");
-    symlink(program, &next).expect("linked");
-    std::fs::rename(&next, link).expect("renamed");
-}
 
 async fn judge(daemon: &Daemon) -> Outcome {
     let client = daemon.client().await;

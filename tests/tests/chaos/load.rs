@@ -18,8 +18,7 @@ async fn overload_is_refused_with_a_hint_and_over_at_once() {
     let home = Home::new(&(items::config(&binary("cynic-worker")) + queue));
     let daemon = home.start().await;
     let before = daemon.memory_bytes();
-    let plan =
-        |lane| Plan { in_flight: 500, tasks_max: TASKS, ..Plan::ordinary(lane, 0, PATIENCE) };
+    let plan = |lane| Plan::ordinary(lane, 500, PATIENCE).at_most(TASKS);
     let socket = daemon.socket();
     let (mut tally, bulk) = tokio::join!(
         load::send(socket, plan(Lane::Interactive), 0),
@@ -36,7 +35,7 @@ async fn overload_is_refused_with_a_hint_and_over_at_once() {
     assert!(stats.pool.queue_length_max <= 32 + 2, "{:?}", stats.pool);
     let grown = daemon.memory_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "the daemon grew by {grown} bytes");
-    let one = Plan { tasks_max: 1, ..Plan::ordinary(Lane::Interactive, 1, PATIENCE) };
+    let one = Plan::ordinary(Lane::Interactive, 1, PATIENCE).at_most(1);
     assert_eq!(load::send(socket, one, 0).await.judged, 1, "nothing is refused any more");
 }
 

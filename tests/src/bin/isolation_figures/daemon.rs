@@ -5,14 +5,19 @@ use std::time::{Duration, Instant};
 use cynic_proto::client::{Client, Outcome};
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane};
-use cynic_proto::stats::WorkerStats;
-use cynic_tests::daemon::{Daemon, Home, binary};
-use cynic_tests::{load, procfs, raw};
+use cynic_proto::stats::{Stats, WorkerStats};
+use cynic_tests::daemon::{Daemon, Home, binary, point};
+use cynic_tests::raw::{self, RawClient};
+use cynic_tests::{load, procfs};
 use rustix::process::Signal;
 
 use crate::figure::{Figure, headings};
 
 const RUNS: usize = 200;
+
+/// Storms at start that are healed, and the deaths after which each is: pauses have grown to their longest by then.
+const HEALINGS: usize = 20;
+const DEATHS: u64 = 24;
 
 /// Idle workers that die again and again at once are replaced with pauses; this one has started well.
 const STOOD: Duration = Duration::from_millis(110);
@@ -29,6 +34,39 @@ pub(crate) async fn measure() {
     headings("a killed worker, as a client sees it");
     Figure::of(replaced).print("SIGKILL to replaced and ready");
     Figure::of(answered).print("SIGKILL to the task answered by another worker");
+    for fault in ["boot_exit", "boot_crash"] {
+        let mut healed = Vec::new();
+        for _ in 0..HEALINGS {
+            healed.push(heal(fault).await);
+        }
+        Figure::of(healed)
+            .print(&format!("all workers die at start ({fault}): cause removed to ready"));
+    }
+}
+
+/// A daemon none of whose workers comes up, until its pool has given up for the time being; then the cause is removed.
+async fn heal(fault: &str) -> Duration {
+    let home = Home::new("");
+    let link = home.path(fault);
+    point(&link, &binary("faulty_worker"));
+    home.configure(&format!("[pool]\nsize = 2\nworker = \"{}\"\n", link.display()));
+    let daemon = home.launch();
+    while RawClient::connect(daemon.socket()).await.is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    daemon
+        .until("its pauses are long", |stats| stats.pool.breaker_open && deaths(stats) >= DEATHS)
+        .await;
+    let mended = Instant::now();
+    point(&link, &binary("cynic-worker"));
+    daemon.ready().await;
+    let healed = mended.elapsed();
+    assert_eq!(daemon.stop().await, Some(0));
+    healed
+}
+
+fn deaths(stats: &Stats) -> u64 {
+    stats.pool.deaths.values().sum()
 }
 
 /// A daemon with that worker and more configuration behind it.

@@ -2,7 +2,7 @@
 //! `cargo run --release -p cynic-tests --bin isolation_figures -- [PART…] [--seconds N] [--items N] [--svg PATH]`.
 //!
 //! Uses the real daemon and workers. The parts: `process` (start, death, sandbox), `daemon` (a killed worker as a
-//! client sees it), `storm` (poison and kills among good work), `overload`, `fairness`, and `soak`, which is not
+//! client sees it), `storm` (poison and kills among good work), `bursts` (of poison), `overload`, `fairness`, and `soak`, which is not
 //! run unless it is named. Ratios say more than absolute figures. `CHAOS_SEED` repeats a run's choices.
 
 #![expect(clippy::print_stdout, reason = "its output is the point")]
@@ -70,8 +70,12 @@ async fn main() {
     if options.wants("storm") {
         storm::measure(options.time).await;
     }
+    if options.wants("bursts") {
+        storm::measure_bursts().await;
+    }
     if options.wants("overload") {
-        overload::measure(options.time).await;
+        overload::measure(options.time, overload::Processors::Shared).await;
+        overload::measure(options.time, overload::Processors::Apart).await;
     }
     if options.wants("fairness") {
         overload::measure_fairness(options.time).await;

@@ -1,11 +1,13 @@
 //! More work than the daemon can do: who waits, who is refused, and what it costs the daemon.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use cynic_proto::error::ErrorKind;
 use cynic_proto::message::Lane;
 use cynic_tests::daemon::{Daemon, Home};
 use cynic_tests::load::{self, Plan, Tally, quantile};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::runtime::Builder;
 
 use crate::daemon::config;
@@ -22,7 +24,36 @@ const FLOOD_CLIENTS: u64 = 8;
 /// Tasks that each of them has in flight at most: more than the queue takes.
 const FLOOD_IN_FLIGHT: usize = 2000;
 
-pub(crate) async fn measure(time: Duration) {
+/// Which processors the flood's clients run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processors {
+    /// Those of the daemon: what clients take of them, the daemon lacks.
+    Shared,
+    /// The last one, and everybody else on the others: what is left is the daemon's own doing.
+    Apart,
+}
+
+impl Processors {
+    /// Puts this thread, and what it starts, where it belongs.
+    fn enter(self, flood: bool) {
+        let count = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let mut cpus = CpuSet::new();
+        for cpu in 0..count {
+            if self == Processors::Shared || flood == (cpu + 1 == count) {
+                cpus.set(cpu);
+            }
+        }
+        sched_setaffinity(None, &cpus).expect("more than one processor");
+    }
+}
+
+pub(crate) async fn measure(time: Duration, processors: Processors) {
+    processors.enter(false);
+    measure_here(time, processors).await;
+    Processors::Shared.enter(false);
+}
+
+async fn measure_here(time: Duration, processors: Processors) {
     let home = Home::new(&config("cynic-worker", ""));
     let daemon = home.start().await;
     let socket = daemon.socket();
@@ -34,21 +65,21 @@ pub(crate) async fn measure(time: Duration) {
     let unloaded = probe(&daemon, time / 2, 3 << 40).await;
     let memory = daemon.memory_bytes();
     println!(
-        "\noverload: {capacity:.0} bulk judgments/s are possible; {TIMES} times that is offered for {time:?}"
+        "\noverload, processors {processors:?}: {capacity:.0} bulk judgments/s are possible; {TIMES} times that is offered for {time:?}"
     );
     for (lane, n) in [(Lane::Bulk, 4), (Lane::Interactive, 5)] {
         let (probed, (flood, memory_most)) = tokio::join!(
             probe(&daemon, time, n << 40),
-            flood(&daemon, lane, capacity * TIMES, time, n << 44)
+            flood(&daemon, lane, capacity * TIMES, time, n << 44, processors)
         );
         let over = Instant::now();
         daemon.settled().await;
         let settled = over.elapsed();
         let after = probe(&daemon, time / 4, n << 48).await;
         println!("  flood in the {lane:?} lane by {FLOOD_CLIENTS} clients");
-        let offered = flood.sent as f64 / flood.took.as_secs_f64();
+        let reached = flood.sent as f64 / flood.took.as_secs_f64();
         println!(
-            "    offered {offered:.0}/s, judged {:.0}/s, busy {}, without a hint {}, other failures {}",
+            "    reached the daemon {reached:.0}/s, judged {:.0}/s, busy {}, without a hint {}, other failures {}",
             flood.rate(),
             flood.failed(ErrorKind::Busy),
             flood.without_hint,
@@ -91,23 +122,42 @@ async fn probe(daemon: &Daemon, time: Duration, first: u64) -> Tally {
     alone.await.expect("every task is answered exactly once")
 }
 
-/// Offers work at a rate; returns what came of it and the most memory that the daemon had.
-async fn flood(daemon: &Daemon, lane: Lane, rate: f64, time: Duration, first: u64) -> (Tally, u64) {
+/// Offers work at a rate, on a thread of its own; returns what came of it and the most memory that the daemon had.
+async fn flood(
+    daemon: &Daemon,
+    lane: Lane,
+    rate: f64,
+    time: Duration,
+    first: u64,
+    processors: Processors,
+) -> (Tally, u64) {
     let rate = Some(rate / FLOOD_CLIENTS as f64);
     let plan = Plan { rate, ..Plan::ordinary(lane, FLOOD_IN_FLIGHT, time) };
-    let mut clients = tokio::task::JoinSet::new();
-    for client in 0..FLOOD_CLIENTS {
-        let (socket, plan) = (daemon.socket().to_owned(), plan.clone());
-        clients.spawn(async move { load::send(&socket, plan, first + (client << 32)).await });
-    }
-    let (mut tally, mut memory) = (Tally::default(), 0);
+    let socket = daemon.socket().to_owned();
+    let mut flooding = tokio::task::spawn_blocking(move || {
+        processors.enter(true);
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let tally = runtime.block_on(async {
+            let mut clients = tokio::task::JoinSet::new();
+            for client in 0..FLOOD_CLIENTS {
+                let (socket, plan) = (socket.clone(), plan.clone());
+                clients
+                    .spawn(async move { load::send(&socket, plan, first + (client << 32)).await });
+            }
+            let mut tally = Tally::default();
+            while let Some(client) = clients.join_next().await {
+                tally.add(client.expect("every task is answered exactly once"));
+            }
+            tally
+        });
+        processors.enter(false);
+        tally
+    });
+    let mut memory = 0;
     let mut looks = tokio::time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
-            client = clients.join_next() => match client {
-                Some(client) => tally.add(client.expect("every task is answered exactly once")),
-                None => return (tally, memory),
-            },
+            tally = &mut flooding => return (tally.expect("every task is answered exactly once"), memory),
             _ = looks.tick() => memory = memory.max(daemon.memory_bytes()),
         }
     }

@@ -67,7 +67,7 @@ mod tests {
         assert!(pauses.is_empty(), "with nobody else there is nobody to let go first");
         pauses.charge(who, 2, now);
         pauses.charge(who, 2, now);
-        pauses.pass(now + 4 * DEATH_TIME - Duration::from_nanos(1));
+        pauses.pass(now + 3 * DEATH_TIME);
         assert!(pauses.holds(who) && !pauses.holds(Who::User(1)));
         pauses.pass(now + 4 * DEATH_TIME);
         assert!(!pauses.holds(who));

@@ -3,7 +3,7 @@
 //!
 //! Knows ids and sizes only. Never decides whether a task may wait (see `admission`) or who runs it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use cynic_proto::ids::TaskId;
@@ -41,7 +41,7 @@ struct Next {
 #[derive(Debug, Default)]
 struct UserQueue {
     /// Each client's tasks in order; a client without tasks is not here.
-    clients: HashMap<ClientId, BTreeMap<i64, TaskId>>,
+    clients: BTreeMap<ClientId, BTreeMap<i64, TaskId>>,
     /// Clients with tasks, next first.
     turns: VecDeque<ClientId>,
 }
@@ -50,7 +50,7 @@ struct UserQueue {
 #[derive(Debug, Default)]
 struct LaneQueue {
     /// By user id; a user without tasks is not here.
-    users: HashMap<u32, UserQueue>,
+    users: BTreeMap<u32, UserQueue>,
     /// Users with tasks, next first.
     turns: VecDeque<u32>,
 }
@@ -221,11 +221,13 @@ impl Queue {
         match (next(Lane::Interactive), next(Lane::Bulk)) {
             (None, None) => None,
             (None, Some(_)) => Some(Lane::Bulk),
-            (Some(_), None) => Some(Lane::Interactive),
             (Some(one), Some(other)) if one.pauses > other.pauses => Some(Lane::Bulk),
-            (Some(one), Some(other)) if one.pauses < other.pauses => Some(Lane::Interactive),
-            (Some(_), Some(_)) if self.since_bulk >= BULK_TURN => Some(Lane::Bulk),
-            (Some(_), Some(_)) => Some(Lane::Interactive),
+            (Some(one), Some(other))
+                if one.pauses == other.pauses && self.since_bulk >= BULK_TURN =>
+            {
+                Some(Lane::Bulk)
+            }
+            (Some(_), _) => Some(Lane::Interactive),
         }
     }
 

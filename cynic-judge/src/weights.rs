@@ -137,15 +137,12 @@ impl FamilyWeights {
     /// Weights of all heads for the n-gram with that hash, and last the router's.
     #[inline]
     pub(crate) fn row(&self, hash: u64) -> [i8; ROW] {
-        let row = match self.rows.get(bucket(hash)) {
-            Some(row) => *row,
-            None => {
-                let mut row = [0; ROW];
-                row[0] = self.heads[0].grams[bucket(hash)];
-                row
-            }
+        let of_one_head = || {
+            let mut row = [0; ROW];
+            row[0] = self.heads[0].grams[bucket(hash)];
+            row
         };
-        row.map(u8::cast_signed)
+        self.rows.get(bucket(hash)).copied().unwrap_or_else(of_one_head).map(u8::cast_signed)
     }
 
     /// The rubric's own weights and nothing learned.

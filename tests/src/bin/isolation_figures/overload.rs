@@ -1,6 +1,8 @@
 //! More work than the daemon can do: who waits, who is refused, and what it costs the daemon.
 
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use cynic_proto::error::ErrorKind;
@@ -36,7 +38,10 @@ pub(crate) enum Processors {
 impl Processors {
     /// Puts this thread, and what it starts, where it belongs.
     fn enter(self, flood: bool) {
-        let count = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        // Of this program's start: afterwards it would be told of those only that it is confined to.
+        static COUNT: LazyLock<usize> =
+            LazyLock::new(|| available_parallelism().map_or(1, NonZeroUsize::get));
+        let count = *COUNT;
         let mut cpus = CpuSet::new();
         for cpu in 0..count {
             if self == Processors::Shared || flood == (cpu + 1 == count) {

@@ -105,7 +105,9 @@ async fn burst(daemon: &Daemon, lane: Lane, size: u64, number: u64) -> Burst {
     let good = Plan::ordinary(lane, IN_FLIGHT, 4 * PATIENCE);
     let over = good.left.clone();
     let good = tokio::spawn(clients(daemon.socket().to_owned(), good, number));
-    tokio::time::sleep(WARM_UP + BEFORE).await;
+    tokio::time::sleep(WARM_UP).await;
+    let looked_from = Instant::now();
+    tokio::time::sleep(BEFORE).await;
     let began = Instant::now();
     let in_flight = usize::try_from(size).expect("small");
     let plan = Plan { poison_one_in: Some(1), ..Plan::ordinary(lane, in_flight, 4 * PATIENCE) };
@@ -122,7 +124,7 @@ async fn burst(daemon: &Daemon, lane: Lane, size: u64, number: u64) -> Burst {
     let judged = (poison.judged > 0).then(|| format!("{} judged", poison.judged));
     let answers: Vec<String> = failed.chain(judged).collect();
     Burst {
-        share: during / good.rate_between(began - BEFORE, began),
+        share: during / good.rate_between(looked_from, began),
         good: during,
         took,
         answers: answers.join(", "),

@@ -16,8 +16,8 @@ use crate::figure::{Figure, headings};
 const RUNS: usize = 200;
 
 /// Storms at start that are healed, and the deaths after which each is: pauses have grown to their longest by then.
-const HEALINGS: usize = 20;
-const DEATHS: u64 = 24;
+const HEALINGS: usize = 5;
+const DEATHS: u64 = 16;
 
 /// Idle workers that die again and again at once are replaced with pauses; this one has started well.
 const STOOD: Duration = Duration::from_millis(110);

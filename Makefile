@@ -80,7 +80,7 @@ chaos: ## Misbehaving workers, random kills and crashes, for CHAOS_SECONDS (120)
 	$(CARGO) build --workspace --locked
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-120} CHAOS_CRASHES=$${CHAOS_CRASHES:-100} $(CARGO) test -p cynic-tests --locked --test chaos -- --nocapture --test-threads 1
 
-figures: build ## What isolation costs and holds (PARTS="process daemon storm overload fairness soak")
+figures: build ## What isolation costs and holds (PARTS="process daemon storm bursts overload fairness soak")
 	$(CARGO) build --release --locked -p cynic-tests --bins
 	$(CARGO) rustc --release --locked -p cynic-tests --bin faulty_worker -- $(STATIC)
 	$(TARGET_DIR)/release/isolation_figures $(PARTS)

@@ -118,7 +118,7 @@ impl LaneQueue {
         Some(task)
     }
 
-    /// Who is next: the first in line that need not pause, else the first whose user is the only one to pause for.
+    /// Who is next: the first in line that need not pause; if all do, one whose user need not, then anybody.
     fn next(&self, pauses: &Pauses) -> Option<Next> {
         if pauses.is_empty() {
             return (!self.turns.is_empty()).then_some(Next::default());

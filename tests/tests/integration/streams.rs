@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, Stdio};
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use cynic_proto::client::Outcome;
 use cynic_proto::client::stream::{Flow, StreamClosed};
@@ -94,17 +94,24 @@ fn streaming(daemon: &Daemon, args: &[&str]) -> Child {
     pipes.spawn().expect("a program")
 }
 
-#[tokio::test]
-async fn an_interrupted_run_says_what_is_done_and_how_to_go_on() {
-    let home = Home::new("");
-    let daemon = home.start().await;
-    let mut run = streaming(&daemon, &["judge", "--jsonl", "--json", "-"]);
+/// A run that has answered the first half of its lines and waits for more.
+fn half_judged(daemon: &Daemon) -> (Child, ChildStdin, Lines<BufReader<ChildStdout>>) {
+    let mut run = streaming(daemon, &["judge", "--jsonl", "--json", "-"]);
     let mut input = run.stdin.take().expect("piped");
     input.write_all(lines(HALF).as_bytes()).expect("taken");
     let mut rows = BufReader::new(run.stdout.take().expect("piped")).lines();
     for _ in 0..HALF {
-        rows.next().expect("a row for each line").expect("text");
+        let row = rows.next().expect("a row for each line").expect("text");
+        assert!(row.contains("\"verdict\""), "{row}");
     }
+    (run, input, rows)
+}
+
+#[tokio::test]
+async fn an_interrupted_run_says_what_is_done_and_how_to_go_on() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let (mut run, _input, _rows) = half_judged(&daemon);
     procfs::signal(run.id(), Signal::INT);
     let mut said = String::new();
     run.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
@@ -119,14 +126,7 @@ async fn an_interrupted_run_says_what_is_done_and_how_to_go_on() {
 async fn a_run_whose_daemon_does_not_come_back_ends_with_its_exit_code() {
     let home = Home::new("");
     let daemon = home.start().await;
-    let mut run = streaming(&daemon, &["judge", "--jsonl", "--json", "-"]);
-    let mut input = run.stdin.take().expect("piped");
-    input.write_all(lines(HALF).as_bytes()).expect("taken");
-    let mut rows = BufReader::new(run.stdout.take().expect("piped")).lines();
-    for _ in 0..HALF {
-        let row = rows.next().expect("a row for each line").expect("text");
-        assert!(row.contains("\"verdict\""), "{row}");
-    }
+    let (mut run, mut input, rows) = half_judged(&daemon);
     daemon.crash();
     // The client may be told before it has sent them all.
     let _ = input.write_all(lines(HALF).as_bytes());

@@ -212,7 +212,18 @@ impl Pool {
                     format!("not finished within its deadline ({waited} ms since acceptance)");
                 self.fail(id, ErrorKind::DeadlineExceeded, message);
             } else {
-                let message = format!("waited {waited} ms in the queue and was not started");
+                let mut message = match task.strikes {
+                    0 => format!("waited {waited} ms in the queue and was not started"),
+                    strikes => format!(
+                        "its time in the queue was over before it was tried again, {waited} ms since \
+                         acceptance; workers that died over it: {strikes}"
+                    ),
+                };
+                if self.queue.pauses(task.uid, task.client) {
+                    message.push_str(
+                        "; others go first while workers die over the tasks of this client or user",
+                    );
+                }
                 self.fail(id, ErrorKind::QueueTimeout, message);
             }
         }

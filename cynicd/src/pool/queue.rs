@@ -209,10 +209,15 @@ impl Queue {
         self.pauses.pass(now);
     }
 
+    /// Whether workers died lately over tasks of this client, or of its user: others go first.
+    pub(super) fn pauses(&self, uid: u32, client: ClientId) -> bool {
+        self.pauses.holds(Who::User(uid)) || self.pauses.holds(Who::Client(client))
+    }
+
     /// Whether a task of this client may go before those that wait.
     pub(super) fn may_go(&self, uid: u32, client: ClientId) -> bool {
-        let pauses = self.pauses.holds(Who::User(uid)) || self.pauses.holds(Who::Client(client));
-        !pauses || self.interactive.turns.is_empty() && self.bulk.turns.is_empty()
+        let nobody_waits = self.interactive.turns.is_empty() && self.bulk.turns.is_empty();
+        nobody_waits || !self.pauses(uid, client)
     }
 
     /// The lane that is to be served next; `None` when nothing waits but in a lane that is held back.

@@ -57,3 +57,41 @@ fn a_fresh_worker_is_for_the_task_that_it_was_called_for_though_its_client_pause
     let [fresh] = spawned(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(lease(&bench.feed(Event::Ready(fresh))).2, [1]);
 }
+
+#[test]
+fn who_waits_too_long_is_told_that_workers_died_over_its_clients_tasks() {
+    const QUEUE_TIMEOUT: Duration = Duration::from_millis(50);
+    const MILLISECOND: Duration = Duration::from_millis(1);
+    let size = NonZeroU16::MIN;
+    let config = Config { size, queue_timeout: QUEUE_TIMEOUT, ..Config::default() };
+    let mut bench = Bench::with(config);
+    let (worker, ..) = lease(&bench.submit(1));
+    for (task, client) in [(2, 1), (3, 2)] {
+        assert_eq!(bench.submit_to(task, client, Lane::Interactive), []);
+    }
+    assert_eq!(bench.wait(QUEUE_TIMEOUT - MILLISECOND), []);
+    let _ = bench.die(worker);
+    // Those that never ran have waited from the start; the one that was tried waits anew.
+    let told = bench.wait(MILLISECOND);
+    let errors = told.iter().filter_map(|effect| match effect {
+        Effect::Fail { task, error } => Some((task.0, error.kind, error.message.as_str())),
+        _ => None,
+    });
+    let [(2, ErrorKind::QueueTimeout, own), (3, ErrorKind::QueueTimeout, other)] =
+        errors.collect::<Vec<_>>()[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert!(own.contains("50 ms in the queue") && own.contains("others go first"), "{own}");
+    assert!(!other.contains("others go first"), "{other}");
+    let told = bench.wait(QUEUE_TIMEOUT);
+    let errors = told.iter().filter_map(|effect| match effect {
+        Effect::Fail { task: TaskId(1), error } => Some((error.kind, error)),
+        _ => None,
+    });
+    let [(ErrorKind::QueueTimeout, error)] = errors.collect::<Vec<_>>()[..] else {
+        panic!("{told:?}");
+    };
+    assert!(error.message.contains("workers that died over it: 1"), "{}", error.message);
+    assert_eq!(error.deaths.len(), 1, "with the death");
+}

@@ -54,6 +54,8 @@ pub struct HistoryQuery {
     pub limit: u32,
     /// Oldest first: the order of an export.
     pub oldest_first: bool,
+    /// With the features of each judgment.
+    pub features: bool,
 }
 
 /// Which records a query lists.
@@ -147,6 +149,8 @@ pub struct JudgmentRow {
     pub calibration: u32,
     /// What turned out to be true, if anybody said.
     pub feedback: Option<Truth>,
+    /// If asked for, what the scores were made of: evidence codes with their points, to the hundredth.
+    pub features: Option<Vec<(String, f32)>>,
 }
 
 /// A stored failure.

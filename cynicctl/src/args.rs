@@ -375,6 +375,9 @@ pub struct ExportArgs {
     /// One JSON object a line, or comma-separated values with a line of names
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     pub format: ExportFormat,
+    /// With each judgment's features: evidence codes and their points, from which its scores were made
+    #[arg(long)]
+    pub features: bool,
     /// Write to this file, which must not exist [default: standard output]
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
@@ -387,7 +390,8 @@ left for the next one.
 Examples:
   cynicctl export --since 1d > yesterday.jsonl
   cynicctl export --since 2026-04-01 --until 2026-05-01 --format csv --output april.csv
-  cynicctl export --verdict bark | jq -r .task_id";
+  cynicctl export --verdict bark | jq -r .task_id
+  cynicctl export --features | jq -c '{task_id, features}'";
 
 /// How to write records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use cynic_proto::history::{HISTORY_LIMIT_MAX, HistoryQuery};
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -18,6 +18,11 @@ use crate::view::history as view;
 
 /// Writes the records to a file or to standard output.
 pub(crate) async fn run(socket: PathBuf, args: &ExportArgs) -> Result<Exit> {
+    if args.features && args.format == ExportFormat::Csv {
+        bail!(
+            "features have no columns, as each judgment has its own: write them with --format jsonl"
+        );
+    }
     let now = Timestamp::now();
     let query = filter(&args.filter, now, &TimeZone::system())?;
     let mut query = HistoryQuery {
@@ -25,6 +30,7 @@ pub(crate) async fn run(socket: PathBuf, args: &ExportArgs) -> Result<Exit> {
         until_us: Some(query.until_us.unwrap_or(now.as_microsecond())),
         limit: HISTORY_LIMIT_MAX,
         oldest_first: true,
+        features: args.features,
         ..query
     };
     let client = daemon::connect(socket).await?;

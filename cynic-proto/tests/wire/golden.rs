@@ -142,6 +142,7 @@ fn requests() -> Vec<Request> {
         cursor: Some(Cursor { judgment_seq: Some(-1), failure_seq: None }),
         limit: 20,
         oldest_first: true,
+        features: true,
     };
     let events = EventsQuery {
         kinds: vec![Kind::JudgmentCompleted, Kind::AccessRefused],
@@ -404,6 +405,7 @@ fn judgment_row() -> JudgmentRow {
         timings: timings(),
         calibration: 0,
         feedback: None,
+        features: Some(vec![("secret.password".to_owned(), -12.25)]),
     }
 }
 

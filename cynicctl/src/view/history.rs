@@ -153,6 +153,8 @@ struct JudgmentView<'a> {
     calibration: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback: Option<Truth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    features: Option<Features<'a>>,
 }
 
 impl<'a> JudgmentView<'a> {
@@ -175,7 +177,18 @@ impl<'a> JudgmentView<'a> {
             attempts: row.attempts,
             calibration: row.calibration,
             feedback: row.feedback,
+            features: row.features.as_deref().map(Features),
         }
+    }
+}
+
+/// Points by evidence code.
+#[derive(Debug)]
+struct Features<'a>(&'a [(String, f32)]);
+
+impl Serialize for Features<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(code, points)| (code, points)))
     }
 }
 

@@ -282,6 +282,7 @@ fn stored() -> HistoryRow {
         timings: answer.judged.timings,
         calibration: 0,
         feedback: Some(Truth::Bad),
+        features: Some(vec![("secret.password".to_owned(), -12.25)]),
     }))
 }
 

@@ -1,5 +1,7 @@
 //! Answers questions from the stores: history, one task, what is there. Reads only.
 
+use std::collections::HashMap;
+
 use cynic_proto::explanation;
 use cynic_proto::history::{
     DeadLetterRow, FeedbackRow, HistoryPage, HistoryQuery, HistoryRow, JudgmentRow, ShowRow,
@@ -12,9 +14,10 @@ use sqlx::Row;
 use super::error::RecorderError;
 use super::query::{self, Dialect, Path, Sql};
 use super::read;
+use super::record;
 use super::schema;
 use super::sqlite::SqliteStore;
-use super::store::{Store, Stores};
+use super::store::{FULL_ROWS_MAX, Store, Stores};
 use super::zones::{self, ZONE_ROWS};
 
 /// With more judgments of one client than this, zones are searched instead of the client's index.
@@ -55,7 +58,29 @@ impl Stores {
         let judgments =
             judgments.into_iter().map(|row| HistoryRow::Judgment(Box::new(row))).collect();
         let failures = failures.into_iter().map(|row| HistoryRow::Failure(Box::new(row))).collect();
-        Ok(query::merge(&query, [judgments, failures]))
+        let mut page = query::merge(&query, [judgments, failures]);
+        if query.features {
+            self.add_features(&mut page.rows).await.map_err(&failed)?;
+        }
+        Ok(page)
+    }
+
+    async fn add_features(&self, rows: &mut [HistoryRow]) -> Result<(), sqlx::Error> {
+        let judgments = |row| match row {
+            &mut HistoryRow::Judgment(ref mut row) => Some(row),
+            HistoryRow::Failure(_) => None,
+        };
+        let mut judgments: Vec<_> = rows.iter_mut().filter_map(judgments).collect();
+        for judgments in judgments.chunks_mut(FULL_ROWS_MAX) {
+            let tasks: Vec<_> = judgments.iter().map(|row| row.task).collect();
+            let full = self.full(&tasks).await?.into_iter();
+            let mut explanations: HashMap<_, _> =
+                full.map(|stored| (stored.row.task, stored.explanation)).collect();
+            for row in judgments {
+                row.features = explanations.remove(&row.task).map(|bytes| record::features(&bytes));
+            }
+        }
+        Ok(())
     }
 
     async fn find_judgments(

@@ -224,7 +224,7 @@ fn judgment_types() -> Vec<&'static str> {
     types.extend(["int8"; 6]);
     types.extend(["int8", "int8", "int2"]);
     types.extend(["float4"; DIMENSIONS]);
-    types.extend(["text", "bytea", "bytea"]);
+    types.extend(["bytea", "bytea"]);
     types
 }
 
@@ -278,7 +278,6 @@ fn bind_judgments(records: &[&Record]) -> Result<PgArguments, sqlx::error::BoxDy
     for dimension in 0..DIMENSIONS {
         column!(|e, _d| e.judgment.dimensions[dimension]);
     }
-    column!(|_e, d| d.features.as_str());
     column!(|e, _d| (!e.explanation.is_empty()).then_some(&e.explanation[..]));
     column!(|e, _d| e.content.as_deref());
     Ok(arguments)

@@ -14,9 +14,7 @@ use super::query::{Bind, Sql};
 /// What to select for `judgment_row`, from `judgments j`.
 pub(super) fn judgment_columns() -> String {
     let mut columns = columns::judgment();
-    columns.retain(|c| {
-        !["coverage", "dims_version", "features", "details", "content"].contains(&c.as_str())
-    });
+    columns.retain(|c| !["coverage", "dims_version", "details", "content"].contains(&c.as_str()));
     let text: Vec<_> =
         columns
             .iter()
@@ -189,6 +187,7 @@ macro_rules! row_readers {
                     timings: timings(times),
                     calibration,
                     feedback,
+                    features: None,
                 };
                 Ok((row, n))
             }

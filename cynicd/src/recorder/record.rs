@@ -9,12 +9,15 @@ use cynic_proto::explanation::Encoded;
 use cynic_proto::history::JudgmentRow;
 use cynic_proto::ids::TaskId;
 use cynic_proto::limits::ITEM_ID_BYTES_MAX;
-use serde::{Deserialize, Serialize, Serializer as _};
+use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, JudgmentEntry, StoredJudgment};
 
 /// Leads an encoded entry, so that a later build tells which format it is.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+
+/// The format before: with a text at the end, the features.
+const FORMAT_WITH_FEATURES: u8 = 1;
 
 /// Longest summary that is stored, in bytes: a line or two.
 const SUMMARY_BYTES_MAX: usize = 512;
@@ -22,9 +25,6 @@ const SUMMARY_BYTES_MAX: usize = 512;
 /// Most evidence codes in an episode: more than the judge has dimensions, far less than a hostile worker
 /// could make up.
 const FEATURES_MAX: usize = 128;
-
-/// What the features of a short message take, in bytes.
-const FEATURES_BYTES: usize = 1024;
 
 /// Longest evidence code in an episode, in bytes.
 const FEATURE_BYTES_MAX: usize = 64;
@@ -42,8 +42,6 @@ pub(super) struct Record {
 pub(super) struct Derived {
     pub item_id: Option<String>,
     pub summary: String,
-    /// JSON object: evidence code to points, to the hundredth.
-    pub features: String,
 }
 
 impl Record {
@@ -74,12 +72,24 @@ impl Record {
 
     /// For the spool and for dead letters.
     pub(super) fn encode(&self) -> Result<Vec<u8>, String> {
-        encode(self)
+        let mut bytes = vec![FORMAT];
+        bytes.extend(codec::encode(self).map_err(|e| e.to_string())?);
+        Ok(bytes)
     }
 
-    /// What [`Record::encode`] wrote.
+    /// What [`Record::encode`] wrote, in this build or the one before.
     pub(super) fn decode(bytes: &[u8]) -> Result<Record, String> {
-        decode(bytes)
+        let decoded = match bytes.split_first() {
+            Some((&FORMAT, rest)) => codec::decode(rest),
+            Some((&FORMAT_WITH_FEATURES, rest)) => {
+                codec::decode(rest).map(|(record, _features): (Record, String)| record)
+            }
+            Some((format, _)) => {
+                return Err(format!("format {format} is not one that this build reads"));
+            }
+            None => return Err("it is empty".to_owned()),
+        };
+        decoded.map_err(|e| e.to_string())
     }
 
     /// The judgment, if it is one, as it will be read back.
@@ -99,6 +109,7 @@ impl Record {
             timings: entry.timings,
             calibration: entry.calibration,
             feedback: None,
+            features: None,
         };
         Some(StoredJudgment { row, explanation: entry.explanation.clone() })
     }
@@ -128,17 +139,13 @@ impl Record {
 
 /// Reads the explanation and leaves in the entry what may be stored of it.
 fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
-    let unreadable = || Derived {
-        item_id: None,
-        summary: "(the explanation could not be read)".to_owned(),
-        features: "{}".to_owned(),
-    };
+    let unreadable =
+        || Derived { item_id: None, summary: "(the explanation could not be read)".to_owned() };
     let explanation = std::mem::take(&mut entry.explanation);
     let Ok(mut explanation) = Encoded::read(&explanation) else { return unreadable() };
     let derived = Derived {
         item_id: explanation.item_id.map(|id| item_id(id.to_owned())),
         summary: truncate(clean(explanation.summary.to_owned()), SUMMARY_BYTES_MAX),
-        features: features(&explanation),
     };
     explanation.item_id = derived.item_id.as_deref();
     explanation.summary = &derived.summary;
@@ -152,17 +159,15 @@ fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
     derived
 }
 
-/// Points by evidence code, to the hundredth, without any text of the item.
-fn features(explanation: &Encoded<'_>) -> String {
+/// The features of a stored judgment: points by evidence code, to the hundredth, without any text of the item.
+pub(super) fn features(explanation: &[u8]) -> Vec<(String, f32)> {
+    let Ok(explanation) = Encoded::read(explanation) else { return Vec::new() };
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b':');
     let known = |&(code, points): &(&str, f32)| {
         code.len() <= FEATURE_BYTES_MAX && code.bytes().all(plain) && points.is_finite()
     };
     let points = explanation.points(FEATURES_MAX).into_iter().filter(known);
-    let rounded = points.map(|(code, sum)| (code, (sum * 100.0).round() / 100.0));
-    let mut json = Vec::with_capacity(FEATURES_BYTES);
-    let written = serde_json::Serializer::new(&mut json).collect_map(rounded);
-    written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_else(|| "{}".to_owned())
+    points.map(|(code, sum)| (code.to_owned(), (sum * 100.0).round() / 100.0)).collect()
 }
 
 /// What a text says that has a place in the body. Of a quotation that is what is said of it; a text of another form may be
@@ -212,22 +217,9 @@ fn truncate(mut text: String, bytes_max: usize) -> String {
     text
 }
 
-fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
-    let mut bytes = vec![FORMAT];
-    bytes.extend(codec::encode(value).map_err(|e| e.to_string())?);
-    Ok(bytes)
-}
-
-fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match bytes.split_first() {
-        Some((&FORMAT, rest)) => codec::decode(rest).map_err(|e| e.to_string()),
-        Some((format, _)) => Err(format!("format {format} is not one that this build reads")),
-        None => Err("it is empty".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::entry::{EntryKey, NoticeEntry};
     use super::*;
 
     #[test]
@@ -247,5 +239,24 @@ mod tests {
         assert_eq!(unquoted("never closed: \"my password"), "never closed: …");
         let quotation = format!("links: {:?}; is long", r#"say "hunter2" and \" or \\"#);
         assert_eq!(unquoted(&quotation), "links: …; is long");
+    }
+
+    #[test]
+    fn what_the_build_before_spooled_is_read() {
+        let notice = NoticeEntry {
+            key: EntryKey::new(),
+            at_us: 1,
+            kind: "worker.died".to_owned(),
+            task: None,
+            message: "it died".to_owned(),
+        };
+        let record = Record::new(Entry::Notice(Box::new(notice)), false);
+        let encoded = record.encode().unwrap();
+        assert_eq!(Record::decode(&encoded).unwrap(), record);
+        let mut before = vec![FORMAT_WITH_FEATURES];
+        before.extend_from_slice(&encoded[1..]);
+        before.extend(codec::encode(&"{\"text.short\":2.0}").unwrap());
+        assert_eq!(Record::decode(&before).unwrap(), record);
+        assert!(Record::decode(&[9]).unwrap_err().contains("format 9"));
     }
 }

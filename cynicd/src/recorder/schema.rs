@@ -18,10 +18,12 @@ const SQLITE: &[Script] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "feedback", include_str!("../../migrations/sqlite/0002_feedback.sql")),
     (3, "sketches", include_str!("../../migrations/sqlite/0003_sketches.sql")),
+    (4, "features", include_str!("../../migrations/sqlite/0004_features.sql")),
 ];
 const POSTGRES: &[Script] = &[
     (1, "first", include_str!("../../migrations/postgres/0001_first.sql")),
     (2, "feedback", include_str!("../../migrations/postgres/0002_feedback.sql")),
+    (3, "features", include_str!("../../migrations/postgres/0003_features.sql")),
 ];
 const SPOOL: &[Script] = &[
     (1, "first", include_str!("../../migrations/spool/0001_first.sql")),
@@ -129,4 +131,41 @@ pub(super) fn newest_sqlite() -> i64 {
 /// The newest schema version of the shared store known here.
 pub(super) fn newest_postgres() -> i64 {
     newest(POSTGRES)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection as _;
+
+    use super::super::columns;
+    use super::*;
+
+    #[tokio::test]
+    async fn judgments_of_a_store_with_features_stay_without_them() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let earlier: &[Script] = &SQLITE[..3];
+        migrator(earlier).run_direct(None, &mut connection, false).await.unwrap();
+        let columns = columns::judgment();
+        let value = |column: &String| match column.as_str() {
+            "verdict" => "'WAG'",
+            "body_sha256" | "content" => "x'00'",
+            "details" => "x'0102'",
+            _ => "0",
+        };
+        let values: Vec<_> = columns.iter().map(value).collect();
+        let insert = format!(
+            "INSERT INTO judgments ({}, features) VALUES ({}, '{{}}')",
+            columns.join(","),
+            values.join(",")
+        );
+        sqlx::query(sqlx::AssertSqlSafe(insert)).execute(&mut connection).await.unwrap();
+        migrate_sqlite(&mut connection, Path::new("memory")).await.unwrap();
+        let kept: (Vec<u8>, String) = sqlx::query_as(
+            "SELECT j.details, e.verdict FROM judgments j JOIN episodes e USING (task_id)",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+        assert_eq!(kept, (vec![1, 2], "WAG".to_owned()));
+    }
 }

@@ -318,7 +318,6 @@ fn bind_judgment(
     for dimension in Dimension::ALL {
         arguments.add(exact(judgment.dimension(dimension)))?;
     }
-    arguments.add(&record.derived.features)?;
     arguments.add((!entry.explanation.is_empty()).then_some(&entry.explanation[..]))?;
     arguments.add(&entry.content)
 }

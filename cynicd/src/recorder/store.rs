@@ -269,7 +269,7 @@ impl Stores {
         Ok((written, earlier))
     }
 
-    async fn full(&self, tasks: &[TaskId]) -> Result<Vec<StoredJudgment>, sqlx::Error> {
+    pub(super) async fn full(&self, tasks: &[TaskId]) -> Result<Vec<StoredJudgment>, sqlx::Error> {
         let full =
             self.store.full_judgments(query::full_judgments(tasks, self.store.dialect())).await?;
         let stored =
@@ -330,7 +330,7 @@ impl Stores {
 }
 
 /// Judgments read back in one go: explanations may be large.
-const FULL_ROWS_MAX: usize = 100;
+pub(super) const FULL_ROWS_MAX: usize = 100;
 
 /// A read that fails after a write says nothing against the data: the batch is simply written again.
 fn classify_read(error: &sqlx::Error) -> Failure {

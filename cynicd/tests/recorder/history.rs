@@ -136,6 +136,28 @@ fn queries() -> Vec<(HistoryQuery, Wanted)> {
 }
 
 on_both_stores! {
+    async fn a_judgments_features_are_those_of_its_explanation(rig: Rig) {
+        let handle = rig.start();
+        fill(&handle).await;
+        let asked = HistoryQuery { features: true, limit: 250, ..HistoryQuery::default() };
+        let page = handle.history(asked.clone()).await.unwrap();
+        let mut judgments = 0;
+        for row in page.rows {
+            let HistoryRow::Judgment(row) = row else { continue };
+            let features = row.features.unwrap();
+            let features: Vec<_> = features.iter().map(|(code, sum)| (code.as_str(), *sum)).collect();
+            assert_eq!(features, [("secret.password", -12.5), ("text.short", 2.0)]);
+            judgments += 1;
+        }
+        assert!(judgments > 200, "more than are read at once: {judgments}");
+        let page = handle.history(HistoryQuery { features: false, ..asked }).await.unwrap();
+        assert!(page.rows.iter().all(|row| match row {
+            HistoryRow::Judgment(row) => row.features.is_none(),
+            HistoryRow::Failure(_) => true,
+        }));
+        rig.close().await;
+    }
+
     async fn every_filter_finds_what_a_plain_one_finds_in_both_orders(rig: Rig) {
         let handle = rig.start();
         let entries = fill(&handle).await;

@@ -1,7 +1,7 @@
 //! What clients ask, and what becomes of a client that goes.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic_proto::access::Role;
@@ -57,6 +57,7 @@ impl Hub {
         for task in client.tasks {
             self.forget_waiter(task, id);
         }
+        self.end_if_drained();
     }
 
     fn forget_waiter(&mut self, task: TaskId, client: ClientId) {
@@ -147,7 +148,9 @@ impl Hub {
         let Some(entry) = self.clients.get_mut(&client) else { return };
         // What is not stored is not waited for.
         let ack = if canary { Ack::Judged } else { judge.ack };
-        let (peer, waiter) = (entry.peer, Waiter { client, seq, ack });
+        let deadline = judge.deadline_ms.map(|ms| Duration::from_millis(ms.into()));
+        let answer_by = Instant::now() + deadline.unwrap_or(self.pool.config().total_deadline);
+        let (peer, waiter) = (entry.peer, Waiter { client, seq, ack, answer_by });
         entry.tasks.insert(task);
         // A task that is known already is not judged twice; who asks again waits with the others.
         let owner = self.tasks.get(&task).map(|held| held.peer.uid);
@@ -173,7 +176,7 @@ impl Hub {
             uid: peer.uid,
             lane: judge.lane,
             bytes: payload.len(),
-            deadline: judge.deadline_ms.map(|ms| Duration::from_millis(ms.into())),
+            deadline,
             // It may have been stored before this daemon started: only the store knows.
             parked: judge.retry,
         };

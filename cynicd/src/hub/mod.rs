@@ -284,6 +284,7 @@ impl Hub {
         } else {
             self.feed(Event::Tick);
         }
+        self.answer_unstored(Instant::now());
     }
 
     /// Gives the pool an event and performs what it decides.
@@ -401,4 +402,6 @@ struct Waiter {
     client: ClientId,
     seq: u64,
     ack: Ack,
+    /// When it is told that its judgment is not stored yet.
+    answer_by: Instant,
 }

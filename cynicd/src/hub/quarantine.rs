@@ -1,6 +1,8 @@
 //! Items that killed each worker that tried them: kept, answered at once when they come again, and shown,
 //! judged again or replayed when somebody asks.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
 use cynic_proto::event::Happening;
@@ -293,7 +295,8 @@ impl Hub {
         entry.tasks.insert(task);
         let (lane, bytes, deadline, parked) = (Lane::Interactive, payload.len(), None, false);
         let uid = entry.peer.uid;
-        let waiters = vec![Waiter { client, seq, ack: Ack::Judged }];
+        let answer_by = Instant::now() + self.pool.config().total_deadline;
+        let waiters = vec![Waiter { client, seq, ack: Ack::Judged, answer_by }];
         let held = Held {
             payload,
             hint: record.hint.clone(),

@@ -1,9 +1,9 @@
 //! Everything between an answer and the store: what waits for its commit, what waits for room, what was
 //! answered lately.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
@@ -75,6 +75,8 @@ pub(super) struct Recording {
     /// entry that the recorder has taken, which it bounds.
     settle: mpsc::UnboundedSender<Settled>,
     storing: HashMap<TaskId, Storing>,
+    /// When who waits for that is told that it is not done yet.
+    due: BTreeSet<(Instant, TaskId)>,
     /// Entries that the recorder had no room for. Bounded by the tasks that were admitted before it said so.
     backlog: VecDeque<Pending>,
     /// One for each question that the store works on.
@@ -103,6 +105,7 @@ impl Recording {
             recorder,
             settle,
             storing: HashMap::new(),
+            due: BTreeSet::new(),
             backlog: VecDeque::new(),
             turns: Rc::new(Semaphore::new(QUESTIONS_MAX)),
             told: Room::Ample,
@@ -125,7 +128,18 @@ impl Recording {
     pub(super) fn join(&mut self, task: TaskId, waiter: Waiter) -> bool {
         let Some(storing) = self.storing.get_mut(&task) else { return false };
         storing.waiters.push(waiter);
+        self.due.insert((waiter.answer_by, task));
         true
+    }
+
+    /// When the next one is told that its judgment is not stored yet.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Whether somebody waits for a judgment to be stored.
+    fn is_waited_for(&self) -> bool {
+        self.storing.values().any(|storing| !storing.waiters.is_empty())
     }
 
     pub(super) fn forget_waiter(&mut self, task: TaskId, client: ClientId) {
@@ -249,6 +263,8 @@ impl Hub {
         }));
         self.recording.remember(uid, &judged, &explanation);
         let on_settled = stored.then(|| {
+            let due = waiters.iter().map(|waiter| (waiter.answer_by, task));
+            self.recording.due.extend(due);
             self.recording.storing.insert(task, Storing { uid, judged, explanation, waiters });
             let settle = self.recording.settle.clone();
             let told = move |fate| drop(settle.send(Settled::Entry(task, fate)));
@@ -369,8 +385,29 @@ impl Hub {
             }
         };
         for waiter in storing.waiters {
+            self.recording.due.remove(&(waiter.answer_by, task));
             self.answer(task, waiter, reply.clone(), &explanation);
         }
+    }
+
+    /// Answers those whose time is over while the store has not taken their judgment. It is still stored; who asks again
+    /// waits for that.
+    pub(super) fn answer_unstored(&mut self, now: Instant) {
+        while let Some((at, task)) =
+            self.recording.due.first().copied().filter(|(at, _)| *at <= now)
+        {
+            self.recording.due.remove(&(at, task));
+            let Some(storing) = self.recording.storing.get_mut(&task) else { continue };
+            let late: Vec<_> =
+                storing.waiters.extract_if(.., |waiter| waiter.answer_by <= now).collect();
+            for waiter in late {
+                let message = "judged, but not stored within the deadline; the daemon goes on trying \
+                               (`cynicctl ping` says what is wrong), and asking again waits for it";
+                let reply = Reply::failed(task, ErrorKind::StorageUnavailable, message);
+                self.answer(task, waiter, reply, &Bytes::new());
+            }
+        }
+        self.end_if_drained();
     }
 
     fn looked_up(&mut self, task: TaskId, found: Option<Box<StoredJudgment>>) {
@@ -386,8 +423,10 @@ impl Hub {
 
     /// Draining ends when what was to be stored is stored.
     pub(super) fn end_if_drained(&mut self) {
-        let done = self.recording.storing.is_empty() && self.pool.tasks_held() == 0;
-        if done && self.drain_until.is_some() {
+        if self.drain_until.is_some()
+            && self.pool.tasks_held() == 0
+            && !self.recording.is_waited_for()
+        {
             self.drain_until = None;
             self.feed(Event::Shutdown);
         }

@@ -13,7 +13,9 @@ impl Hub {
     pub(super) fn next_timer(&self) -> Option<Instant> {
         let rolling = self.rolling.as_ref().map(|rolling| rolling.until);
         let beat = self.options.manager.next_beat();
-        [self.pool.next_timer(), self.drain_until, beat, rolling].into_iter().flatten().min()
+        let unstored = self.recording.next_due();
+        let timers = [self.pool.next_timer(), self.drain_until, beat, rolling, unstored];
+        timers.into_iter().flatten().min()
     }
 
     /// Called once in each turn of the loop, so that the watchdog sees the dispatcher's own progress.

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cynic_proto::client::Outcome;
-use cynic_proto::message::{Ack, Judge};
+use cynic_proto::error::ErrorKind;
+use cynic_proto::ids::TaskId;
+use cynic_proto::message::{Ack, Judge, Reply, Request};
 use cynic_tests::cli::{Ended, program};
 use cynic_tests::daemon::Home;
+use cynic_tests::raw::RawClient;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
@@ -157,6 +160,39 @@ async fn a_data_directory_that_fills_up() {
     assert_eq!(daemon.stop().await, Some(0));
     // And the one that `is_unharmed` asked for.
     assert_eq!(judgments(&home.path("data/cynic.db")).await, TASKS + 2);
+}
+
+/// Who set a deadline is told of it, though the answer is not stored; nobody is waited for who has gone.
+#[tokio::test]
+async fn a_store_that_takes_longer_than_the_deadline() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let store = SqliteConnectOptions::new().filename(home.path("data/cynic.db"));
+    let mut other = store.connect().await.expect("the database");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("it is locked");
+    let mut client = RawClient::connect(daemon.socket()).await.expect("connected");
+    let task = TaskId::new();
+    let request = |deadline_ms, retry| Judge {
+        task,
+        retry,
+        ack: Ack::Stored,
+        deadline_ms: Some(deadline_ms),
+        ..plain_request()
+    };
+    for (seq, retry) in [(1, false), (2, true)] {
+        let asked = Request::Judge(request(200, retry));
+        client.send(seq, asked, &text()).await.expect("sent");
+        let (_, reply) = client.reply().await.expect("a reply");
+        let Reply::Failed { error, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!(error.kind, ErrorKind::StorageUnavailable);
+        assert!(error.message.contains("judged, but not stored"), "{error:?}");
+    }
+    client.send(3, Request::Judge(request(60_000, true)), &text()).await.expect("sent");
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("it is free again");
+    let (_, reply) = client.reply().await.expect("a reply");
+    let Reply::Judged(judged) = reply else { panic!("{reply:?}") };
+    assert_eq!(judged.reached, Ack::Stored);
+    assert_eq!(judgments(&home.path("data/cynic.db")).await, 1);
 }
 
 /// When nothing can be stored any more, a copy of what is stored is worth all the more.

@@ -33,6 +33,9 @@ const RECENT_EXPLANATION_BYTES_MAX: usize = 16 * 1024;
 /// How long the store gets to take the last entries when the daemon ends.
 const FLUSH_BUDGET: Duration = Duration::from_secs(10);
 
+/// How long the store gets to say whether it has a judgment already: the judge does not wait for a store that is away.
+const LOOK_UP_BUDGET: Duration = Duration::from_millis(500);
+
 /// What the recorder's thread says.
 #[derive(Debug)]
 pub(super) enum Settled {
@@ -180,7 +183,8 @@ impl Recording {
         let (recorder, settle) = (self.recorder.clone(), self.settle.clone());
         tokio::task::spawn_local(async move {
             // A store that does not answer has not got it: judged again, it is stored once all the same.
-            let found = recorder.lookup(task).await.ok().flatten().map(Box::new);
+            let found = timeout(LOOK_UP_BUDGET, recorder.lookup(task)).await;
+            let found = found.ok().and_then(Result::ok).flatten().map(Box::new);
             drop(settle.send(Settled::LookedUp(task, found)));
         });
     }

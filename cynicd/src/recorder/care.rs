@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::config::Retention;
-use super::error::RecorderError;
 use super::postgres::PostgresStore;
 use super::query::{self, Dialect, Sql};
 use super::read;
 use super::sqlite::SqliteStore;
-use super::store::{Store, Stores};
+use super::store::{Store, Stores, describe};
+use super::writer::Failure;
 use super::zones::{self, ZONE_ROWS, Zone};
 
 /// Zones made in one step where many are missing.
@@ -65,9 +65,14 @@ pub(super) struct Round {
 }
 
 impl Round {
+    /// Whether the database itself is asked.
+    pub(super) fn is_full(self) -> bool {
+        self.retention.is_some()
+    }
+
     /// Does what is due. Says whether so much was deleted that there may be more by now.
-    pub(super) async fn tend(self, stores: &Stores) -> Result<bool, RecorderError> {
-        let failed = |source| RecorderError::Query { action: "tend the store", source };
+    pub(super) async fn tend(self, stores: &Stores) -> Result<bool, String> {
+        let failed = |error: sqlx::Error| format!("could not tend the store: {}", describe(&error));
         let mut deleted = 0;
         match &stores.store {
             Store::Sqlite(store) => {
@@ -78,7 +83,8 @@ impl Round {
             }
             Store::Postgres(store) => {
                 if let Some(retention) = self.retention {
-                    stores.refresh_calibration().await?;
+                    store.make_schema().await.map_err(Failure::into_text)?;
+                    stores.refresh_calibration().await.map_err(|error| describe(&error))?;
                     retain_postgres(store, retention).await.map_err(failed)?;
                 }
             }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::RecorderError;
-use super::care::Care;
+use super::care::{Care, Round};
 use super::entry::{Entry, EntryKey, Fate, NoticeEntry, OnSettled, SafePlace, StoredJudgment};
 use super::gate::Gate;
 use super::record::Record;
@@ -65,7 +65,7 @@ enum Done {
     Event(Event),
     Written { attempt: Attempt, result: Result<(Written, Earlier), Failure>, took: Duration },
     SpoolRead(Result<Vec<Spooled>, String>),
-    Cared(Result<bool, RecorderError>),
+    Cared(Round, Result<bool, String>),
     Answered,
 }
 
@@ -88,6 +88,8 @@ pub(super) struct Driver {
     meter: Meter,
     care: Care,
     care_running: bool,
+    /// Why the database could not be reached at the start.
+    unreached: Option<String>,
     degraded_since: Option<(Instant, String)>,
     closing: Option<Closing>,
 }
@@ -108,6 +110,8 @@ pub(super) struct Parts {
     pub commit_budget: Duration,
     pub first_seq: u64,
     pub care: Care,
+    /// Why the database could not be reached at the start, if it could not.
+    pub unreached: Option<String>,
 }
 
 impl Driver {
@@ -129,6 +133,7 @@ impl Driver {
             flushes: Vec::new(),
             care: parts.care,
             care_running: false,
+            unreached: parts.unreached,
             degraded_since: None,
             closing: None,
         }
@@ -136,7 +141,8 @@ impl Driver {
 
     /// Looks at what was left behind, so that the first status says it.
     pub(super) fn begin(&mut self) {
-        self.turn(Event::Tick);
+        let unreached = self.unreached.take();
+        self.turn(unreached.map_or(Event::Tick, |error| Event::Tended(Err(error))));
         self.publish();
     }
 
@@ -379,18 +385,19 @@ impl Driver {
                 });
                 self.turn(Event::SpoolRead(result));
             }
-            Ok(Done::Cared(result)) => {
+            Ok(Done::Cared(round, result)) => {
                 self.care_running = false;
                 match result {
-                    Ok(true) => {
-                        self.care.catch_up();
-                        self.start_care();
+                    Ok(more) => {
+                        if round.is_full() {
+                            self.turn(Event::Tended(Ok(())));
+                        }
+                        if more {
+                            self.care.catch_up();
+                            self.start_care();
+                        }
                     }
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(
-                        error = super::store::describe(&error),
-                        "could not tend the store"
-                    ),
+                    Err(error) => self.turn(Event::Tended(Err(error))),
                 }
             }
             Ok(Done::Answered) => {}
@@ -459,12 +466,17 @@ impl Driver {
     }
 
     fn start_care(&mut self) {
-        if self.care_running || self.closing.is_some() || self.degraded_since.is_some() {
+        let (degraded, unproven) =
+            (self.degraded_since.is_some(), self.writer.is_idle_but_unproven());
+        if self.care_running || self.closing.is_some() || degraded && !unproven {
             return;
+        }
+        if unproven {
+            self.care.catch_up();
         }
         self.care_running = true;
         let (round, stores) = (self.care.take_due(), self.stores.clone());
-        self.tasks.spawn_local(async move { Done::Cared(round.tend(&stores).await) });
+        self.tasks.spawn_local(async move { Done::Cared(round, round.tend(&stores).await) });
     }
 
     fn publish(&mut self) {

@@ -32,7 +32,7 @@ mod store;
 mod writer;
 mod zones;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
@@ -192,18 +192,19 @@ impl Recorder {
 /// How much the store's threads yield to the others while all processors are busy.
 const NICE: i32 = 5;
 
-/// The stores, and what the spool was left with.
-type Opened = (Stores, LeftBehind);
+/// The stores, what the spool was left with, and why the database could not be reached if it could not.
+type Opened = (Stores, LeftBehind, Option<String>);
 
 async fn open(
     config: &RecorderConfig,
     calibration: watch::Sender<Arc<Calibration>>,
 ) -> Result<(DataDir, Opened), RecorderError> {
     let dir = DataDir::hold(&config.data_dir)?;
-    let mut left = LeftBehind::default();
+    let (mut left, mut unreached) = (LeftBehind::default(), None);
     let stores = match &config.database {
         Database::Sqlite(path) => {
             let path = path.clone().unwrap_or_else(|| dir.file("cynic.db"));
+            warn_of_spool(&dir.file("spool.db"), config.spool_bytes_max).await;
             let store = SqliteStore::open(&path, dir.was_left_unclean()).await?;
             let stores = Stores {
                 store: Store::Sqlite(store),
@@ -220,7 +221,7 @@ async fn open(
                 Spool::open(&dir.file("spool.db"), config.spool_bytes_max, dir.was_left_unclean())
                     .await?;
             left = left_behind;
-            let reached = store.try_first().await?;
+            unreached = store.try_first().await?;
             let stores = Stores {
                 store: Store::Postgres(store),
                 spool: Some(spool),
@@ -228,22 +229,42 @@ async fn open(
                 calibration,
             };
             stores.recall_calibration().await;
-            if reached {
+            if unreached.is_none() {
                 stores.refresh_calibration().await?;
-            } else {
-                tracing::warn!(
-                    "the PostgreSQL server cannot be reached: judgments wait in the spool"
-                );
             }
             stores
         }
     };
-    Ok((dir, (stores, left)))
+    Ok((dir, (stores, left, unreached)))
+}
+
+/// Judgments that wait for PostgreSQL are not for the embedded store: they would be missing where they are looked for.
+async fn warn_of_spool(path: &Path, bytes_max: u64) {
+    if !path.exists() {
+        return;
+    }
+    match Spool::open(path, bytes_max, false).await {
+        Ok((_, LeftBehind { rows: 0, .. })) => {}
+        Ok((spool, LeftBehind { rows, .. })) => {
+            tracing::warn!(
+                rows,
+                path = %path.display(),
+                "judgments and failures wait in a spool for PostgreSQL, and this daemon has the embedded store: they are stored \
+                 when it is started with `database` as before"
+            );
+            spool.close().await;
+        }
+        Err(error) => tracing::warn!(
+            path = %path.display(),
+            error = store::describe(&error),
+            "there is a spool for PostgreSQL that cannot be read"
+        ),
+    }
 }
 
 fn parts(
     config: &RecorderConfig,
-    (stores, left): Opened,
+    (stores, left, unreached): Opened,
     gate: Arc<Gate>,
     commands: mpsc::UnboundedReceiver<Command>,
     status: watch::Sender<RecorderStatus>,
@@ -274,6 +295,7 @@ fn parts(
         commit_budget: config.commit_budget,
         first_seq: left.last_seq + 1,
         care: Care::new(config.retention),
+        unreached,
     }
 }
 

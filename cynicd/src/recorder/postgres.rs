@@ -62,13 +62,6 @@ impl PostgresStore {
         let reader = PgPoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(READER_TIMEOUT)
-            // Nothing here opens a transaction; should one ever be left open, what follows must not end in it.
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    sqlx::raw_sql("ROLLBACK").execute(connection).await?;
-                    Ok(true)
-                })
-            })
             .connect_lazy_with(options.clone());
         Ok(PostgresStore {
             options,
@@ -79,18 +72,22 @@ impl PostgresStore {
         })
     }
 
-    /// Connects a first time. A server that cannot be reached now is no error (`Ok(false)`): judgments wait
+    /// Connects a first time. A server that cannot be reached now is no error, and why is what is returned: judgments wait
     /// in the spool until it can.
-    pub(super) async fn try_first(&self) -> Result<bool, RecorderError> {
+    pub(super) async fn try_first(&self) -> Result<Option<String>, RecorderError> {
         let connected = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, self.options.connect()).await;
-        let Ok(Ok(mut connection)) = connected else { return Ok(false) };
+        let mut connection = match connected {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Ok(Some(super::store::describe(&error))),
+            Err(_) => return Ok(Some("the database does not answer".to_owned())),
+        };
         match schema::migrate_postgres(&mut connection, &self.options).await {
             Ok(()) => {
                 self.migrated.set(true);
                 *self.lanes[0].lock().await = Some(connection);
-                Ok(true)
+                Ok(None)
             }
-            Err(RecorderError::Open { .. }) => Ok(false),
+            Err(error @ RecorderError::Open { .. }) => Ok(Some(super::store::describe(&error))),
             Err(e) => Err(e),
         }
     }
@@ -140,6 +137,14 @@ impl PostgresStore {
             Ok(Err(error)) => Err(classify(&error)),
             Err(_) => Err(Failure::Transient("the server does not answer".to_owned())),
         }
+    }
+
+    /// Makes the schema of a database that could not be reached at the start.
+    pub(super) async fn make_schema(&self) -> Result<(), Failure> {
+        if self.migrated.get() {
+            return Ok(());
+        }
+        self.with_lane(0, async |connection| sqlx::Connection::ping(connection).await).await
     }
 
     async fn connect(&self) -> Result<PgConnection, Failure> {

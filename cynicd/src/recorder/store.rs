@@ -99,6 +99,10 @@ pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
         }
         source = cause.source();
     }
+    let text = text.replace(
+        "pool timed out while waiting for an open connection",
+        "no connection to the database",
+    );
     text.replace('\0', "\u{fffd}")
 }
 

@@ -57,6 +57,17 @@ async fn down_at_the_start() {
 }
 
 #[tokio::test]
+async fn down_at_the_start_with_nothing_to_write() {
+    let mut rig = rig();
+    rig.server.as_mut().unwrap().stop();
+    let handle = rig.start();
+    status(&handle, |status| status.degraded.is_some()).await;
+    rig.server.as_mut().unwrap().resume();
+    status(&handle, |status| status.degraded.is_none()).await;
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn goes_down_under_load_and_comes_back_again_and_again() {
     let mut rig = rig();
     let handle = rig.start();

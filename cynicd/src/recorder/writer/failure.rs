@@ -69,6 +69,7 @@ impl Writer {
         let Some(part) = job.parts.pop() else { return };
         match result {
             Ok(()) => {
+                self.unproven = false;
                 job.trouble_since = None;
                 job.failures = 0;
                 self.settle(&mut job, part, effects);
@@ -108,6 +109,7 @@ impl Writer {
     fn retry_later(&mut self, lane: usize, mut job: Job, part: Part, error: String, now: Instant) {
         job.parts.push(part);
         self.trouble = Some(error);
+        self.unproven = true;
         match (job.source, self.mode) {
             // It is still in the spool, and read again from there.
             (Source::Spool, _) => {
@@ -144,6 +146,7 @@ impl Writer {
         }
         for lane in 0..self.lanes.len() {
             if hopeless(&self.lanes[lane]) {
+                self.unproven = true;
                 match std::mem::replace(&mut self.lanes[lane], Lane::Idle) {
                     Lane::Writing { number, job } => {
                         effects.push(Effect::Abandon(Attempt { lane, number }));
@@ -223,8 +226,7 @@ impl Writer {
     }
 
     pub(super) fn report_health(&mut self, effects: &mut Vec<Effect>) {
-        let failing = |lane: &Lane| lane.job().is_some_and(|job| job.failures > 0);
-        let degraded = self.mode == Mode::Spooling || self.lanes.iter().any(failing);
+        let degraded = self.is_failing() || self.unproven;
         if !degraded {
             self.trouble = None;
             self.spool_trouble = None;
@@ -233,6 +235,25 @@ impl Writer {
         if self.reported != text {
             self.reported.clone_from(&text);
             effects.push(Effect::Degraded(text));
+        }
+    }
+
+    fn is_failing(&self) -> bool {
+        let failing = |lane: &Lane| lane.job().is_some_and(|job| job.failures > 0);
+        self.mode == Mode::Spooling || self.lanes.iter().any(failing)
+    }
+
+    /// Whether all that is wrong is that nothing has come through since the database failed last: there is nothing to write.
+    pub(in super::super) fn is_idle_but_unproven(&self) -> bool {
+        self.unproven && !self.is_failing()
+    }
+
+    /// What could be asked of the database says how it is where there is nothing to write.
+    pub(super) fn tended(&mut self, result: Result<(), String>) {
+        self.unproven = result.is_err();
+        if let Err(error) = result {
+            // What was said when it failed first says more than that there is still no connection.
+            self.trouble.get_or_insert(error);
         }
     }
 

@@ -75,6 +75,14 @@ pub(super) enum Failure {
     Refused(String),
 }
 
+impl Failure {
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Failure::Transient(text) | Failure::Refused(text) => text,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -90,6 +98,8 @@ pub(super) enum Event {
     /// The oldest entries of the spool; empty when it is empty.
     SpoolRead(Result<Vec<Item>, String>),
     SpoolTrimmed(Result<(), String>),
+    /// The store was tended, or could not be.
+    Tended(Result<(), String>),
     /// The time of [`Writer::wake_at`] has come.
     Tick,
 }
@@ -213,6 +223,8 @@ pub(super) struct Writer {
     drain_retry: Retry,
     /// What went wrong last with the database, until all is well again.
     trouble: Option<String>,
+    /// Nothing has come through to the database since it failed last.
+    unproven: bool,
     /// What went wrong last with the spool, until it works again.
     spool_trouble: Option<String>,
     reported: Option<String>,
@@ -247,6 +259,7 @@ impl Writer {
             spool_writes_read: 0,
             drain_retry: Retry::default(),
             trouble: None,
+            unproven: false,
             spool_trouble: None,
             reported: None,
             counts: Counts { spooled, ..Counts::default() },
@@ -277,6 +290,7 @@ impl Writer {
             Event::Spooled(result) => self.spooled(result, now, &mut effects),
             Event::SpoolRead(result) => self.spool_read(result, now, &mut effects),
             Event::SpoolTrimmed(result) => self.spool_trimmed(result, now),
+            Event::Tended(result) => self.tended(result),
             Event::Tick => {}
         }
         self.give_up_for_the_spool(now, &mut effects);

@@ -122,6 +122,46 @@ fn a_failed_batch_is_kept_in_order_and_waits_longer_each_time_without_end() {
 }
 
 #[test]
+fn a_store_is_not_called_healthy_before_something_has_come_through() {
+    let mut now = Instant::now();
+    let mut writer = Writer::new(config(true));
+    let health = |effects: &[Effect]| {
+        let said = effects.iter().filter_map(|effect| match effect {
+            Effect::Degraded(text) => Some(text.is_some()),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    let mut effects = writer.handle(Event::Submitted(items(1..11, now)), now);
+    let mut said = Vec::new();
+    // The database is gone, and the spool takes nothing either.
+    for _ in 0..200 {
+        said.extend(health(&effects));
+        let event = match effects.into_iter().find(|effect| !matches!(effect, Effect::Degraded(_)))
+        {
+            Some(Effect::Write { attempt, .. }) => Event::Written(attempt, transient()),
+            Some(Effect::Spool { .. }) => Event::Spooled(Err("it is full".to_owned())),
+            Some(Effect::ReadSpool { .. }) => Event::SpoolRead(Ok(Vec::new())),
+            _ => {
+                now = writer.wake_at().expect("it tries again").max(now);
+                Event::Tick
+            }
+        };
+        effects = writer.handle(event, now);
+    }
+    assert!(said.contains(&true) && !said.contains(&false), "{said:?}");
+    // It is enough that it could be asked something.
+    let mut idle = Writer::new(config(true));
+    assert_eq!(health(&idle.handle(Event::Tended(transient_text()), now)), [true]);
+    assert!(idle.is_idle_but_unproven());
+    assert_eq!(health(&idle.handle(Event::Tended(Ok(())), now)), [false]);
+}
+
+fn transient_text() -> Result<(), String> {
+    Err("gone".to_owned())
+}
+
+#[test]
 fn a_refused_batch_is_halved_until_the_culprit_is_alone() {
     let now = Instant::now();
     let mut writer = Writer::new(WriterConfig { lanes: 1, ..config(false) });

@@ -44,22 +44,32 @@ async fn backup(store: &SqliteStore, path: &Path) -> Result<BackupReport, Record
         return Err(RecorderError::Refused("a backup is being made already".to_owned()));
     };
     let unfinished = PathBuf::from(format!("{name}{UNFINISHED}"));
+    if is_of_the_store(store, path) {
+        return Err(RecorderError::Refused(format!(
+            "{name} is named like a file of the store itself: give a name of its own, in another directory if possible"
+        )));
+    }
     let (target, copy) = (path.to_owned(), unfinished.clone());
     in_background("create the backup", path, move || create(&target, &copy)).await?;
-    let made = make(store, &unfinished).await;
-    let judgments = match made {
-        Ok(judgments) => judgments,
-        Err(error) => {
-            // Half a copy is of no use; where it cannot be removed, its name says what it is.
-            let _ = std::fs::remove_file(&unfinished);
-            return Err(error);
+    let made = make(store, &unfinished, path).await;
+    if made.is_err() {
+        // Half a copy is of no use; where it cannot be removed, its name says what it is.
+        for part in ["", "-journal"] {
+            let _ = std::fs::remove_file(format!("{name}{UNFINISHED}{part}"));
         }
-    };
-    let target = path.to_owned();
-    let bytes =
-        in_background("finish the backup", path, move || finish(&unfinished, &target)).await?;
+    }
+    let (judgments, bytes) = made?;
     tracing::info!(path = name, bytes, judgments, "backup made");
     Ok(BackupReport { path: name.to_owned(), bytes, judgments })
+}
+
+/// Whether `SQLite` would take the file for the journal of the store.
+fn is_of_the_store(store: &SqliteStore, path: &Path) -> bool {
+    let of = store.options.get_filename();
+    let (Some(of), Some(name)) = (of.file_name(), path.file_name()) else { return false };
+    let directory = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
+    name.to_string_lossy().starts_with(&format!("{}-", of.to_string_lossy()))
+        && directory(path) == directory(&store.options.get_filename())
 }
 
 /// The disk may take its time: batches are written meanwhile.
@@ -90,7 +100,12 @@ fn create(target: &Path, unfinished: &Path) -> io::Result<()> {
     OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(unfinished).map(drop)
 }
 
-async fn make(store: &SqliteStore, unfinished: &Path) -> Result<u64, RecorderError> {
+/// Makes the copy and gives it its name; says how many judgments and bytes it has.
+async fn make(
+    store: &SqliteStore,
+    unfinished: &Path,
+    target: &Path,
+) -> Result<(u64, u64), RecorderError> {
     let failed = |source| RecorderError::Query { action: "write the backup", source };
     let mut connection = store.options.connect().await.map_err(failed)?;
     // One read transaction: what is committed meanwhile is not in it, and nobody waits for it.
@@ -108,7 +123,9 @@ async fn make(store: &SqliteStore, unfinished: &Path) -> Result<u64, RecorderErr
         .await
         .map_err(failed)?;
     copy.close().await.map_err(failed)?;
-    Ok(judgments as u64)
+    let names = (unfinished.to_owned(), target.to_owned());
+    let finishing = in_background("finish the backup", target, move || finish(&names.0, &names.1));
+    Ok((judgments as u64, finishing.await?))
 }
 
 fn finish(unfinished: &Path, target: &Path) -> io::Result<u64> {

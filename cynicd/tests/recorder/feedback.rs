@@ -172,6 +172,10 @@ async fn a_backup_replaces_nothing_and_leaves_nothing_half_made() {
     assert!(handle.backup(Path::new("relative.db").to_owned()).await.is_err());
     let nowhere = rig.dir.path().join("no/such/directory/backup.db");
     assert!(handle.backup(nowhere).await.is_err());
+    let mut journal = database.clone().into_os_string();
+    journal.push("-journal");
+    let refused = handle.backup(journal.into()).await.unwrap_err();
+    assert!(refused.to_string().contains("named like a file of the store"), "{refused}");
     assert_eq!(rig.judgments().await, 1);
     let left: Vec<_> = std::fs::read_dir(&rig.config.data_dir)
         .unwrap()

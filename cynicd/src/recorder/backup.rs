@@ -69,7 +69,7 @@ fn is_of_the_store(store: &SqliteStore, path: &Path) -> bool {
     let (Some(of), Some(name)) = (of.file_name(), path.file_name()) else { return false };
     let directory = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
     name.to_string_lossy().starts_with(&format!("{}-", of.to_string_lossy()))
-        && directory(path) == directory(&store.options.get_filename())
+        && directory(path) == directory(store.options.get_filename())
 }
 
 /// The disk may take its time: batches are written meanwhile.

@@ -170,12 +170,14 @@ impl Writer {
             Ok(()) => {
                 self.spool_retry = Retry::default();
                 self.spool_trouble = None;
+                self.spool_rows_max = self.config.batch_rows_max;
                 self.counts.spilled += batch.len() as u64;
                 self.counts.spooled += batch.len() as u64;
                 let seqs = batch.iter().map(|item| item.seq).collect();
                 effects.push(Effect::Settled { seqs, place: Place::Spool });
             }
             Err(error) => {
+                self.spool_rows_max = (batch.len() / 2).max(1);
                 self.requeue(batch);
                 self.spool_trouble = Some(error);
                 self.spool_retry = self.spool_retry.next(&mut self.rng, now);

@@ -217,6 +217,8 @@ pub(super) struct Writer {
     /// On its way to the spool.
     spooling: Option<Vec<Item>>,
     spool_retry: Retry,
+    /// Most entries sent to the spool at once: fewer each time that it takes none, as a few may fit where many do not.
+    spool_rows_max: usize,
     /// How often something was sent to the spool, and how often when it was last read.
     spool_writes: u64,
     spool_writes_read: u64,
@@ -255,6 +257,7 @@ impl Writer {
             taken_at: None,
             spooling: None,
             spool_retry: Retry::default(),
+            spool_rows_max: config.batch_rows_max,
             spool_writes: 0,
             spool_writes_read: 0,
             drain_retry: Retry::default(),
@@ -350,11 +353,11 @@ impl Writer {
         self.queue = items.into();
     }
 
-    fn take_batch(&mut self, now: Instant) -> Vec<Item> {
+    fn take_batch(&mut self, rows_max: usize, now: Instant) -> Vec<Item> {
         self.taken_at = Some(now);
-        let mut batch = Vec::with_capacity(self.queue.len().min(self.config.batch_rows_max));
+        let mut batch = Vec::with_capacity(self.queue.len().min(rows_max));
         let mut bytes = 0;
-        while batch.len() < self.config.batch_rows_max {
+        while batch.len() < rows_max {
             let Some(item) = self.queue.front() else { break };
             if !batch.is_empty() && bytes + item.bytes > self.config.batch_bytes_max {
                 break;
@@ -405,7 +408,8 @@ impl Writer {
     fn dispatch_to_database(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         for lane in 0..self.lanes.len() {
             if matches!(self.lanes[lane], Lane::Idle) && self.is_due(now) {
-                let job = Job::new(Source::Memory, self.take_batch(now));
+                let job =
+                    Job::new(Source::Memory, self.take_batch(self.config.batch_rows_max, now));
                 self.start(lane, job, now, effects);
             }
         }
@@ -413,7 +417,7 @@ impl Writer {
 
     fn dispatch_to_spool(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.spooling.is_none() && self.spool_retry.is_due(now) && self.is_due(now) {
-            let batch = self.take_batch(now);
+            let batch = self.take_batch(self.spool_rows_max, now);
             effects.push(Effect::Spool { seqs: batch.iter().map(|item| item.seq).collect() });
             self.spooling = Some(batch);
             self.spool_writes += 1;

@@ -157,6 +157,37 @@ fn a_store_is_not_called_healthy_before_something_has_come_through() {
     assert_eq!(health(&idle.handle(Event::Tended(Ok(())), now)), [false]);
 }
 
+#[test]
+fn a_spool_with_little_room_gets_fewer_entries_each_time() {
+    const ROOM: usize = 3;
+    let now = Instant::now();
+    let mut writer = Writer::new(config(true));
+    let _ = writer.handle(Event::Submitted(items(1..51, now)), now);
+    let mut time = now + 3000 * MS;
+    let mut effects = writer.handle(Event::Tick, time);
+    let mut sizes = Vec::new();
+    while sizes.last().is_none_or(|size| *size > ROOM) {
+        let sent = effects.iter().find_map(|effect| match effect {
+            Effect::Spool { seqs } => Some(seqs.len()),
+            _ => None,
+        });
+        let event = match sent {
+            Some(size) => {
+                sizes.push(size);
+                let full = || "it is full".to_owned();
+                Event::Spooled(if size > ROOM { Err(full()) } else { Ok(()) })
+            }
+            None => {
+                time = writer.wake_at().expect("it tries again").max(time);
+                Event::Tick
+            }
+        };
+        effects = writer.handle(event, time);
+    }
+    assert!(sizes.windows(2).all(|pair| pair[1] == pair[0] / 2), "{sizes:?}");
+    assert_eq!(writer.counts().spooled, sizes[sizes.len() - 1] as u64);
+}
+
 fn transient_text() -> Result<(), String> {
     Err("gone".to_owned())
 }

@@ -235,6 +235,37 @@ fn read_json(bytes: &[u8]) -> Result<Item, ItemError> {
     Ok(item)
 }
 
+/// The id of an item that cannot be read, if it comes before what cannot.
+pub fn item_id(bytes: &[u8]) -> Option<String> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let mut id = None;
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    // What is found before the mistake counts.
+    let _mistake = json.deserialize_map(IdVisitor(&mut id));
+    id
+}
+
+struct IdVisitor<'a>(&'a mut Option<String>);
+
+impl<'de> Visitor<'de> for IdVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Text>()? {
+            if key.text == "id" {
+                *self.0 = map.next_value_seed(Scalar(ITEM_ID_BYTES_MAX))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
 const TOO_DEEP: &str = "nested too deep";
 
 fn json_error(source: &serde_json::Error) -> ItemError {

@@ -44,7 +44,7 @@ mod weights;
 pub use aggregate::Aggregate;
 pub use analysis::Analysis;
 pub use family::Family;
-pub use item::{BODY_BYTES_MAX, BodyKind, Context, Declared, Item, NESTING_DEPTH_MAX};
+pub use item::{BODY_BYTES_MAX, BodyKind, Context, Declared, Item, NESTING_DEPTH_MAX, item_id};
 pub use judge::{Explanation, JUDGE_VERSION, Judge, Options, SelfTestError};
 pub use profile::Profile;
 pub use scorer::{

@@ -449,3 +449,23 @@ proptest! {
         of_content(&(pieces.concat() + "."));
     }
 }
+
+#[test]
+fn an_item_that_cannot_be_read_is_known_by_its_id_all_the_same() {
+    for (item, id) in [
+        (r#"{"id": "a", "content": 42}"#, Some("a")),
+        (r#"{"content": 42, "id": 7}"#, Some("7")),
+        (r#"{"id": "a", "content": "#, Some("a")),
+        (r#"{"content": , "id": "a"}"#, None),
+        (r#"{"id": {"a": 1}}"#, None),
+        ("[1]", None),
+        ("", None),
+    ] {
+        assert_eq!(cynic_judge::item_id(item.as_bytes()).as_deref(), id, "{item}");
+    }
+    let deep = "[".repeat(1_000_000);
+    assert_eq!(cynic_judge::item_id(format!(r#"{{"x": {deep}"#).as_bytes()), None);
+    let long = format!(r#"{{"id": "{}"}}"#, "é".repeat(100_000));
+    let id = cynic_judge::item_id(long.as_bytes()).expect("cut");
+    assert!(id.len() <= cynic_proto::limits::ITEM_ID_BYTES_MAX);
+}

@@ -86,7 +86,12 @@ pub enum Outcome {
     /// It was judged.
     Judged(Box<Judgment>),
     /// It cannot be judged: the client's mistake.
-    Rejected(ItemError),
+    Rejected {
+        /// What is wrong with it.
+        error: ItemError,
+        /// Its own id, where that can be read all the same.
+        item_id: Option<String>,
+    },
     /// The `null` profile: it passed through unread.
     Echoed,
 }

@@ -9,8 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cynic_judge::{Analysis, Judge, Outcome, Panel, Scored, Scorer, ScorerFailure};
+use cynic_judge::{Analysis, Judge, Outcome, Panel, Scored, Scorer, ScorerFailure, item_id};
 use cynic_proto::explanation;
+use cynic_proto::item::Form;
 use cynic_proto::judgment::FallbackReason;
 use cynic_proto::model::{DIMENSIONS, Dimension, Stage};
 use cynic_proto::worker::{self, Lease, SLOW_DIMENSION_US, Spent};
@@ -149,7 +150,8 @@ impl Host {
             Err(error) => {
                 watch.lap(Stage::Parse);
                 self.progress.finished();
-                let outcome = worker::Outcome::Rejected(error);
+                let item_id = (item.hint.form == Form::Json).then(|| item_id(bytes)).flatten();
+                let outcome = worker::Outcome::Rejected { error, item_id };
                 return Ok(Judged { outcome, explanation: Vec::new(), spent: watch.spent });
             }
         };

@@ -458,7 +458,10 @@ fn outcomes() -> Vec<Outcome> {
     let message = "line 1 column 2".to_owned();
     vec![
         Outcome::Judged(Box::new(judgment())),
-        Outcome::Rejected(ItemError { kind: ItemErrorKind::InvalidJson, message }),
+        Outcome::Rejected {
+            error: ItemError { kind: ItemErrorKind::InvalidJson, message },
+            item_id: Some("a".to_owned()),
+        },
         Outcome::Echoed,
     ]
 }

@@ -7,11 +7,13 @@ use cynic_proto::explanation::{self, Encoded};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Fallback, FallbackReason, Judgment};
+use cynic_proto::limits::ITEM_ID_BYTES_MAX;
 use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
 use cynic_proto::model::{DIMENSIONS, Stage};
 use cynic_proto::worker::{Lease, LeaseItem, Outcome, Spent, ToWorker};
 use std::time::{Duration, Instant};
 
+use super::recording::Failed;
 use super::{Hub, Waiter};
 use crate::gateway::Peer;
 use crate::pool::{Delivery, Effect, Event, Scored};
@@ -32,6 +34,8 @@ pub(super) struct Held {
     pub(super) canary: bool,
     /// When it came, if it is traced.
     pub(super) traced: Option<Instant>,
+    /// The item's own id, once a worker that could not read the rest said so.
+    pub(super) item_id: Option<String>,
 }
 
 /// A worker's answer to one item.
@@ -95,7 +99,7 @@ impl Hub {
 
     fn deliver(&mut self, delivery: Delivery, answer: Answer) {
         let task = delivery.task;
-        let Some(held) = self.tasks.remove(&task) else { return };
+        let Some(mut held) = self.tasks.remove(&task) else { return };
         let timings = Timings {
             queued_us: micros(delivery.queued),
             running_us: micros(delivery.running),
@@ -137,7 +141,8 @@ impl Hub {
                     self.record_judgment(&held, judged, calibration.version, answer.explanation);
                 }
             }
-            Outcome::Rejected(error) => {
+            Outcome::Rejected { error, item_id } => {
+                held.item_id = item_id;
                 let kind = ErrorKind::InvalidItem(error.kind);
                 self.failed_at(Stage::Parse, &held, kind, &timings);
                 let message = error.message;
@@ -190,7 +195,8 @@ impl Hub {
             let cause = error.deaths.last().map(|death| death.cause.clone());
             let (kind, uid) = (error.kind, held.peer.uid);
             self.publish(Happening::JudgmentFailed { task, error: kind, cause, uid, attempts });
-            self.record_failure(task, error, held.peer, attempts);
+            let (uid, item_id) = (held.peer.uid, held.item_id);
+            self.record_failure(Failed { task, error, uid, item_id, attempts });
         }
     }
 
@@ -288,13 +294,16 @@ pub(super) fn check(
 ) -> Result<(Scored, Vec<Fallback>), String> {
     match outcome {
         Outcome::Judged(judgment) => check_judgment(judgment, explanation),
-        Outcome::Rejected(error) if error.message.len() > EXPLANATION_BYTES_MAX => {
+        Outcome::Rejected { error, .. } if error.message.len() > EXPLANATION_BYTES_MAX => {
             Err("an error message without end".to_owned())
         }
-        Outcome::Rejected(_) | Outcome::Echoed if !explanation.is_empty() => {
+        Outcome::Rejected { item_id: Some(id), .. } if id.len() > ITEM_ID_BYTES_MAX => {
+            Err(format!("an item's id of {} bytes", id.len()))
+        }
+        Outcome::Rejected { .. } | Outcome::Echoed if !explanation.is_empty() => {
             Err("a payload behind an answer that has none".to_owned())
         }
-        Outcome::Rejected(_) | Outcome::Echoed => Ok((Scored::default(), Vec::new())),
+        Outcome::Rejected { .. } | Outcome::Echoed => Ok((Scored::default(), Vec::new())),
     }
 }
 

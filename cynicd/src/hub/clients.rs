@@ -182,7 +182,7 @@ impl Hub {
         };
         let waiters = vec![waiter];
         let traced = if canary { None } else { self.traced(task) };
-        let held = Held { payload, hint: judge.hint, waiters, peer, canary, traced };
+        let held = Held { payload, hint: judge.hint, waiters, peer, canary, traced, item_id: None };
         self.tasks.insert(task, held);
         self.feed(Event::Submit(submission));
         if judge.retry && self.tasks.contains_key(&task) {

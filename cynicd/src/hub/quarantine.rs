@@ -304,6 +304,7 @@ impl Hub {
             peer: entry.peer,
             canary: false,
             traced: self.traced(task),
+            item_id: None,
         };
         self.tasks.insert(task, held);
         self.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline, parked }));
@@ -319,7 +320,7 @@ fn clears(outcome: &Outcome, deaths: &[Death]) -> bool {
             let blamed = blamed.fold(0, |bits, dimension| bits | 1 << dimension as u32);
             !judgment.partial && judgment.fallbacks & blamed == 0
         }
-        Outcome::Rejected(_) => true,
+        Outcome::Rejected { .. } => true,
         Outcome::Echoed => false,
     }
 }

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use super::answers::Held;
 use super::clients::{conflict, refused};
 use super::{Hub, Waiter};
-use crate::gateway::Peer;
 use crate::pool::{ClientId, Event, Room};
 use crate::recorder::{
     Entry, EntryKey, FailureEntry, Fate, JudgmentEntry, NoticeEntry, OnSettled, RecorderHandle,
@@ -45,6 +44,17 @@ pub(super) enum Settled {
     LookedUp(TaskId, Option<Box<StoredJudgment>>),
     /// The answer to a question about the store.
     Reply(ClientId, Box<ToClient>),
+}
+
+/// A task that ended in an error.
+pub(super) struct Failed {
+    pub(super) task: TaskId,
+    pub(super) error: TaskError,
+    /// Whose it was.
+    pub(super) uid: u32,
+    /// The item's own id, where it is known.
+    pub(super) item_id: Option<String>,
+    pub(super) attempts: u8,
 }
 
 /// Questions about the store that are worked on at once: their answers are held in memory.
@@ -277,13 +287,8 @@ impl Hub {
         self.record(entry, on_settled);
     }
 
-    pub(super) fn record_failure(
-        &mut self,
-        task: TaskId,
-        error: TaskError,
-        peer: Peer,
-        attempts: u8,
-    ) {
+    pub(super) fn record_failure(&mut self, failed: Failed) {
+        let Failed { task, error, uid, item_id, attempts } = failed;
         let entry = Entry::Failure(Box::new(FailureEntry {
             key: EntryKey::new(),
             task,
@@ -291,8 +296,8 @@ impl Hub {
             kind: error.kind,
             message: error.message,
             deaths: error.deaths,
-            item_id: None,
-            client_uid: peer.uid,
+            item_id,
+            client_uid: uid,
             attempts,
         }));
         self.record(entry, None);

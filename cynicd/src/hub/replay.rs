@@ -201,7 +201,7 @@ impl Progress {
         self.running = self.leased.map_or(Duration::ZERO, |at| at.elapsed());
         let outcome = match outcome {
             Outcome::Judged(judgment) => ReplayOutcome::Judged(judgment, fallbacks),
-            Outcome::Rejected(error) => ReplayOutcome::Rejected(error),
+            Outcome::Rejected { error, .. } => ReplayOutcome::Rejected(error),
             Outcome::Echoed => {
                 let what = "an echo where a judgment was asked for".to_owned();
                 return self.kill(DeathCause::ProtocolViolation(what));

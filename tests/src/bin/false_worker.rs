@@ -157,7 +157,7 @@ impl Liar {
     fn answer_in_bad_utf8(&mut self, nonce: u64, task: TaskId) {
         const PLACE: &str = "PLACE";
         let error = ItemError { kind: ItemErrorKind::Empty, message: PLACE.to_owned() };
-        let outcome = Outcome::Rejected(error);
+        let outcome = Outcome::Rejected { error, item_id: None };
         let answer = FromWorker::Done { nonce, task, outcome, spent: Spent::default() };
         let mut bytes = Vec::new();
         codec::put(&answer, &[], FRAME_BYTES_MAX, &mut bytes).expect("fits");

@@ -30,7 +30,7 @@ async fn fill(daemon: &Daemon, judgments: usize) -> Vec<TaskId> {
     for n in 0..judgments {
         tasks.push(stored(&client, Bytes::from(format!("Minutes of meeting number {n}."))).await);
     }
-    let broken = Bytes::from_static(b"{\"type\": \"text\", \"content\": ");
+    let broken = Bytes::from_static(b"{\"id\": \"broken one\", \"content\": ");
     client.judge(request(), broken).await.expect("an answer");
     daemon.until("all is stored", |stats| stats.recorder.flushed > judgments as u64).await;
     tasks
@@ -49,6 +49,11 @@ async fn history_is_found_by_what_it_says() {
     assert_eq!(listed(&[]).len(), 6);
     assert_eq!(listed(&["--failures"]).len(), 1);
     assert_eq!(listed(&["--error", "json"]).len(), 1);
+    let [broken] = &listed(&["--item", "broken one"])[..] else { panic!("one of that name") };
+    assert_eq!(
+        (&broken["id"], &broken["error"]["kind"]),
+        (&"broken one".into(), &"invalid_item".into())
+    );
     assert_eq!(listed(&["--error", "no such words"]).len(), 0);
     assert_eq!(listed(&["--verdict", "howl,wag,growl,bark"]).len(), 5);
     assert_eq!(listed(&["--q-min", "0", "--q-max", "100"]).len(), 5);

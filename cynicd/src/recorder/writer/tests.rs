@@ -171,16 +171,13 @@ fn a_spool_with_little_room_gets_fewer_entries_each_time() {
             Effect::Spool { seqs } => Some(seqs.len()),
             _ => None,
         });
-        let event = match sent {
-            Some(size) => {
-                sizes.push(size);
-                let full = || "it is full".to_owned();
-                Event::Spooled(if size > ROOM { Err(full()) } else { Ok(()) })
-            }
-            None => {
-                time = writer.wake_at().expect("it tries again").max(time);
-                Event::Tick
-            }
+        let event = if let Some(size) = sent {
+            sizes.push(size);
+            let full = || "it is full".to_owned();
+            Event::Spooled(if size > ROOM { Err(full()) } else { Ok(()) })
+        } else {
+            time = writer.wake_at().expect("it tries again").max(time);
+            Event::Tick
         };
         effects = writer.handle(event, time);
     }

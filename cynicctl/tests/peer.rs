@@ -322,15 +322,40 @@ fn an_interrupt_ends_with_a_summary() {
     // The row is written before the program waits for the second answer.
     let mut head = [0; 1];
     child.stdout.as_mut().expect("piped").read_exact(&mut head).expect("a row");
-    let pid = i32::try_from(child.id()).expect("a pid");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGINT)
-        .expect("sent");
+    interrupt(&child);
     let output = child.wait_with_output().expect("ended");
     assert_eq!(output.status.code(), Some(130));
     for part in ["interrupted after 1 item: 1 WAG\n", "left: ", "; 1 item of it asked for and"] {
         assert!(err(&output).contains(part), "{}", err(&output));
     }
     drop(stdin);
+    scene.end();
+}
+
+/// Interrupts the program as Ctrl-C does.
+fn interrupt(child: &Child) {
+    let pid = i32::try_from(child.id()).expect("a pid");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGINT)
+        .expect("sent");
+}
+
+#[test]
+fn an_interrupt_says_how_much_of_the_input_is_left() {
+    let scene = Scene::new(|peer| {
+        let (seq, judge, _) = peer.judge().expect("a request");
+        peer.answer(seq, &judge, 60.0);
+        while peer.frame().is_some() {}
+    });
+    let file = scene.dir.path().join("items.jsonl");
+    std::fs::write(&file, items(4)).expect("written");
+    let mut child = scene.start(&["judge", "--json", &file.to_string_lossy()]);
+    let mut head = [0; 1];
+    child.stdout.as_mut().expect("piped").read_exact(&mut head).expect("a row");
+    interrupt(&child);
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130));
+    // Line ends are of the file, not of its items.
+    assert!(err(&output).contains("left: about 76% of the input; 3 items"), "{}", err(&output));
     scene.end();
 }
 

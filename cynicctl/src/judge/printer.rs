@@ -111,11 +111,12 @@ impl Printer {
     /// Ends the output before its time: what is done, what is left, how to go on.
     pub(super) fn interrupted(&mut self, unanswered: usize, resume: bool) -> Result<()> {
         self.flush()?;
-        self.progress.end();
+        // Before the bar ends, which moves it to where all is done.
         let left = match self.progress.share_left() {
             Some(share) => format!("about {:.0}% of the input", share * 100.0),
             None => "what follows in the input".to_owned(),
         };
+        self.progress.end();
         let asked = counted(unanswered as u64, "item");
         eprintln!("\ninterrupted after {}", self.tally.line());
         eprintln!("left: {left}; {asked} of it asked for and not answered");

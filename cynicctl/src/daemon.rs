@@ -11,7 +11,7 @@ use cynic_proto::access::{Role, Takes};
 use cynic_proto::client::{Client, ClientError, Options, unexpected};
 use cynic_proto::message::{RefusalKind, Reply, Request};
 use cynic_proto::socket::admin_of;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::args::StatsArgs;
 use crate::exit::Exit;
@@ -22,6 +22,18 @@ use crate::view::{json, stats as view};
 /// How often `stats --watch` looks: as fast as a person can read.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a daemon may take to say how it is. One that lives needs milliseconds under any load, and who asks wants to
+/// know of one that hangs.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a daemon says of itself, waited for no longer than that.
+pub(crate) async fn soon<T>(
+    answer: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let waited = LOOK_PATIENCE;
+    timeout(waited, answer).await.unwrap_or(Err(ClientError::NoAnswer { waited }))
+}
+
 pub(crate) async fn connect(socket: PathBuf) -> Result<Client, ClientError> {
     // One question, one answer: a connection that breaks is not made again.
     Client::connect(Options { reconnect_for: Duration::ZERO, ..Options::new(socket) }).await
@@ -30,11 +42,11 @@ pub(crate) async fn connect(socket: PathBuf) -> Result<Client, ClientError> {
 /// Connects to ask how the daemon is: an operator gets in at the other socket where the one for clients is full, or
 /// closed because the daemon ends.
 pub(crate) async fn connect_to_look(socket: PathBuf) -> Result<Client, ClientError> {
-    match connect(socket.clone()).await {
+    match soon(connect(socket.clone())).await {
         Err(
             error @ (ClientError::NotRunning { .. }
             | ClientError::Refused { kind: RefusalKind::Unavailable, .. }),
-        ) => connect(admin_of(&socket)).await.map_err(|_| error),
+        ) => soon(connect(admin_of(&socket))).await.map_err(|_| error),
         connected => connected,
     }
 }
@@ -57,7 +69,7 @@ pub(crate) async fn connect_for(request: &Request, socket: PathBuf) -> Result<Cl
 pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
     let client = connect_to_look(socket).await?;
     if !args.watch {
-        let stats = client.stats().await?;
+        let stats = soon(client.stats()).await?;
         print(&rendered(&stats, args.json)?)?;
         return Ok(Exit::Success);
     }
@@ -72,7 +84,7 @@ pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
             _ = ticks.tick() => {}
         }
-        let text = rendered(&client.stats().await?, args.json)?;
+        let text = rendered(&soon(client.stats()).await?, args.json)?;
         print(&if redraw { drawn_over(&text) } else { text })?;
     }
 }

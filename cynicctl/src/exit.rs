@@ -109,7 +109,7 @@ fn of_client_error(error: &ClientError) -> Exit {
     match error {
         ClientError::NotRunning { .. }
         | ClientError::Io { .. }
-        | ClientError::HandshakeTimeout
+        | ClientError::NoAnswer { .. }
         | ClientError::Lost => Exit::Unavailable,
         ClientError::NotPermitted { .. } | ClientError::Handshake(_) => Exit::Refused,
         ClientError::Refused { kind, .. } => of_refusal(*kind),

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
-use cynic_proto::client::{Client, unexpected};
+use cynic_proto::client::{ANSWER_GRACE, Client, ClientError, unexpected};
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::Hint;
 use cynic_proto::message::{Ack, Judge, Judged, Lane, Reply, Request};
 use cynic_proto::model::Verdict;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::daemon::{connect_to_look, print};
+use crate::daemon::{connect_to_look, print, soon};
 use crate::exit::Exit;
 use crate::text::{micros, printable};
 use crate::view::style::{BAD, GOOD, WARN, paint};
@@ -29,19 +30,21 @@ const CANARIES_PER_WORKER: usize = 3;
 
 /// Says whether the daemon is ready, by its exit code alone.
 pub(crate) async fn ready(socket: PathBuf) -> Result<Exit> {
-    let ready = match connect_to_look(socket).await {
-        Ok(client) => client.ping().await.is_ok_and(|pong| pong.ready),
-        Err(_) => false,
-    };
+    let ready = soon(async { connect_to_look(socket).await?.ping().await });
+    let ready = ready.await.is_ok_and(|pong| pong.ready);
     Ok(if ready { Exit::Success } else { Exit::Unavailable })
 }
 
 /// Asks whether the daemon is ready.
 pub(crate) async fn ping(socket: PathBuf, deep: bool) -> Result<Exit> {
-    let client = connect_to_look(socket).await?;
-    let began = Instant::now();
-    let pong = client.ping().await?;
-    let took = micros(began.elapsed().as_micros() as f64);
+    let asked = soon(async {
+        let client = connect_to_look(socket).await?;
+        let began = Instant::now();
+        let pong = client.ping().await?;
+        Ok((client, pong, began.elapsed()))
+    });
+    let (client, pong, took) = asked.await?;
+    let took = micros(took.as_micros() as f64);
     let colour = match (pong.ready, pong.degraded) {
         (true, false) => GOOD,
         (true, true) => WARN,
@@ -66,7 +69,7 @@ async fn ping_deep(client: &Client) -> Result<Exit> {
     let mut sung = BTreeMap::new();
     loop {
         let silent: Vec<String> = {
-            let stats = client.stats().await?;
+            let stats = soon(client.stats()).await?;
             let live = stats.workers.iter().filter(|w| w.state == "idle" || w.state == "busy");
             let silent = live.filter(|w| !sung.contains_key(&(w.slot, w.generation)));
             silent.map(|w| format!("{}.{}", w.slot, w.generation)).collect()
@@ -100,8 +103,10 @@ async fn send_canaries(
         flight.spawn(async move {
             let began = Instant::now();
             let request = Request::Canary(canary());
-            let reply = client.request(request, Bytes::new()).await;
-            (reply, began.elapsed())
+            // A daemon that hangs keeps to no deadline.
+            let waited = CANARY_DEADLINE + ANSWER_GRACE;
+            let reply = timeout(waited, client.request(request, Bytes::new())).await;
+            (reply.unwrap_or(Err(ClientError::NoAnswer { waited })), began.elapsed())
         });
     }
     while let Some(landed) = flight.join_next().await {

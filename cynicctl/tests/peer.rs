@@ -226,6 +226,41 @@ fn patience_ends_with_the_deadline() {
     assert_eq!(row["error"]["kind"], "busy");
 }
 
+/// A daemon that hangs takes connections, as its socket does, and answers nothing from then on.
+#[test]
+fn a_daemon_that_hangs_is_told_from_one_that_works() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let socket = dir.path().join("socket");
+    let _listener = UnixListener::bind(&socket).expect("bound");
+    let judge = ["judge", "--type", "text", "--json", "--deadline", "1ms"];
+    let silent = || Scene::new(|peer| while peer.frame().is_some() {});
+    // All at once: each waits for some seconds.
+    let looks: Vec<_> = [&["ping"][..], &["ping", "--ready"], &["stats"], &judge]
+        .into_iter()
+        .flat_map(|args| {
+            let scene = silent();
+            let greeted = scene.start(args);
+            let alone = cynicctl(&socket).args(args).spawn().expect("started");
+            [(args, alone, None), (args, greeted, Some(scene))]
+        })
+        .collect();
+    for (args, child, scene) in looks {
+        let output = finish(child, "body");
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {}", err(&output));
+        let said = match (args, &scene) {
+            (["ping", "--ready"], _) => "",
+            (["judge", ..], Some(_)) => {
+                "\"kind\":\"unavailable\",\"message\":\"the daemon did not answer within the deadline"
+            }
+            _ => "the daemon did not answer within 5",
+        };
+        assert!((err(&output) + &out(&output)).contains(said), "{args:?}: {output:?}");
+        if let Some(scene) = scene {
+            scene.end();
+        }
+    }
+}
+
 #[test]
 fn fail_on_wins_over_items_that_failed() {
     let script = |peer: &mut Peer| {

@@ -56,7 +56,7 @@ pub(super) async fn open(options: &Options) -> Result<Stream, ClientError> {
     let stream = OwnedFd::try_from(socket).and_then(Stream::new).map_err(io_error("use"))?;
     match timeout(options.greeting_timeout, greet(&stream, options)).await {
         Ok(greeted) => greeted.map(|()| stream),
-        Err(_) => Err(ClientError::HandshakeTimeout),
+        Err(_) => Err(ClientError::NoAnswer { waited: options.greeting_timeout }),
     }
 }
 

@@ -7,6 +7,8 @@ mod connection;
 mod patience;
 pub mod stream;
 
+pub use patience::ANSWER_GRACE;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,9 +100,15 @@ pub enum ClientError {
     /// The two sides do not fit each other.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    /// The daemon did not greet in time.
-    #[error("the daemon did not answer the greeting in time")]
-    HandshakeTimeout,
+    /// The daemon took the connection and said nothing for as long as was worth waiting.
+    #[error(
+        "the daemon did not answer within {waited:?}: it hangs, or is starting or ending; `systemctl status cynicd` \
+         and `journalctl -u cynicd` say which, and `systemctl restart cynicd` helps one that hangs"
+    )]
+    NoAnswer {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// What came is not a frame, or what should go does not fit one.
     #[error(transparent)]
     Frame(#[from] FrameError),

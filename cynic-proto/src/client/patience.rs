@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Client, ClientError, Outcome};
 use crate::error::{ErrorKind, TaskError};
@@ -17,9 +17,14 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// Longest pause, hinted or not: a daemon that is back should not be left alone for long.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// How long after a task's deadline its answer is awaited: a daemon that lives has said by then that the time ran out.
+pub const ANSWER_GRACE: Duration = Duration::from_secs(5);
+
 impl Client {
     /// Asks for a judgment until there is an answer other than "not now" (busy, unavailable, ending) or patience is at
-    /// its end; then the last answer is the outcome.
+    /// its end; then the last answer is the outcome. A request with a deadline is waited for until [`ANSWER_GRACE`]
+    /// after it: then the task is taken for not judged ([`ErrorKind::Unavailable`]), as a daemon that hangs never says
+    /// so.
     ///
     /// # Errors
     /// As [`Client::judge`].
@@ -32,7 +37,14 @@ impl Client {
         let began = Instant::now();
         let mut attempt = 0;
         loop {
-            let outcome = self.judge(request.clone(), item.clone()).await?;
+            let asked = self.judge(request.clone(), item.clone());
+            let outcome = match request.deadline_ms.map(|ms| Duration::from_millis(ms.into())) {
+                Some(deadline) => match timeout(deadline + ANSWER_GRACE, asked).await {
+                    Ok(answered) => answered?,
+                    Err(_) => return Ok(unanswered(request.task, deadline)),
+                },
+                None => asked.await?,
+            };
             let Outcome::Failed { task, error } = &outcome else { return Ok(outcome) };
             match pause(*task, error, attempt, began.elapsed(), patience) {
                 Some(pause) => sleep(pause).await,
@@ -42,6 +54,17 @@ impl Client {
             attempt = attempt.saturating_add(1);
         }
     }
+}
+
+/// What is known of a task whose daemon is silent.
+fn unanswered(task: TaskId, deadline: Duration) -> Outcome {
+    let message = format!(
+        "the daemon did not answer within the deadline ({deadline:?}) nor {ANSWER_GRACE:?} after it: it hangs, or its \
+         store does (`cynicctl ping` tells); it may judge the item all the same"
+    );
+    let kind = ErrorKind::Unavailable;
+    let error = TaskError { kind, message, deaths: Vec::new(), retry_after_ms: None };
+    Outcome::Failed { task, error: Box::new(error) }
 }
 
 /// How long to wait before the next attempt; `None` gives up.

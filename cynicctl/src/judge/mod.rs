@@ -11,7 +11,7 @@ mod resume;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cynic_proto::client::{self, Client, ClientError, Options};
+use cynic_proto::client::{self, ANSWER_GRACE, Client, ClientError, Options};
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::Hint;
 use cynic_proto::message::{Judge, Lane};
@@ -30,7 +30,12 @@ use printer::Printer;
 /// No daemon, a lost connection, an output that cannot be written. Items that fail are reported and
 /// counted, not errors.
 pub async fn run(socket: PathBuf, plan: Plan) -> anyhow::Result<Exit> {
-    let client = Client::connect(Options::new(socket)).await?;
+    let mut options = Options::new(socket);
+    if let Some(deadline) = plan.deadline {
+        // Who gives up on an item waits no longer for the daemon itself.
+        options.greeting_timeout = options.greeting_timeout.min(deadline + ANSWER_GRACE);
+    }
+    let client = Client::connect(options).await?;
     let (sources, reading) = (plan.sources.clone(), plan.reading);
     let events = feed(move |hand_over| {
         // The end of the input and the end of the interest in it are the same here.

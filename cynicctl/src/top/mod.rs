@@ -17,7 +17,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::daemon::connect_to_look;
+use crate::daemon::{connect_to_look, soon};
 use crate::exit::{Exit, UsageError};
 use model::{Key, Model, Next};
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(socket: PathBuf) -> Result<Exit> {
     let coloured = anstream::AutoStream::choice(&stdout()) != anstream::ColorChoice::Never;
     // Before the screen is taken, so that the error is readable.
     let client = connect_to_look(socket.clone()).await?;
-    let stats = client.stats().await?;
+    let stats = soon(client.stats()).await?;
     let mut terminal = ratatui::try_init().context("could not take over the terminal")?;
     let shown = show(&mut terminal, Model::new(stats), client, socket, coloured).await;
     ratatui::restore();
@@ -81,7 +81,7 @@ async fn ask(client: &mut Option<Client>, socket: &std::path::Path) -> Result<St
         Some(connected) => connected,
         None => connect_to_look(socket.to_owned()).await?,
     };
-    let stats = connected.stats().await?;
+    let stats = soon(connected.stats()).await?;
     *client = Some(connected);
     Ok(stats)
 }

@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::args::StatsArgs;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::text::printable;
 use crate::view::style::{self, columns};
 use crate::view::{json, stats as view};
@@ -73,6 +74,7 @@ pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
         print(&rendered(&stats, args.json)?)?;
         return Ok(Exit::Success);
     }
+    let mut interrupt = Interrupt::listen()?;
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let redraw = !args.json && std::io::stdout().is_terminal();
@@ -81,7 +83,7 @@ pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
     }
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
+            () = interrupt.heard() => return Ok(Exit::Interrupted),
             _ = ticks.tick() => {}
         }
         let text = rendered(&soon(client.stats()).await?, args.json)?;

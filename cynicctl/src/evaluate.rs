@@ -21,6 +21,7 @@ use cynic_proto::message::{Ack, Judge, Lane};
 use crate::args::EvalArgs;
 use crate::exit::Exit;
 use crate::flight::{Room, Window, feed};
+use crate::interrupt::Interrupt;
 use crate::text::{counted, printable};
 
 /// How long an item is offered again to a daemon that cannot take it now.
@@ -55,10 +56,11 @@ pub(crate) async fn run(socket: PathBuf, args: EvalArgs) -> Result<Exit> {
     let mut tally = Tally::default();
     let mut window: Window<(Measured, Room)> = Window::new();
     let mut reading = true;
+    let mut interrupt = Interrupt::listen()?;
     while reading || !window.is_empty() {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
+            () = interrupt.heard() => return Ok(Exit::Interrupted),
             () = window.ready(), if !window.is_empty() => {}
             record = records.recv(), if reading && window.has_room() => match record {
                 Some((record, room)) => ask(&mut window, &client, record, room),

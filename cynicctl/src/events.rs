@@ -14,6 +14,7 @@ use cynic_proto::message::{Reply, Request};
 use crate::args::EventsArgs;
 use crate::daemon;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::view::events as view;
 
 /// Prints events, once or until interrupted.
@@ -24,10 +25,11 @@ pub(crate) async fn run(socket: PathBuf, args: EventsArgs) -> Result<Exit> {
         follow: args.follow,
     };
     let client = daemon::connect(socket).await?;
+    let mut interrupt = Interrupt::listen()?;
     loop {
         let batch = tokio::select! {
             batch = fetch(&client, &query) => batch?,
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
+            () = interrupt.heard() => return Ok(Exit::Interrupted),
         };
         print(&batch)?;
         if !query.follow {

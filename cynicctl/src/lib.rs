@@ -17,6 +17,7 @@ pub mod flight;
 mod generate;
 pub mod history;
 pub mod input;
+mod interrupt;
 pub mod judge;
 mod ping;
 mod quarantine;

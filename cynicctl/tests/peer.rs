@@ -7,11 +7,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use cynic_proto::codec;
 use cynic_proto::error::{ErrorKind, TaskError};
+use cynic_proto::event::{Event, EventsBatch, Happening};
 use cynic_proto::explanation;
 use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
 use cynic_proto::ids::WorkerId;
@@ -163,6 +164,15 @@ fn finish(mut child: Child, input: &str) -> Output {
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     child.wait_with_output().expect("ended")
+}
+
+/// Waits until the condition holds.
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn out(output: &Output) -> String {
@@ -392,6 +402,53 @@ fn an_interrupt_says_how_much_of_the_input_is_left() {
     // Line ends are of the file, not of its items.
     assert!(err(&output).contains("left: about 76% of the input; 3 items"), "{}", err(&output));
     scene.end();
+}
+
+/// A pipe that is full holds the program in a write, where it hears nothing.
+#[test]
+fn an_interrupt_is_heard_while_nobody_reads_the_output() {
+    // Half of what a pipe holds; writes of some sizes leave a part of it unused.
+    const MUCH: u64 = 32 * 1024;
+    const LOOKS: u32 = 20;
+    let judging = Scene::new(|peer| {
+        while let Some((seq, judge, _)) = peer.judge() {
+            peer.answer(seq, &judge, 60.0);
+        }
+    });
+    let following = Scene::new(|peer| {
+        while let Some(frame) = peer.frame() {
+            let seq = frame.message::<ToDaemon>().expect("a request").seq;
+            let what = Happening::PoolNotReady { reason: "x".repeat(4096) };
+            let event = Event { seq: 1, at_us: 0, what };
+            let batch = EventsBatch { events: vec![event; 16], ..EventsBatch::default() };
+            peer.send(&ToClient { seq, reply: Reply::Events(Box::new(batch)) }, &[]);
+        }
+    });
+    let file = judging.dir.path().join("items.jsonl");
+    std::fs::write(&file, items(2000)).expect("written");
+    let judge = judging.start(&["judge", "--json", &file.to_string_lossy()]);
+    let follow = following.start(&["events", "--follow"]);
+    let stalled = [(judge, judging), (follow, following)];
+    for (child, _) in &stalled {
+        let output = child.stdout.as_ref().expect("piped");
+        let (mut before, mut same) = (0, 0);
+        until("the pipe is full", || {
+            let now = rustix::io::ioctl_fionread(output).expect("told");
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            now > MUCH && same > LOOKS
+        });
+        interrupt(child);
+    }
+    for (mut child, scene) in stalled {
+        let mut code = None;
+        until("it ends", || {
+            code = child.try_wait().expect("told");
+            code.is_some()
+        });
+        assert_eq!(code.and_then(|code| code.code()), Some(130));
+        scene.end();
+    }
 }
 
 #[test]

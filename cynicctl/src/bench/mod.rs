@@ -28,6 +28,7 @@ use crate::args::bench::{BenchArgs, BenchCommand};
 use crate::args::{AckArg, LaneArg};
 use crate::daemon::{connect, connect_for, print};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::view::style::{FAINT, columns, paint};
 use crate::view::{bench as view, json};
 use load::Load;
@@ -62,8 +63,9 @@ pub(crate) async fn run(socket: PathBuf, args: BenchArgs) -> Result<Exit> {
     let before = control.stats().await?;
     let mut bench =
         Bench { setting: setting(&args, &mix), mix: Rc::new(mix), socket, args, runs: Vec::new() };
+    let mut interrupt = Interrupt::listen()?;
     let measured = tokio::select! {
-        _ = tokio::signal::ctrl_c() => None,
+        () = interrupt.heard() => None,
         measured = bench.measure() => Some(measured),
     };
     if !bench.args.workers.is_empty() {

@@ -21,6 +21,7 @@ pub use plan::Plan;
 use crate::exit::{Exit, UsageError};
 use crate::flight::{Feed, Room, Window, feed};
 use crate::input::{self, Event, Item};
+use crate::interrupt::Interrupt;
 use crate::view::judged::{Outcome, Row};
 use printer::Printer;
 
@@ -77,8 +78,7 @@ struct Run {
 
 impl Run {
     async fn drive(mut self, mut events: Feed<Event>) -> anyhow::Result<Exit> {
-        let interrupt = tokio::signal::ctrl_c();
-        tokio::pin!(interrupt);
+        let mut interrupt = Interrupt::listen()?;
         let slow = tokio::time::sleep(SLOW);
         tokio::pin!(slow);
         let (mut reading, mut told) = (true, false);
@@ -95,7 +95,7 @@ impl Run {
             }
             tokio::select! {
                 biased;
-                _ = &mut interrupt => return self.interrupted(),
+                () = interrupt.heard() => return self.interrupted(),
                 () = self.window.ready(), if !self.window.is_empty() => {}
                 () = &mut slow, if !told && !self.window.is_empty() => {
                     told = true;

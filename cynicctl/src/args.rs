@@ -385,7 +385,8 @@ pub struct ExportArgs {
 
 const EXPORT_HELP: &str = "\
 The oldest record comes first. Records that are made while the export runs are
-left for the next one.
+left for the next one. A file has its name once it is whole: until then it is
+FILE.unfinished.
 
 Examples:
   cynicctl export --since 1d > yesterday.jsonl

@@ -23,6 +23,7 @@ mod ping;
 mod quarantine;
 pub mod text;
 mod top;
+mod unfinished;
 pub mod view;
 
 use std::ffi::OsString;

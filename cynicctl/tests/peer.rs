@@ -15,7 +15,10 @@ use cynic_proto::error::{ErrorKind, TaskError};
 use cynic_proto::event::{Event, EventsBatch, Happening};
 use cynic_proto::explanation;
 use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
-use cynic_proto::ids::WorkerId;
+use cynic_proto::history::{
+    Cursor, FailureRow, HistoryPage, HistoryQuery, HistoryRow, RecordKinds,
+};
+use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::ItemErrorKind;
 use cynic_proto::judgment::{Details, Judgment};
 use cynic_proto::limits::FRAME_BYTES_MAX;
@@ -66,6 +69,20 @@ impl Peer {
         Some((seq, judge, String::from_utf8_lossy(&frame.payload).into_owned()))
     }
 
+    /// The next question about what is stored.
+    fn history(&mut self) -> Option<(u64, HistoryQuery)> {
+        let ToDaemon { seq, request } = self.frame()?.message().expect("a request");
+        let Request::History(query) = request else { panic!("asked for {request:?}") };
+        Some((seq, *query))
+    }
+
+    /// A page of failures and the number that the next one begins behind.
+    fn list(&mut self, seq: u64, rows: Vec<HistoryRow>, last: Option<i64>) {
+        let next = last.map(|seq| Cursor { judgment_seq: None, failure_seq: Some(seq) });
+        let page = Box::new(HistoryPage { rows, next });
+        self.send(&ToClient { seq, reply: Reply::History(page) }, &[]);
+    }
+
     fn answer(&mut self, seq: u64, judge: &Judge, q_score: f32) {
         let judged = Judged {
             task: judge.task,
@@ -102,6 +119,20 @@ fn judgment(q_score: f32) -> Judgment {
         body_sha256: [0; 32],
         judge_version: 1,
     }
+}
+
+fn failure(seq: i64, failed_at_us: i64) -> HistoryRow {
+    HistoryRow::Failure(Box::new(FailureRow {
+        task: TaskId(seq as u128),
+        seq,
+        failed_at_us,
+        error_kind: "internal".to_owned(),
+        message: "as scripted".to_owned(),
+        deaths: Vec::new(),
+        item_id: None,
+        client_uid: 0,
+        attempts: 1,
+    }))
 }
 
 /// A socket, and what happens at its other end.
@@ -463,6 +494,44 @@ fn a_reader_that_leaves_ends_the_run_quietly() {
     let output = finish(child, &items(100));
     assert_eq!(output.status.code(), Some(141), "{}", err(&output));
     assert_eq!(err(&output), "");
+    scene.end();
+}
+
+/// Half an export that has the name of a whole one is the only copy that its user keeps.
+#[test]
+fn an_export_that_ends_early_leaves_no_file() {
+    let begun = |peer: &mut Peer, then: &dyn Fn(&mut Peer)| {
+        while let Some((seq, query)) = peer.history() {
+            match (query.cursor, query.limit) {
+                (Some(_), _) => return then(peer),
+                (None, 1) => peer.list(seq, vec![failure(2, 0)], None),
+                (None, _) => peer.list(seq, vec![failure(1, 0)], Some(1)),
+            }
+        }
+    };
+    // The daemon goes away.
+    let scene = Scene::new(move |peer| begun(peer, &|_| {}));
+    let kept = TempDir::new().expect("a temporary directory");
+    let file = kept.path().join("out.jsonl");
+    let args = ["export", "--output", &file.to_string_lossy()];
+    let output = scene.run(&args, "");
+    assert_eq!(output.status.code(), Some(4), "{}", err(&output));
+    assert_eq!(kept.path().read_dir().expect("there").count(), 0);
+    // The user has seen enough.
+    let (half, written) = std::sync::mpsc::channel();
+    let scene = Scene::new(move |peer| {
+        begun(peer, &|peer| {
+            half.send(()).expect("awaited");
+            while peer.frame().is_some() {}
+        });
+    });
+    let child = scene.start(&args);
+    written.recv().expect("half of it is written");
+    assert!(!file.exists(), "it is not whole");
+    interrupt(&child);
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130), "{}", err(&output));
+    assert_eq!(kept.path().read_dir().expect("there").count(), 0);
     scene.end();
 }
 

@@ -535,6 +535,31 @@ fn an_export_that_ends_early_leaves_no_file() {
     scene.end();
 }
 
+/// What was stored before is part of an export though the clock was set back since; what comes meanwhile is not.
+#[test]
+fn an_export_ends_where_the_store_did_whatever_the_clock_says() {
+    const YEAR_2096_US: i64 = 4_000_000_000_000_000;
+    let scene = Scene::new(|peer| {
+        while let Some((seq, query)) = peer.history() {
+            assert_eq!((query.until_us, query.client_uid), (None, Some(1000)), "{query:?}");
+            let after = query.cursor.and_then(|cursor| cursor.failure_seq).unwrap_or(0);
+            match (query.limit, query.kinds) {
+                (1, RecordKinds::Judgments) => peer.list(seq, Vec::new(), None),
+                (1, _) => peer.list(seq, vec![failure(3, 0)], Some(3)),
+                // More and more of them, as on a busy daemon; the time is far in the future.
+                _ => {
+                    assert!(after < 3, "asked for more than was stored");
+                    let rows = [1, 2].map(|n| failure(after + n, YEAR_2096_US)).to_vec();
+                    peer.list(seq, rows, Some(after + 2));
+                }
+            }
+        }
+    });
+    let output = scene.run(&["export", "--uid", "1000"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert_eq!(out(&output).lines().count(), 3, "{}", out(&output));
+}
+
 #[test]
 fn a_silent_daemon_does_not_make_the_input_pile_up() {
     const WINDOW: usize = 256;

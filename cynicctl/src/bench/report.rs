@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cynic_proto::stats::RecorderStats;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -85,8 +86,8 @@ pub struct Run {
     pub cpu_share: f64,
     /// Memory at the end.
     pub memory: Memory,
-    /// Database round trips for each judgment committed since the daemon started.
-    pub round_trips_per_judgment: f64,
+    /// Database round trips for each judgment committed in the time measured; `None` where none was.
+    pub round_trips_per_judgment: Option<f64>,
 }
 
 /// A distribution of times in microseconds.
@@ -154,12 +155,40 @@ impl Run {
             },
             cpu_share: cpu.sum_s() / seconds.max(1e-9) / cores as f64,
             memory: seen.memory,
-            round_trips_per_judgment: seen.stats.1.recorder.round_trips_per_judgment,
+            round_trips_per_judgment: round_trips(&seen.stats.0.recorder, &seen.stats.1.recorder),
         }
     }
 
     /// Items that were not judged.
     pub fn lost(&self) -> u64 {
         self.failed.values().sum::<u64>() + self.unanswered
+    }
+}
+
+/// Round trips for each judgment committed between two looks. The daemon tells them as a mean over its whole life.
+fn round_trips(before: &RecorderStats, after: &RecorderStats) -> Option<f64> {
+    let all = |stats: &RecorderStats| stats.round_trips_per_judgment * stats.flushed as f64;
+    let committed = after.flushed.saturating_sub(before.flushed);
+    // Means are rounded: a difference of nothing may come out a hair below it.
+    (committed > 0).then(|| ((all(after) - all(before)) / committed as f64).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_are_of_the_run_and_not_of_the_daemons_life() {
+        let at = |flushed, round_trips_per_judgment| RecorderStats {
+            flushed,
+            round_trips_per_judgment,
+            ..RecorderStats::default()
+        };
+        // 1,000 alone, then 1,000 in batches of a hundred.
+        let (before, after) = (at(1000, 1.0), at(2000, 0.505));
+        let found = round_trips(&before, &after).expect("some were stored");
+        assert!((found - 0.01).abs() < 1e-9, "{found}");
+        assert_eq!(round_trips(&after, &after), None);
+        assert_eq!(round_trips(&at(0, 0.0), &at(0, 0.0)), None);
     }
 }

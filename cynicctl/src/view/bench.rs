@@ -115,12 +115,11 @@ fn one(out: &mut String, run: &Run, columns: usize) {
         Column::right("PSS"),
     ];
     section(out, "Cost", fields, &rows, columns);
-    let _ = writeln!(
-        out,
-        "  {:.0}% of all cores in use; {:.2} database round trips a judgment",
-        run.cpu_share * 100.0,
-        run.round_trips_per_judgment
-    );
+    let stored = match run.round_trips_per_judgment {
+        Some(trips) => format!("{trips:.2} database round trips a judgment"),
+        None => "nothing was stored".to_owned(),
+    };
+    let _ = writeln!(out, "  {:.0}% of all cores in use; {stored}", run.cpu_share * 100.0);
 }
 
 fn series(out: &mut String, report: &Report, columns: usize) {
@@ -252,7 +251,7 @@ mod tests {
                 workers: 2,
                 client_rss: Some(9 << 20),
             },
-            round_trips_per_judgment: 0.02,
+            round_trips_per_judgment: Some(0.02),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the way from files to the collector of `cynic-eval`, which owns the figures.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use cynic_proto::message::{Ack, Judge, Lane};
 use crate::args::EvalArgs;
 use crate::exit::Exit;
 use crate::flight::{Room, Window, feed};
+use crate::html::HtmlFile;
 use crate::interrupt::Interrupt;
 use crate::text::{counted, printable};
 
@@ -44,6 +45,7 @@ enum Measured {
 /// Judges all records and prints the figures.
 pub(crate) async fn run(socket: PathBuf, args: EvalArgs) -> Result<Exit> {
     let client = Client::connect(Options::new(socket)).await?;
+    let page = args.html.as_deref().map(HtmlFile::open).transpose()?;
     let files = args.files.clone();
     let mut records = feed(move |hand_over| {
         for file in &files {
@@ -71,7 +73,7 @@ pub(crate) async fn run(socket: PathBuf, args: EvalArgs) -> Result<Exit> {
             tally.add(answer?.0)?;
         }
     }
-    tally.finish(&args)
+    tally.finish(args.json, page)
 }
 
 type Line = Result<Record, anyhow::Error>;
@@ -196,7 +198,7 @@ impl Tally {
         Ok(())
     }
 
-    fn finish(mut self, args: &EvalArgs) -> Result<Exit> {
+    fn finish(mut self, as_json: bool, page: Option<HtmlFile>) -> Result<Exit> {
         if self.wrong > 0 {
             let inputs = counted(self.wrong, "input");
             self.collector.note(format!("not in these figures, as unreadable: {inputs}"));
@@ -207,15 +209,15 @@ impl Tally {
             "there is nothing to measure with: no labelled item could be read"
         );
         let evaluation = self.collector.finish();
-        if let Some(page) = &args.html {
-            fs::write(page, evaluation.render_html())
-                .with_context(|| format!("could not write {}", page.display()))?;
-        }
-        let text = if args.json { evaluation.to_json()? + "\n" } else { evaluation.render_text() };
+        let text = if as_json { evaluation.to_json()? + "\n" } else { evaluation.render_text() };
         let mut out = anstream::stdout();
         out.write_all(text.as_bytes())
             .and_then(|()| out.flush())
             .context("could not write the output")?;
+        // Last, so that the figures are not lost with it.
+        if let Some(page) = page {
+            page.write(&evaluation.render_html())?;
+        }
         Ok(if self.failed || self.wrong > 0 { Exit::Failed } else { Exit::Success })
     }
 }

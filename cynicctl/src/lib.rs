@@ -16,6 +16,7 @@ mod feedback;
 pub mod flight;
 mod generate;
 pub mod history;
+mod html;
 pub mod input;
 mod interrupt;
 pub mod judge;

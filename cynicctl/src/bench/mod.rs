@@ -10,7 +10,6 @@ mod report;
 mod texts;
 mod usage;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -28,6 +27,7 @@ use crate::args::bench::{BenchArgs, BenchCommand};
 use crate::args::{AckArg, LaneArg};
 use crate::daemon::{connect, connect_for, print};
 use crate::exit::Exit;
+use crate::html::HtmlFile;
 use crate::interrupt::Interrupt;
 use crate::view::style::{FAINT, columns, paint};
 use crate::view::{bench as view, json};
@@ -61,6 +61,7 @@ pub(crate) async fn run(socket: PathBuf, args: BenchArgs) -> Result<Exit> {
     // Fails as other commands do where there is no daemon, before anything is measured.
     let control = connect(socket.clone()).await?;
     let before = control.stats().await?;
+    let page = args.html.as_deref().map(HtmlFile::open).transpose()?;
     let mut bench =
         Bench { setting: setting(&args, &mix), mix: Rc::new(mix), socket, args, runs: Vec::new() };
     let mut interrupt = Interrupt::listen()?;
@@ -77,7 +78,7 @@ pub(crate) async fn run(socket: PathBuf, args: BenchArgs) -> Result<Exit> {
     }
     let Some(measured) = measured else { return Ok(Exit::Interrupted) };
     let series = measured?;
-    bench.show(series, &before)
+    bench.show(series, &before, page)
 }
 
 fn setting(args: &BenchArgs, mix: &Mix) -> Setting {
@@ -187,7 +188,7 @@ impl Bench {
         }
     }
 
-    fn show(self, series: Series, stats: &Stats) -> Result<Exit> {
+    fn show(self, series: Series, stats: &Stats, page: Option<HtmlFile>) -> Result<Exit> {
         // A rate of nothing is no measurement.
         let failed = self.runs.iter().any(|run| run.unanswered > 0 || run.judged_per_s == 0.0);
         let report = Report {
@@ -199,16 +200,16 @@ impl Bench {
             series,
             runs: self.runs,
         };
-        if let Some(path) = &self.args.html {
-            fs::write(path, page::render(&report))
-                .with_context(|| format!("could not write {}", path.display()))?;
-        }
         let text = if self.args.json {
             String::from_utf8(json::encode(&report).context("could not write JSON")?)? + "\n"
         } else {
             view::text(&report, columns())
         };
+        // First, so that what was measured is not lost with the page.
         print(&text)?;
+        if let Some(page) = page {
+            page.write(&page::render(&report))?;
+        }
         Ok(if failed { Exit::Failed } else { Exit::Success })
     }
 }

@@ -50,6 +50,20 @@ async fn a_load_is_measured() {
 }
 
 #[tokio::test]
+async fn a_page_that_cannot_be_written_costs_no_measurement() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let short = ["bench", "--duration", "100ms", "--warmup", "10ms", "--json", "--html"];
+    let nowhere = home.path("nowhere/page.html").display().to_string();
+    let early = daemon.cynicctl([&short[..], &[&nowhere]].concat());
+    assert!(early.code == Some(1) && early.err.contains("nowhere/page.html"), "{early:?}");
+    assert_eq!(daemon.stats().await.pool.tasks_processed, 0, "it is told before the measurement");
+    let late = daemon.cynicctl([&short[..], &["/dev/full"]].concat());
+    assert_eq!(late.code, Some(1), "{late:?}");
+    assert!(number(&late.json()[0], "/runs/0/judged") > 0.0, "{late:?}");
+}
+
+#[tokio::test]
 async fn the_pool_is_put_back_to_its_size() {
     let home = Home::new("[pool]\nsize = 2\n");
     let daemon = home.start().await;

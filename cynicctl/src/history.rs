@@ -44,7 +44,7 @@ pub(crate) async fn run(socket: PathBuf, args: &HistoryArgs) -> Result<Exit> {
         }
     }
     out.flush().context(OUTPUT)?;
-    if let (Form::Table, Some(cursor)) = (printer.form, query.cursor) {
+    if let Some(cursor) = query.cursor {
         more(cursor);
     }
     Ok(Exit::Success)

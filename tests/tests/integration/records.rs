@@ -105,10 +105,15 @@ async fn pages_follow_each_other_by_their_cursor() {
     let daemon = home.start().await;
     fill(&daemon, 5).await;
     let whole = daemon.cynicctl(["history", "--csv"]).out;
-    let first = daemon.cynicctl(["history", "--limit", "4"]);
-    let cursor = first.err.split("--cursor ").nth(1).expect("a cursor").split_whitespace().next();
-    let cursor = cursor.expect("a cursor").replace("\u{1b}[0m", "");
-    let second = daemon.cynicctl(["history", "--csv", "--cursor", &cursor]).out;
+    let cursors = [&[][..], &["--json"], &["--csv"]].map(|form| {
+        let first = daemon.cynicctl([&["history", "--limit", "4"], form].concat());
+        let told =
+            first.err.split("--cursor ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        told.unwrap_or_else(|| panic!("no cursor: {first:?}")).replace("\u{1b}[0m", "")
+    });
+    let [cursor, ..] = &cursors;
+    assert!(cursors.iter().all(|other| other == cursor), "the same in each form: {cursors:?}");
+    let second = daemon.cynicctl(["history", "--csv", "--cursor", cursor]).out;
     let rows: Vec<&str> = whole.lines().collect();
     let rest: Vec<&str> = second.lines().collect();
     assert_eq!(rest[0], rows[0], "the same names");

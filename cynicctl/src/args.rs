@@ -486,9 +486,10 @@ pub struct BackupArgs {
 
 const BACKUP_HELP: &str = "\
 The daemon goes on working, and writes the file itself: its user has to be able
-to write there. A PostgreSQL store is backed up with pg_dump. To restore: stop
-cynicd, put the file in the data directory as cynic.db in place of the old one
-and its -wal and -shm files, start cynicd.
+to write there. A PostgreSQL store is backed up with pg_dump. To restore:
+`systemctl stop cynicd.socket cynicd` (the socket would start it again), put the
+file in the data directory as cynic.db in place of the old one and its -wal and
+-shm files, `systemctl start cynicd.socket cynicd`.
 
 Example:
   cynicctl backup /var/lib/cynic/backup-$(date +%F).db";

@@ -52,6 +52,11 @@ pub(crate) async fn ping(socket: PathBuf, deep: bool) -> Result<Exit> {
     };
     print(&format!("{} ({took})\n", paint(colour, &printable(&pong.status))))?;
     if !pong.ready {
+        // The answer has them only while the daemon is ready.
+        let reasons = soon(client.stats()).await.map(|stats| stats.degraded).unwrap_or_default();
+        for reason in &reasons {
+            print(&format!("  {}\n", printable(reason)))?;
+        }
         return Ok(Exit::Unavailable);
     }
     if deep { ping_deep(&client).await } else { Ok(Exit::Success) }

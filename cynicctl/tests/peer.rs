@@ -22,8 +22,9 @@ use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::ItemErrorKind;
 use cynic_proto::judgment::{Details, Judgment};
 use cynic_proto::limits::FRAME_BYTES_MAX;
-use cynic_proto::message::{Ack, Judge, Judged, Reply, Request, Timings, ToClient, ToDaemon};
+use cynic_proto::message::{Ack, Judge, Judged, Pong, Reply, Request, Timings, ToClient, ToDaemon};
 use cynic_proto::model::{Domain, Verdict};
+use cynic_proto::stats::Stats;
 use tempfile::TempDir;
 
 /// A connection as the peer sees it.
@@ -300,6 +301,26 @@ fn a_daemon_that_hangs_is_told_from_one_that_works() {
             scene.end();
         }
     }
+}
+
+#[test]
+fn a_daemon_that_is_not_ready_says_why() {
+    let scene = Scene::new(|peer| {
+        while let Some(frame) = peer.frame() {
+            let ToDaemon { seq, request } = frame.message().expect("a request");
+            let status = "not ready".to_owned();
+            let degraded = vec!["2 of 2 workers do not start, last: as scripted".to_owned()];
+            let reply = match request {
+                Request::Ping => Reply::Pong(Pong { ready: false, degraded: true, status }),
+                _ => Reply::Stats(Box::new(Stats { degraded, ..Stats::default() })),
+            };
+            peer.send(&ToClient { seq, reply }, &[]);
+        }
+    });
+    let output = scene.run(&["ping"], "");
+    assert_eq!(output.status.code(), Some(4), "{}", err(&output));
+    let said = out(&output);
+    assert!(said.starts_with("not ready (") && said.contains("2 of 2 workers"), "{said}");
 }
 
 #[test]

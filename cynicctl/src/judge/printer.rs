@@ -2,7 +2,7 @@
 //!
 //! Owns both output streams. Rows are gathered and written when there is nothing else to do.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::time::Instant;
 
 use anstream::{AutoStream, eprintln};
@@ -23,6 +23,7 @@ pub(super) struct Printer {
     table: Judgments,
     columns: usize,
     out: AutoStream<io::Stdout>,
+    on_terminal: bool,
     buffer: Vec<u8>,
     rows: u64,
     tally: Tally,
@@ -38,6 +39,7 @@ impl Printer {
             table: Judgments::new(columns),
             columns,
             out: anstream::stdout(),
+            on_terminal: io::stdout().is_terminal(),
             buffer: Vec::new(),
             rows: 0,
             tally: Tally::default(),
@@ -88,10 +90,9 @@ impl Printer {
             return Ok(());
         }
         let (out, buffer) = (&mut self.out, &self.buffer);
-        let written = self.progress.hidden_while(|| {
-            out.write_all(buffer)?;
-            out.flush()
-        });
+        let mut write = || out.write_all(buffer).and_then(|()| out.flush());
+        // A file or a pipe leaves the bar as it is: drawn again for each row it would take longer than the rows.
+        let written = if self.on_terminal { self.progress.hidden_while(write) } else { write() };
         self.buffer.clear();
         written.context("could not write the output")
     }

@@ -49,7 +49,7 @@ impl Progress {
         Some(1.0 - (self.bar.position() as f64 / total as f64).min(1.0))
     }
 
-    /// Does something with the bar out of the way.
+    /// Does something with the bar out of the way: what it shows comes to the terminal that the bar is on.
     pub(super) fn hidden_while<R>(&self, show: impl FnOnce() -> R) -> R {
         if self.shown { self.bar.suspend(show) } else { show() }
     }

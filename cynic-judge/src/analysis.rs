@@ -15,15 +15,10 @@ use crate::route::{self, Route};
 use crate::spec::{DOMAINS, NO_SLOT, Norm, Span, Spec};
 use crate::text::scan::{Grams, Hit, Scan};
 use crate::weights::Weights;
-use crate::{code, fold, reading, shell, text};
+use crate::{code, fold, reading, shell, text, unlearned};
 
-/// How much the evidence of texts counts for events and their like, which nothing was learned from, and the logit
-/// that they begin with: most of them are ordinary records. What is worded badly counts more: a record can carry a message.
-const UNLEARNED_SHARE: f32 = 0.2;
-const UNLEARNED_SHARE_BAD: f32 = 0.3;
-const UNLEARNED_MAX: f32 = 4.0;
-const UNLEARNED_MAX_BAD: f32 = 8.0;
-const UNLEARNED_LEAN: f32 = 1.5;
+/// The degree from which on a text of no stated type is of no domain that something was learned from.
+const PROGRAMS_DEGREE: f32 = 0.5;
 
 /// Logits of what the rubric alone decides (a planted instruction, a ruinous command) from which on nothing else of an
 /// item makes up for it, and how much all else may then still speak for it: a page of good words in front is padding.
@@ -88,6 +83,8 @@ pub(crate) struct Scanned<G> {
     pub(crate) known: f32,
     /// Share of a text's words in scripts other than Latin.
     pub(crate) foreign: f32,
+    /// To what degree it is of a kind that nothing was learned from.
+    pub(crate) unlearned: f32,
 }
 
 /// Scans an item's body with its family's scanner.
@@ -105,11 +102,15 @@ pub(crate) fn scan<G: Grams>(item: &Item, family: Family, order: &[i8], grams: G
             let known = scan.known as f32 / (scan.words as f32 + 1.0);
             let foreign = scan.non_latin as f32 / (scan.words as f32 + 1.0);
             let values = text::features::values(&scan);
-            Scanned { values, spans: scan.spans.to_vec(), grams, words: scan.words, known, foreign }
+            let spans = scan.spans.to_vec();
+            let unlearned = unlearned::degree(scan.technical, scan.chunks);
+            Scanned { values, spans, grams, words: scan.words, known, foreign, unlearned }
         }
         Family::Shell => {
             let (scan, grams) = shell::scan(&item.body, grams);
-            Scanned::worded(shell::features::values(&scan), &scan.spans, grams, scan.words)
+            let values = shell::features::values(&scan);
+            let unlearned = unlearned::script_degree(scan.commands);
+            Scanned { unlearned, ..Scanned::worded(values, &scan.spans, grams, scan.words) }
         }
         Family::Code => {
             let (scan, grams) = code::scan(&item.body, grams);
@@ -133,7 +134,8 @@ fn tell_models(unseen: &str, scan: &mut Scan) {
 impl<G> Scanned<G> {
     /// What is read of commands and code, whose words are known ones and of no language.
     fn worded(values: Vec<f32>, spans: &[Option<Span>], grams: G, words: u32) -> Scanned<G> {
-        Scanned { values, spans: spans.to_vec(), grams, words, known: 1.0, foreign: 0.0 }
+        let (spans, known, foreign, unlearned) = (spans.to_vec(), 1.0, 0.0, 0.0);
+        Scanned { values, spans, grams, words, known, foreign, unlearned }
     }
 }
 
@@ -183,19 +185,24 @@ impl Analysis {
         let sha256: [u8; 32] = Sha256::digest(item.body.as_bytes()).into();
         let Route { family, domain: said } = route::route(&item);
         let is_record = said == Some(Domain::General);
-        let checks = checks::of(&item, &sha256, trusted_keys, is_record);
+        let mut checks = checks::of(&item, &sha256, trusted_keys, is_record);
         let own = &weights.families[family.index()];
         let scanned = scan(&item, family, &weights.order, Sum::new(own));
         let z = learned::normalise(own, family, &scanned.values);
         let mut learned = learned::weigh(own, family, &z, &scanned.grams, said);
+        let degree = scanned.unlearned;
+        unlearned::unask(family, &mut learned, degree);
+        if family == Family::Text && !is_record {
+            checks.held = unlearned::held(item.text(), degree);
+        }
         let severe = learned::severe(family, &learned);
         let mut beside = learned.logit - severe;
-        if is_record {
-            let wording = beside.clamp(-UNLEARNED_MAX_BAD, UNLEARNED_MAX);
-            let share = if wording < 0.0 { UNLEARNED_SHARE_BAD } else { UNLEARNED_SHARE };
-            beside = share * wording + UNLEARNED_LEAN;
-        }
-        let ruinous = severe + checks.reported.ruin.0;
+        beside = if is_record {
+            unlearned::believed(beside)
+        } else {
+            unlearned::believed_to(degree, beside)
+        };
+        let ruinous = severe + checks.severe();
         if ruinous < SEVERE_FROM {
             beside =
                 beside.min(if is_record { RECORD_BESIDE_SEVERE_MAX } else { BESIDE_SEVERE_MAX });
@@ -210,7 +217,10 @@ impl Analysis {
             beside = beside.max(HARMLESS_SHARE * beside + HARMLESS_LEAN * short);
         }
         learned.logit = beside + severe + checks.logit();
-        let domain = said.unwrap_or_else(|| detected(family, &learned.mixture));
+        let domain = said.unwrap_or_else(|| match family {
+            Family::Text if degree >= PROGRAMS_DEGREE => Domain::General,
+            _ => detected(family, &learned.mixture),
+        });
         let target = reading::level(learned.logit);
         let mut readings = reading::raw(family, &z, &learned);
         reading::own_part(&mut readings, own, target);

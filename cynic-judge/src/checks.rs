@@ -12,6 +12,7 @@ use crate::record::{self, Reported};
 use crate::scorer::Finding;
 use crate::spec::Span;
 use crate::text::scan::{Hit, Scan};
+use crate::unlearned::Held;
 
 /// How a claim that can be checked came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) struct Checks {
     pub(crate) lossy: bool,
     /// What a record reports; nothing for other items.
     pub(crate) reported: Reported,
+    /// What a text that is written for programs holds; nothing for other items.
+    pub(crate) held: Held,
 }
 
 /// Logit of one self-declared field, and of all of them together. They are noted, so that they can be
@@ -64,7 +67,8 @@ pub(crate) fn of(
         Some(_) => Proof::Wrong,
     };
     let reported = if is_record { record::read(&item.body) } else { Reported::default() };
-    Checks { sha256, signature, claims: item.declared.claims, lossy: item.lossy, reported }
+    let (claims, lossy) = (item.declared.claims, item.lossy);
+    Checks { sha256, signature, claims, lossy, reported, held: Held::default() }
 }
 
 fn signed(body: &str, signature: &str, trusted_keys: &[[u8; 32]]) -> bool {
@@ -81,6 +85,12 @@ fn signed(body: &str, signature: &str, trusted_keys: &[[u8; 32]]) -> bool {
 }
 
 impl Checks {
+    /// What commands within the item do that nothing makes up for.
+    fn ruin(self) -> (f32, Span) {
+        let (reported, held) = (self.reported.ruin, self.held.ruin);
+        if held.0 < reported.0 { held } else { reported }
+    }
+
     /// What the checks say of the whole item.
     pub(crate) fn logit(self) -> f32 {
         let proof = |proof, right: f32, wrong: f32| match proof {
@@ -93,6 +103,13 @@ impl Checks {
         proof(self.sha256, 0.1, -2.5) + proof(self.signature, 1.5, -2.0)
             - if self.lossy { 0.4 } else { 0.0 }
             + self.reported.logit()
+            + self.held.ruin.0
+            + self.held.secret.0
+    }
+
+    /// What of it is severe: nothing else of the item makes up for it.
+    pub(crate) fn severe(self) -> f32 {
+        self.reported.ruin.0 + self.held.ruin.0 + self.held.secret.0
     }
 
     /// What the checks say to one dimension (logits).
@@ -113,9 +130,10 @@ impl Checks {
             Dimension::Accuracy => hash,
             Dimension::Utility | Dimension::Sustainability => self.reported.outcome(),
             Dimension::Vigilance | Dimension::Irreversibility => {
-                self.reported.bypassed() + self.reported.ruin.0
+                self.reported.bypassed() + self.ruin().0
             }
             Dimension::Provenance | Dimension::Accountability => claims + signature,
+            Dimension::Sacrifice => self.held.secret.0,
             Dimension::Consensus => claims,
             _ => 0.0,
         }
@@ -131,10 +149,13 @@ impl Checks {
                 None => Cow::Borrowed(text),
             });
         };
-        let Reported { bypass, ruin, .. } = self.reported;
+        let (bypass, ruin) = (self.reported.bypass, self.ruin());
         if direction < 0.0 {
             if ruin.0 < 0.0 {
                 say("holds a command that ruins or betrays its host", Some(ruin.1));
+            }
+            if self.held.secret.0 < 0.0 {
+                say("holds a secret as it is", Some(self.held.secret.1));
             }
             if bypass.0 > 0 {
                 say("leaves a safeguard out", Some(bypass.1));
@@ -170,7 +191,8 @@ impl Checks {
                 text: Some(text.into()),
             });
         };
-        let Reported { success, failure, bypass, ruin } = self.reported;
+        let Reported { success, failure, bypass, .. } = self.reported;
+        let ruin = self.ruin();
         if ruin.0 < 0.0 && matches!(dimension, Dimension::Vigilance | Dimension::Irreversibility) {
             add(
                 "command.ruinous",
@@ -180,6 +202,10 @@ impl Checks {
             );
         }
         match dimension {
+            Dimension::Sacrifice if self.held.secret.0 < 0.0 => {
+                let (logit, span) = self.held.secret;
+                add("secret.held", logit, "holds a secret as it is", Some(span));
+            }
             Dimension::Utility | Dimension::Sustainability => {
                 let logit = self.reported.outcome();
                 if logit > 0.0 {

@@ -39,6 +39,7 @@ mod shell;
 pub mod spec;
 mod text;
 pub mod training;
+mod unlearned;
 mod weights;
 
 pub use aggregate::Aggregate;

@@ -25,6 +25,14 @@ fn few(count: f32) -> f32 {
     count.min(1.0) + (count - 1.0).clamp(0.0, 2.0) * 0.5
 }
 
+/// Words from which on commands are a script: in a long one every command occurs.
+const LONG_WORDS: f32 = 60.0;
+
+/// How often a class occurs, as it would in as much of a script as is no longer long.
+fn thinned(scan: &Scan, class: Class) -> f32 {
+    few(scan.class(class) * (LONG_WORDS / (scan.words as f32).max(LONG_WORDS)))
+}
+
 fn mean_length(scan: &Scan) -> f32 {
     scan.bytes as f32 / (scan.words as f32 + 1.0)
 }
@@ -40,13 +48,14 @@ features! { s: Scan;
     "encoded.run" Congruence Fixed -1.8 [-2.2] hit(Hit::EncodedRun), "runs what is encoded" = few(s.hit(Hit::EncodedRun));
     "encoded.part" Congruence Fixed -1.2 [-1.2] hit(Hit::Encoded), "hides a part in an encoding" = few(s.hit(Hit::Encoded));
     "signs.share" Congruence Learned -0.6 [-0.1] NO_SLOT, "is full of signs" = share(s.signs as f32, s.bytes as f32);
-    "privilege.used" Accountability Learned -0.6 [-0.2] class(Class::Privilege), "acts with higher rights" = few(s.class(Class::Privilege));
+    "privilege.used" Accountability Learned -0.6 [-0.2] class(Class::Privilege), "acts with higher rights" = thinned(s, Class::Privilege);
     "background.run" Accountability Count -0.8 [-0.2] NO_SLOT, "goes on in the background" = few(s.background as f32);
     "variables.named" Accountability Learned 0.4 [-0.05] NO_SLOT, "names variables" = rate(s, s.variables as f32);
     "guard.off" Vigilance Count -1.4 [-1.0] hit(Hit::GuardOff), "switches a safeguard off" = few(s.hit(Hit::GuardOff));
     "guard.first" Vigilance Count 0.9 [0.6] hit(Hit::Guarded), "lists, checks or tries first" = few(s.hit(Hit::Guarded));
     "rights.wide" Vigilance Fixed -1.2 [-1.2] hit(Hit::Rights), "gives rights to everybody or lasting ones" = few(s.hit(Hit::Rights));
-    "force.used" Kenosis Learned -0.8 [-0.15] class(Class::Force), "forces" = few(s.class(Class::Force));
+    "rights.all" Vigilance Fixed -1.4 [-1.8] hit(Hit::AllRights), "hands out all rights over what it manages" = few(s.hit(Hit::AllRights));
+    "force.used" Kenosis Learned -0.8 [-0.15] class(Class::Force), "forces" = thinned(s, Class::Force);
     "flags.short" Kenosis Learned 0.4 [0.0] NO_SLOT, "uses short options" = rate(s, s.flags as f32);
     // PHI
     "quotes.unbalanced" Coherence Count -0.8 [-0.05] NO_SLOT, "leaves a quotation open" = (s.quotes % 2) as f32;
@@ -74,14 +83,14 @@ features! { s: Scan;
     "words.plain" Transparency Learned -0.6 [-0.1] NO_SLOT, "uses long words" = mean_length(s);
     "braces.used" Transparency Learned -0.5 [-0.1] NO_SLOT, "nests blocks" = rate(s, s.braces as f32);
     "fetch.run" Reproducibility Fixed -1.6 [-2.0] hit(Hit::FetchRun), "runs what it fetches" = few(s.hit(Hit::FetchRun));
-    "fetch.used" Reproducibility Learned -0.6 [-0.25] class(Class::Fetch), "depends on the network" = few(s.class(Class::Fetch));
-    "build.tool" Consensus Learned 0.8 [0.3] class(Class::Make), "uses a common build or package tool" = few(s.class(Class::Make));
+    "fetch.used" Reproducibility Learned -0.6 [-0.25] class(Class::Fetch), "depends on the network" = thinned(s, Class::Fetch);
+    "build.tool" Consensus Learned 0.8 [0.3] class(Class::Make), "uses a common build or package tool" = thinned(s, Class::Make);
     // CULTURE
     "temporary.place" Authenticity Count -1.0 [-0.5] hit(Hit::TemporaryRun), "works in a place for temporary files" = few(s.hit(Hit::TemporaryRun));
-    "media.tool" Authenticity Learned 0.6 [0.2] class(Class::Media), "copies, packs or converts" = few(s.class(Class::Media));
-    "recon.done" Resonance Learned -0.9 [-0.4] class(Class::Recon), "spies out the host" = few(s.class(Class::Recon));
+    "media.tool" Authenticity Learned 0.6 [0.2] class(Class::Media), "copies, packs or converts" = thinned(s, Class::Media);
+    "recon.done" Resonance Learned -0.9 [-0.4] class(Class::Recon), "spies out the host" = thinned(s, Class::Recon);
     "text.short" Novelty Neutral -0.6 [0.0] NO_SLOT, "is short" = -libm::log1pf(s.bytes as f32);
-    "interpreter.called" Alignment Learned -0.7 [-0.25] class(Class::Run), "calls an interpreter" = few(s.class(Class::Run));
+    "interpreter.called" Alignment Learned -0.7 [-0.25] class(Class::Run), "calls an interpreter" = thinned(s, Class::Run);
     "redirects.used" Relevance Learned -0.5 [-0.05] NO_SLOT, "redirects" = rate(s, s.redirects as f32);
     "words.known" Relevance Learned 0.6 [0.0] NO_SLOT, "uses known words" = share(known(s), s.words as f32);
     "system.write" Impact Fixed -1.4 [-1.2] hit(Hit::SystemWrite), "writes to system paths" = few(s.hit(Hit::SystemWrite));
@@ -91,7 +100,7 @@ features! { s: Scan;
     // BURN
     "evasion.words" Utility Count -0.9 [-0.5] class(Class::Evade), "uses words of evasion" = few(s.class(Class::Evade));
     "letters.share" Utility Learned 0.6 [0.1] NO_SLOT, "is made of letters" = share(s.letters as f32, s.bytes as f32);
-    "service.stopped" Sustainability Learned -0.9 [-0.3] class(Class::Service), "stops services or processes" = few(s.class(Class::Service));
+    "service.stopped" Sustainability Learned -0.9 [-0.3] class(Class::Service), "stops services or processes" = thinned(s, Class::Service);
     "fork.bomb" Sustainability Fixed -2.0 [-3.0] hit(Hit::ForkBomb), "multiplies without end" = few(s.hit(Hit::ForkBomb));
     "bytes.length" Efficiency Neutral -0.7 [0.0] NO_SLOT, "takes many characters" = libm::log1pf(s.bytes as f32 / 40.0);
     "mining.done" ValueCreation Fixed -1.6 [-2.5] class(Class::Mine), "mines coins" = few(s.class(Class::Mine));
@@ -103,7 +112,7 @@ features! { s: Scan;
     "flags.share" Contribution Learned 0.5 [0.05] NO_SLOT, "is steered by options" = share((s.flags + s.long_flags) as f32, s.words as f32);
     "ruin.done" Irreversibility Fixed -2.5 [-3.5] hit(Hit::Ruin), "destroys a system, a home or a device" = few(s.hit(Hit::Ruin));
     "delete.forced" Irreversibility Count -0.9 [-0.5] hit(Hit::ForcedDelete), "deletes by force" = few(s.hit(Hit::ForcedDelete));
-    "delete.words" Irreversibility Learned -0.8 [-0.3] class(Class::Destroy), "deletes or overwrites" = few(s.class(Class::Destroy));
+    "delete.words" Irreversibility Learned -0.8 [-0.3] class(Class::Destroy), "deletes or overwrites" = thinned(s, Class::Destroy);
 }
 
 fn known(scan: &Scan) -> f32 {

@@ -61,9 +61,13 @@ pub(crate) enum Hit {
     Registry,
     /// Credentials of a host are dumped.
     CredentialDump,
+    /// What is fetched and run, or sent away, comes from or goes to an address that nobody vouches for.
+    Blind,
+    /// All rights over what is managed elsewhere are handed out, or everybody may write there.
+    AllRights,
 }
 
-const HITS: usize = Hit::CredentialDump as usize + 1;
+const HITS: usize = Hit::AllRights as usize + 1;
 
 /// The lexicon of commands.
 static LEXICON: Lexicon<2048> = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES);
@@ -113,6 +117,11 @@ impl Scan {
         self.hits[hit as usize] as f32
     }
 
+    /// Where it is.
+    pub(crate) fn place(&self, hit: Hit) -> Option<Span> {
+        self.spans[Class::COUNT + hit as usize]
+    }
+
     pub(crate) fn record(&mut self, hit: Hit, span: Span) {
         self.hits[hit as usize] += 1;
         self.spans[Class::COUNT + hit as usize].get_or_insert(span);
@@ -133,6 +142,7 @@ struct Word<'a> {
 
 /// What came before on the same command and line.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 struct Past {
     /// Classes seen in this command, and in this whole line.
     command: Classes,
@@ -144,6 +154,9 @@ struct Past {
     destroys: Option<Span>,
     fetched: Option<Span>,
     decoded: Option<Span>,
+    /// What is fetched and run, or sent, on this line; and an address on it that nobody vouches for.
+    handed: Option<Span>,
+    unvouched: bool,
     hashes: [u64; 2],
     search: Option<Search>,
     /// An earlier command went to such a place.

@@ -242,6 +242,19 @@ impl<G: Grams> Scanner<'_, G> {
         self.execution(word, marks);
         self.safety(word);
         self.network(word, marks);
+        self.vouching(word, marks);
+    }
+
+    /// Whether what is run or sent on a line comes from, or goes to, an address that nobody vouches for.
+    fn vouching(&mut self, word: &Word<'_>, marks: Marks) {
+        if marks.any(Marks::COLON) && !self.past.unvouched {
+            self.past.unvouched = is_unvouched(word.folded);
+        }
+        if self.past.unvouched
+            && let Some(span) = self.past.handed.take()
+        {
+            self.scan.record(Hit::Blind, (span.0.min(word.span.0), span.1.max(word.span.1)));
+        }
     }
 
     /// Whether a word dumps credentials: a tool that is for nothing else, or the memory or registry that holds them, saved.
@@ -311,13 +324,18 @@ impl<G: Grams> Scanner<'_, G> {
         let managed = matches!(folded, "-auto-approve" | "--auto-approve")
             || last == const { crate::fold::hash(b"delete") }
                 && matches!(folded, "ns" | "namespace" | "namespaces")
-            || matches!(folded, "vgremove" | "lvremove" | "pvremove");
+            || matches!(folded, "vgremove" | "lvremove" | "pvremove" | "schedule-key-deletion")
+            || last == const { crate::fold::hash(b"keyvault") } && folded == "purge";
         if managed {
             self.scan.record(Hit::Ruin, span);
             return;
         }
         let shallow_system = system && folded.matches('/').count() <= 2;
-        if everything || shallow_system || word.classes & Class::Block.bit() != 0 {
+        // Where all keys of a user are.
+        let keys =
+            ["/.ssh", "/.gnupg", "/.aws", "/.kube"].iter().any(|keys| folded.ends_with(keys))
+                && self.past.command & Class::Force.bit() != 0;
+        if everything || shallow_system || keys || word.classes & Class::Block.bit() != 0 {
             self.scan.record(Hit::Ruin, span);
         } else if word.classes & Class::Force.bit() != 0 || is_rf(folded) {
             self.scan.record(Hit::ForcedDelete, span);
@@ -350,14 +368,21 @@ impl<G: Grams> Scanner<'_, G> {
                 || word.folded == "-c")
         {
             if let Some(begin) = self.past.fetched {
-                self.scan.record(Hit::FetchRun, (begin.0.min(word.span.0), word.span.1));
+                let span = (begin.0.min(word.span.0), word.span.1);
+                self.scan.record(Hit::FetchRun, span);
+                self.past.handed = Some(span);
             }
             if let Some(begin) = self.past.decoded {
                 self.scan.record(Hit::EncodedRun, (begin.0.min(word.span.0), word.span.1));
             }
         }
-        if has(Class::Fetch) && self.past.line & Class::Run.bit() != 0 {
+        // `bash <(curl …)`; in `apt-get install gcc curl` both are only named.
+        if has(Class::Fetch)
+            && self.past.line & Class::Run.bit() != 0
+            && (word.leads || !self.before(Class::Make))
+        {
             self.scan.record(Hit::FetchRun, word.span);
+            self.past.handed = Some(word.span);
         }
         let plain = word.text.len() >= 20
             && (decode::base64(word.text).is_some() || decode::hex(word.text).is_some());
@@ -407,6 +432,7 @@ impl<G: Grams> Scanner<'_, G> {
             || fetches && after(&[b"-t"]) && folded.starts_with(['/', '.', '~']);
         if file || uploads {
             self.scan.record(Hit::Exfiltration, word.span);
+            self.past.handed = Some(word.span);
             if self.past.line & Class::Secret.bit() != 0 {
                 // What is sent is a secret: `cat .env | curl -d @-`.
                 self.scan.record(Hit::CredentialDump, word.span);
@@ -435,6 +461,16 @@ impl<G: Grams> Scanner<'_, G> {
         if rights || word.folded.len() >= LONG_NAME && holds(word, &NO_PASSWORD) {
             self.scan.record(Hit::Rights, word.span);
         }
+        let last = self.past.hashes[1];
+        let all_rights =
+            matches!(word.folded, "public-read-write" | "--role=roles/owner" | "roles/owner")
+                || word.folded.ends_with("/administratoraccess")
+                || word.folded == "owner" && last == const { crate::fold::hash(b"--role") }
+                || word.folded == "superuser" && last == const { crate::fold::hash(b"with") }
+                || word.folded == "--clusterrole=cluster-admin";
+        if all_rights {
+            self.scan.record(Hit::AllRights, word.span);
+        }
         if has(Class::GuardOff) || has(Class::Evade) && word.folded.len() > 3 {
             self.scan.record(Hit::GuardOff, word.span);
         }
@@ -448,6 +484,24 @@ impl<G: Grams> Scanner<'_, G> {
             self.scan.record(Hit::Guarded, word.span);
         }
     }
+}
+
+/// Whether a web address is one that nobody vouches for: without encryption, without a name, or under an ending that costs
+/// nothing. Those of the host itself and of its own network are vouched for by whoever runs them.
+fn is_unvouched(word: &str) -> bool {
+    let Some((scheme, rest)) = word.split_once("://") else { return false };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let host = host.split(':').next().unwrap_or(host);
+    let own = !host.contains('.')
+        || host.contains(['$', '%'])
+        || ["localhost", "127.", "10.", "192.168.", "0.0.0.0"]
+            .iter()
+            .any(|own| host.starts_with(own))
+        || [".local", ".internal", ".lan", ".localhost"].iter().any(|own| host.ends_with(own));
+    !own && (scheme.ends_with("http")
+        || scheme.ends_with("ftp")
+        || crate::text::is_untrustworthy(host))
 }
 
 /// Whether a word names a place of the system or something in it.
@@ -492,4 +546,71 @@ fn is_everything(place: &str) -> bool {
 /// `-rf`, `-fr`, `-rfv`.
 fn is_rf(flag: &str) -> bool {
     flag.starts_with('-') && flag.len() <= 4 && flag.contains('r') && flag.contains('f')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::scan;
+    use crate::text::NoGrams;
+
+    #[test]
+    fn an_address_is_vouched_for_by_its_name_and_encryption() {
+        for address in [
+            "http://203.0.113.7/x",
+            "https://files.example.tk/x",
+            "ftp://example.org/x",
+            "http://example.org",
+        ] {
+            assert!(is_unvouched(address), "{address}");
+        }
+        for address in [
+            "https://sh.example.org/x",
+            "http://localhost:8080/",
+            "http://10.2.3.4/x",
+            "http://db.internal/x",
+            "http://$host/x",
+            "x",
+        ] {
+            assert!(!is_unvouched(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_managed_elsewhere_is_lost_or_given_away_as_well() {
+        let hit = |command: &str, hit: Hit| scan(command, NoGrams).0.hit(hit) > 0.0;
+        for command in [
+            "terraform apply -destroy -auto-approve",
+            "aws kms schedule-key-deletion --key-id abcd",
+            "az keyvault purge --name prod",
+            "Remove-ADUser -Identity * -Confirm:$false",
+            "git clone https://x.example/r && rm -rf ~/.ssh",
+        ] {
+            assert!(hit(command, Hit::Ruin), "{command}");
+        }
+        for command in [
+            "aws s3api put-bucket-acl --bucket invoices --acl public-read-write",
+            "az role assignment create --assignee x@example.org --role Owner",
+            "psql -c \"ALTER USER app WITH SUPERUSER\"",
+        ] {
+            assert!(hit(command, Hit::AllRights), "{command}");
+        }
+        assert!(hit("aws cloudtrail stop-logging --name main", Hit::Cover));
+        for command in [
+            "terraform apply plan",
+            "crontab -l",
+            "rm -r build/.kube-cache",
+            "az role assignment list",
+        ] {
+            assert!(!hit(command, Hit::Ruin) && !hit(command, Hit::AllRights), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_named_is_not_run() {
+        let runs = |command: &str| scan(command, NoGrams).0.hit(Hit::FetchRun) > 0.0;
+        assert!(runs("bash <(curl -s https://example.org/x)"));
+        assert!(runs("curl -s https://example.org/x | sh"));
+        assert!(!runs("apt-get install -y gcc python3 curl git"));
+    }
 }

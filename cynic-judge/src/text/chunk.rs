@@ -356,7 +356,17 @@ fn judge_host<G: Grams>(scanner: &mut Scanner<'_, G>, host: &str, span: Span) {
     if SHORTENERS.contains(&bare) {
         scanner.scan.record(Hit::ShortLink, span);
     }
-    let address = bare.bytes().all(|b| b.is_ascii_digit() || b == b'.') && bare.contains('.');
+    if is_untrustworthy(bare) {
+        scanner.scan.record(Hit::BadLink, span);
+    }
+}
+
+/// Whether a host, in small letters, is a bare address, one under an ending that costs little, or one that looks like another.
+pub(crate) fn is_untrustworthy(host: &str) -> bool {
+    let bare = host.strip_prefix("www.").unwrap_or(host);
+    // Four numbers: `tool@1.71.0` names a version.
+    let address = bare.bytes().filter(|b| *b == b'.').count() >= 3
+        && bare.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let cheap = bare.rsplit_once('.').is_some_and(|(_, ending)| CHEAP.contains(&ending));
     let name = bare.rsplit_once('.').map_or(bare, |(name, _)| name);
     let is_own = |brand: &str| {
@@ -364,9 +374,7 @@ fn judge_host<G: Grams>(scanner: &mut Scanner<'_, G>, host: &str, span: Span) {
     };
     let imitates = name.split('.').next_back() != Some("co")
         && unleet(name).split(['-', '.']).any(|part| BRANDS.contains(&part) && !is_own(part));
-    if address || cheap || imitates || !bare.is_ascii() || bare.contains("xn--") {
-        scanner.scan.record(Hit::BadLink, span);
-    }
+    address || cheap || imitates || !bare.is_ascii() || bare.contains("xn--")
 }
 
 fn unleet(name: &str) -> String {

@@ -14,10 +14,18 @@ const fn hit(hit: Hit) -> u8 {
     Class::COUNT as u8 + hit as u8
 }
 
+/// Words from which on a text is long: in one of ten thousand words everything occurs, and often.
+const LONG_WORDS: f32 = 200.0;
+
+/// A count as it would be in as much of a long text as is no longer long.
+fn thinned(scan: &Scan, count: f32) -> f32 {
+    count * (LONG_WORDS / (scan.words as f32).max(LONG_WORDS))
+}
+
 /// A count by the root of the length: one word in a short text tells more than one in a long one, and
 /// many in a long one more than one.
 fn rate(scan: &Scan, count: f32) -> f32 {
-    count / (scan.words as f32 + 4.0).sqrt()
+    thinned(scan, count) / ((scan.words as f32).min(LONG_WORDS) + 4.0).sqrt()
 }
 
 fn share(count: f32, of: f32) -> f32 {
@@ -72,7 +80,7 @@ features! { s: Scan;
     "answer.direct" Attunement Learned 0.4 [0.1, 0.0, 0.0] class(Class::Polite), "answers or acknowledges" = of(s, Class::Polite);
     "secrecy.demanded" Candor Fixed -1.2 [-0.8, -1.2, -0.4] hit(Hit::Secrecy), "wants something kept from others" = few(s.hit(Hit::Secrecy));
     "hype.used" Candor Learned -0.6 [-0.1, -0.05, -0.05] class(Class::Hype), "praises in superlatives" = of(s, Class::Hype);
-    "flattery.used" Candor Count -0.9 [-0.5, -0.2, 0.0] class(Class::Flatter), "flatters or addresses nobody in particular" = few(s.class(Class::Flatter));
+    "flattery.used" Candor Count -0.9 [-0.5, -0.2, 0.0] class(Class::Flatter), "flatters or addresses nobody in particular" = few(thinned(s, s.class(Class::Flatter)));
     "limits.stated" Candor Learned 0.6 [0.2, 0.1, 0.1] class(Class::Limits), "states limits or bad news" = of(s, Class::Limits);
     "negative.said" Candor Learned 0.4 [0.1, 0.0, 0.05] class(Class::Negative), "says unpleasant things plainly" = of(s, Class::Negative);
     "link.mismatch" Congruence Fixed -2.0 [-2.2, -1.5, -1.0] hit(Hit::LinkMismatch), "shows one link and leads to another" = few(s.hit(Hit::LinkMismatch));
@@ -96,6 +104,7 @@ features! { s: Scan;
     // PHI
     "order.natural" Coherence Learned 0.9 [0.2, 0.1, 0.15] NO_SLOT, "puts its words in a natural order" = s.order_sum as f32 / (s.order_pairs as f32 + 3.0);
     "terms.carried" Coherence Learned 0.5 [0.0, 0.0, 0.1] NO_SLOT, "carries its terms from sentence to sentence" = rate(s, s.carried as f32);
+    "letters.random" Coherence Fixed -1.6 [-2.2, -2.2, -2.2] NO_SLOT, "is letters at random" = random_letters(s);
     "brackets.wrong" Coherence Count -0.5 [-0.05, -0.05, -0.1] NO_SLOT, "leaves brackets unbalanced" = few(s.bracket_errors as f32 + s.brackets as f32);
     "vague.words" Elegance Learned -0.6 [0.05, 0.0, -0.1] class(Class::Vague), "uses vague words" = of(s, Class::Vague);
     "words.short" Elegance Learned 0.5 [0.0, 0.0, -0.05] NO_SLOT, "uses very short words" = share(s.short_words as f32, s.words as f32);
@@ -123,7 +132,7 @@ features! { s: Scan;
     "words.unpronounceable" Accuracy Learned -0.6 [-0.05, -0.05, -0.1] NO_SLOT, "has words without vowels" = rate(s, s.vowelless as f32);
     "dates.given" Accuracy Learned 0.6 [0.1, 0.0, 0.0] class(Class::Date), "gives dates or weekdays" = of(s, Class::Date);
     "past.told" Accuracy Learned 0.4 [0.1, 0.0, 0.1] NO_SLOT, "tells what happened" = rate(s, s.verbs_past as f32);
-    "link.named" Provenance Learned 0.2 [-0.3, 0.0, 0.0] hit(Hit::Link), "links" = few(s.hit(Hit::Link));
+    "link.named" Provenance Learned 0.2 [-0.3, 0.0, 0.0] hit(Hit::Link), "links" = few(thinned(s, s.hit(Hit::Link)));
     "link.shortened" Provenance Count -1.2 [-0.7, -0.5, -0.5] hit(Hit::ShortLink), "hides where a link leads" = few(s.hit(Hit::ShortLink));
     "link.untrustworthy" Provenance Fixed -1.5 [-1.6, -1.0, -0.8] hit(Hit::BadLink), "links to a bare, look-alike or throw-away address" = few(s.hit(Hit::BadLink));
     "quotation.given" Provenance Learned 0.6 [0.1, 0.0, 0.05] hit(Hit::Quotation), "quotes" = rate(s, s.sign(b'"'));
@@ -138,22 +147,22 @@ features! { s: Scan;
     "padding.long" Integrity Fixed -0.6 [-0.3, -0.5, -0.3] hit(Hit::Padding), "pushes text out of sight" = few(s.hit(Hit::Padding));
     "signs.foreign" Integrity Learned -0.4 [0.0, 0.0, 0.0] NO_SLOT, "uses unusual signs" = rate(s, s.others as f32);
     "evidence.named" Verifiability Learned 0.8 [0.1, 0.0, 0.25] class(Class::Evidence), "names evidence or examples" = of(s, Class::Evidence);
-    "trust.demanded" Verifiability Count -1.2 [-0.5, -0.3, -0.8] class(Class::TrustMe), "asks to be believed" = few(s.class(Class::TrustMe));
+    "trust.demanded" Verifiability Count -1.2 [-0.5, -0.3, -0.8] class(Class::TrustMe), "asks to be believed" = few(thinned(s, s.class(Class::TrustMe)));
     "claim.empty" Verifiability Fixed -1.2 [-0.7, -0.2, -2.0] class(Class::TrustMe), "wants to be believed because everybody agrees" = insists(s);
     "words.nominal" Verifiability Learned 0.4 [0.0, 0.0, 0.1] NO_SLOT, "speaks of matters, not persons" = rate(s, s.nominal as f32);
     "cause.given" Transparency Learned 0.8 [0.2, 0.0, 0.25] class(Class::Cause), "gives reasons" = of(s, Class::Cause);
-    "prompt.spoken" Transparency Count -0.9 [-0.3, -0.6, -0.1] class(Class::SysPrompt), "speaks of hidden prompts" = few(s.class(Class::SysPrompt));
+    "prompt.spoken" Transparency Count -0.9 [-0.3, -0.6, -0.1] class(Class::SysPrompt), "speaks of hidden prompts" = few(thinned(s, s.class(Class::SysPrompt)));
     "steps.given" Reproducibility Learned 0.7 [0.0, 0.0, 0.1] class(Class::Step), "gives steps" = of(s, Class::Step);
     "time.named" Reproducibility Learned 0.6 [0.2, 0.0, 0.0] class(Class::Time), "says when" = of(s, Class::Time);
     "third.person" Consensus Learned 0.7 [0.15, 0.1, 0.05] class(Class::Third), "speaks of others" = of(s, Class::Third);
-    "popularity.claimed" Consensus Count -0.8 [-0.3, -0.1, -0.5] class(Class::Popular), "claims to be popular" = few(s.class(Class::Popular));
+    "popularity.claimed" Consensus Count -0.8 [-0.3, -0.1, -0.5] class(Class::Popular), "claims to be popular" = few(thinned(s, s.class(Class::Popular)));
     "speech.reported" Consensus Learned 0.5 [0.1, 0.0, 0.05] class(Class::Quote), "reports what others said" = of(s, Class::Quote);
     // CULTURE
     "words.function" Authenticity Learned 0.6 [0.2, 0.05, 0.05] NO_SLOT, "is built with the small words of ordinary speech" = share(s.class(Class::English) + foreign(s)[1..].iter().sum::<f32>(), s.words as f32);
     "contractions.used" Authenticity Learned 0.4 [0.1, 0.0, 0.0] NO_SLOT, "contracts words as in speech" = rate(s, s.sign(b'\'') + s.class(Class::Negation));
     "brand.threat" Authenticity Fixed -1.6 [-2.0, -1.0, -1.0] hit(Hit::BrandThreat), "threatens in a company's name" = few(s.hit(Hit::BrandThreat));
     "adult.offer" Authenticity Learned -0.3 [-0.25, -0.1, 0.0] class(Class::Adult), "speaks of sex" = of(s, Class::Adult);
-    "role.assigned" Authenticity Count -1.0 [-0.3, -1.0, -0.3] class(Class::Role), "assigns its reader a role" = few(s.class(Class::Role));
+    "role.assigned" Authenticity Count -1.0 [-0.3, -1.0, -0.3] class(Class::Role), "assigns its reader a role" = few(thinned(s, s.class(Class::Role)));
     "second.person" Resonance Learned 0.3 [-0.1, -0.1, -0.05] class(Class::Second), "addresses its reader" = of(s, Class::Second);
     "positive.words" Resonance Learned 0.6 [0.15, 0.0, 0.0] class(Class::Positive), "uses warm words" = of(s, Class::Positive);
     "threat.made" Resonance Learned -0.6 [-0.3, -0.1, 0.0] class(Class::Threat), "threatens with consequences" = of(s, Class::Threat);
@@ -166,7 +175,8 @@ features! { s: Scan;
     "insult.used" Alignment Learned -0.5 [-0.4, -0.2, -0.3] class(Class::Insult), "insults" = of(s, Class::Insult);
     "polite.words" Alignment Learned 0.3 [0.1, 0.0, 0.0] class(Class::Polite), "is polite" = share(s.class(Class::Polite), s.sentences as f32);
     "question.words" Relevance Learned 0.7 [0.1, 0.35, 0.0] class(Class::Question), "asks a question of somebody" = of(s, Class::Question);
-    "task.switch" Relevance Fixed -0.9 [-0.1, -0.8, -0.1] hit(Hit::TaskSwitch), "turns to a new task midway" = few(s.hit(Hit::TaskSwitch));
+    "task.switch" Relevance Fixed -0.9 [-0.1, -0.8, -0.1] hit(Hit::TaskSwitch), "turns to a new task midway" = few(thinned(s, s.hit(Hit::TaskSwitch)));
+    "filler.placed" Relevance Fixed -1.6 [-2.2, -2.2, -2.2] hit(Hit::Filler), "holds filler where a text should be" = f32::from(u8::from(s.hit(Hit::Filler) >= 2.0));
     "context.overlap" Relevance Count 1.0 [0.1, 0.1, 0.1] NO_SLOT, "takes up the given context" = few(s.context_hits as f32 / 2.0);
     "model.told" Impact Fixed -1.0 [-1.0, -0.7, -0.8] hit(Hit::ModelTold), "tells a model what to do" = few(s.hit(Hit::ModelTold));
     "instruction.planted" Impact Fixed -2.0 [-2.0, -2.2, -2.4] hit(Hit::Planted), "turns to a model that reads it" = few(s.hit(Hit::Planted));
@@ -180,7 +190,7 @@ features! { s: Scan;
     "prize.promised" Utility Learned -0.8 [-0.5, -0.1, -0.2] class(Class::Prize), "baits with gains" = of(s, Class::Prize);
     "action.told" Utility Learned 0.5 [0.05, 0.0, 0.05] NO_SLOT, "tells what is going on" = rate(s, s.verbs_ing as f32);
     "urgency.pressed" Sustainability Learned -0.8 [-0.25, -0.1, 0.0] class(Class::Urgent), "presses for haste" = of(s, Class::Urgent);
-    "urgent.demand" Sustainability Fixed -1.2 [-0.9, -0.4, -0.5] hit(Hit::UrgentDemand), "demands haste" = few(s.hit(Hit::UrgentDemand));
+    "urgent.demand" Sustainability Fixed -1.2 [-0.9, -0.4, -0.5] hit(Hit::UrgentDemand), "demands haste" = few(thinned(s, s.hit(Hit::UrgentDemand)));
     "space.used" Efficiency Learned -0.6 [-0.05, -0.1, 0.0] NO_SLOT, "spends many characters on each word" = s.characters as f32 / (s.words as f32 + 1.0);
     "emoji.used" Efficiency Learned -0.4 [0.0, 0.0, -0.05] NO_SLOT, "uses pictographs" = rate(s, s.emoji as f32);
     "words.length" Efficiency Learned 0.5 [0.0, 0.0, 0.1] NO_SLOT, "uses long words" = s.letters as f32 / (s.words as f32 + 1.0);
@@ -189,14 +199,27 @@ features! { s: Scan;
     "money.named" Sacrifice Learned -0.6 [-0.25, -0.05, 0.0] class(Class::Money), "speaks of money" = of(s, Class::Money);
     "secret.requested" Sacrifice Fixed -1.8 [-2.0, -1.5, -0.6] hit(Hit::SecretRequest), "asks for secrets" = few(s.hit(Hit::SecretRequest));
     "payment.diverted" Sacrifice Fixed -1.6 [-2.0, -0.6, -0.4] hit(Hit::Diverted), "asks for money by a new number or account" = few(s.hit(Hit::Diverted));
-    "price.named" Sacrifice Learned -0.5 [-0.25, 0.0, 0.0] hit(Hit::Price), "names prices" = few(s.hit(Hit::Price));
-    "number.long" Sacrifice Learned -0.6 [-0.4, -0.05, 0.0] hit(Hit::LongNumber), "gives telephone or account numbers" = few(s.hit(Hit::LongNumber));
+    "price.named" Sacrifice Learned -0.5 [-0.25, 0.0, 0.0] hit(Hit::Price), "names prices" = few(thinned(s, s.hit(Hit::Price)));
+    "number.long" Sacrifice Learned -0.6 [-0.4, -0.05, 0.0] hit(Hit::LongNumber), "gives telephone or account numbers" = few(thinned(s, s.hit(Hit::LongNumber)));
     "help.offered" Contribution Learned 0.7 [0.05, 0.0, 0.05] class(Class::Help), "helps or explains" = of(s, Class::Help);
     "promotion.own" Contribution Learned -0.9 [-0.6, -0.1, -0.2] class(Class::Promo), "promotes itself" = of(s, Class::Promo);
     "violence.words" Irreversibility Learned -0.6 [-0.15, -0.15, 0.0] class(Class::Violence), "speaks of violence" = of(s, Class::Violence);
     "secret.named" Irreversibility Learned -0.4 [-0.15, -0.3, 0.0] class(Class::Secret), "speaks of secrets" = of(s, Class::Secret);
     "negation.used" Irreversibility Learned 0.5 [0.1, 0.0, 0.0] class(Class::Negation), "holds back, refuses or denies" = of(s, Class::Negation);
     "destroy.words" Irreversibility Learned -0.5 [-0.05, -0.15, 0.0] class(Class::Destroy), "speaks of deleting or destroying" = of(s, Class::Destroy);
+}
+
+/// Least words that tell letters at random from names and numbers.
+const RANDOM_WORDS_MIN: u32 = 6;
+
+/// Whether hardly a word is known, and so many have no vowel or walk along a keyboard as no language has it.
+fn random_letters(scan: &Scan) -> f32 {
+    let odd = scan.vowelless + scan.walks;
+    let few_known = scan.known * 12 <= scan.words;
+    // Data and names of programs are no letters at random.
+    let is_data = (scan.numbers + scan.mixed) * 4 > scan.words || scan.technical * 8 > scan.chunks;
+    let random = scan.words >= RANDOM_WORDS_MIN && few_known && !is_data && odd * 3 >= scan.words;
+    f32::from(u8::from(random))
 }
 
 /// Share of capitals, felt only where there are enough letters to shout with.
@@ -206,4 +229,26 @@ fn shouting(scan: &Scan) -> f32 {
     }
     let share = scan.upper_letters as f32 / scan.letters as f32;
     share + if share > 0.6 { 1.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{NoGrams, scan};
+
+    #[test]
+    fn what_occurs_in_a_long_text_counts_by_how_often_it_does() {
+        let page = "Call the list to update it; the text of ticket 1030347 names a free port, which is 25. ".repeat(20);
+        let of = |text: &str| values(&scan(text, &[], &[], NoGrams).0);
+        let (one, all) = (of(&page), of(&page.repeat(50)));
+        for code in ["demand.made", "prize.promised", "numbers.given", "number.long"] {
+            let place = SPECS.iter().position(|spec| spec.code == code).expect("a feature");
+            assert!(
+                one[place] > 0.0 && all[place] < 1.1 * one[place],
+                "{code}: {} {}",
+                one[place],
+                all[place]
+            );
+        }
+    }
 }

@@ -76,10 +76,12 @@ pub(crate) enum Hit {
     Diverted,
     /// A text turns to the model that may read it, and bids it do something.
     Planted,
+    /// Words that printers put where a text will be.
+    Filler,
 }
 
 /// How many hits there are.
-pub(crate) const HITS: usize = Hit::Planted as usize + 1;
+pub(crate) const HITS: usize = Hit::Filler as usize + 1;
 
 /// What one pass over a text found.
 pub(crate) struct Scan {
@@ -89,6 +91,9 @@ pub(crate) struct Scan {
     pub(crate) spans: [Option<Span>; Class::COUNT + HITS],
     pub(crate) characters: usize,
     pub(crate) words: u32,
+    /// What stands between blanks, and how much of it is written for programs.
+    pub(crate) chunks: u32,
+    pub(crate) technical: u32,
     pub(crate) known: u32,
     pub(crate) letters: u32,
     pub(crate) upper_letters: u32,
@@ -98,6 +103,8 @@ pub(crate) struct Scan {
     pub(crate) long_words: u32,
     pub(crate) short_words: u32,
     pub(crate) vowelless: u32,
+    /// Unknown words of neighbouring keys.
+    pub(crate) walks: u32,
     pub(crate) elongated: u32,
     pub(crate) length_squares: f32,
     pub(crate) digits: u32,
@@ -151,6 +158,8 @@ impl Scan {
             spans: [None; Class::COUNT + HITS],
             characters,
             words: 0,
+            chunks: 0,
+            technical: 0,
             known: 0,
             letters: 0,
             upper_letters: 0,
@@ -160,6 +169,7 @@ impl Scan {
             long_words: 0,
             short_words: 0,
             vowelless: 0,
+            walks: 0,
             elongated: 0,
             length_squares: 0.0,
             digits: 0,

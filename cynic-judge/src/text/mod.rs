@@ -6,8 +6,10 @@ mod found;
 pub(crate) mod lexicon;
 pub(crate) mod order;
 pub(crate) mod scan;
+mod technical;
 mod token;
 
+pub(crate) use chunk::is_untrustworthy;
 use scan::{Grams, Scan, Scanner};
 
 use crate::fold;
@@ -59,4 +61,19 @@ fn scan_plain(text: &str, depth: u8) -> Scan {
 /// Scans a comment or string of source code for rules only.
 pub(crate) fn scan_part(text: &str) -> Scan {
     scan_plain(text, crate::decode::DEPTH_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scan::Hit;
+    use super::*;
+
+    #[test]
+    fn a_version_is_no_address_and_the_name_of_a_setting_asks_for_nothing() {
+        let hit = |text: &str, hit: Hit| scan_plain(text, 0).hit(hit) > 0.0;
+        assert!(hit("uses: tools/toolchain@192.0.2.7 now", Hit::BadLink));
+        assert!(!hit("uses: tools/toolchain@1.71.0 now", Hit::BadLink));
+        assert!(hit("Reply with your password", Hit::SecretRequest));
+        assert!(!hit("call rsa_private_key and send mysql://root:password@db", Hit::SecretRequest));
+    }
 }

@@ -30,6 +30,13 @@ const FALSE_FRIENDS: [(u64, Class); 4] = [
     (fold::hash(b"negro"), Class::Spanish),
     (fold::hash(b"negra"), Class::Spanish),
 ];
+/// Pairs of words of the text that printers put where another will be.
+const FILLER: [(u64, u64); 4] = [
+    (fold::hash(b"lorem"), fold::hash(b"ipsum")),
+    (fold::hash(b"dolor"), fold::hash(b"sit")),
+    (fold::hash(b"consectetur"), fold::hash(b"adipiscing")),
+    (fold::hash(b"eiusmod"), fold::hash(b"tempor")),
+];
 /// Words within which a small word of a language tells that it is spoken.
 const LANGUAGE_WORDS: u32 = 8;
 /// No word of a phrase is longer.
@@ -196,6 +203,10 @@ impl<'a, G: Grams> Scanner<'a, G> {
         self.step_order(class);
         self.content_word(token, entry);
         self.word_grams(token, folded, classes);
+        let pair = (self.recent[2].0, token.hash);
+        if FILLER.contains(&pair) {
+            self.scan.record(Hit::Filler, (self.recent[2].1, token.end));
+        }
         self.recent = [self.recent[1], self.recent[2], (token.hash, token.start)];
     }
 
@@ -330,7 +341,9 @@ impl<'a, G: Grams> Scanner<'a, G> {
             scan.record(Hit::MixedScript, (token.start, token.end));
         }
         scan.hiding += u32::from(token.hiding);
-        scan.vowelless += u32::from(letters >= 2 && classes == 0 && !token.look.vowel);
+        let vowelless = letters >= 2 && classes == 0 && !token.look.vowel;
+        scan.vowelless += u32::from(vowelless);
+        scan.walks += u32::from(classes == 0 && !vowelless && walks(folded));
         scan.elongated += u32::from(token.look.elongated);
         scan.non_latin += u32::from(folded.first().is_some_and(|byte| !byte.is_ascii()));
         if classes == 0 && folded.len() > 4 {
@@ -496,6 +509,37 @@ impl<'a, G: Grams> Scanner<'a, G> {
     }
 }
 
+/// Least letters of a walk along a keyboard.
+const WALK_LETTERS: usize = 4;
+
+/// Whether a word holds a run of neighbouring keys of one row.
+fn walks(folded: &[u8]) -> bool {
+    let (mut run, mut before) = (1, 0_u8);
+    for byte in folded {
+        let place = KEYS[usize::from(*byte)];
+        run = if place != 0 && before != 0 && place.abs_diff(before) == 1 { run + 1 } else { 1 };
+        if run == WALK_LETTERS {
+            return true;
+        }
+        before = place;
+    }
+    false
+}
+
+/// Where the keys are: neighbours in a row differ by one.
+const KEYS: [u8; 256] = {
+    let rows = b"qwertyuiop...asdfghjkl...zxcvbnm";
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < rows.len() {
+        if rows[at] != b'.' {
+            table[rows[at] as usize] = at as u8 + 1;
+        }
+        at += 1;
+    }
+    table
+};
+
 /// Marks pairs of word orders among the n-grams; the trainer counts them, the judge does not.
 pub(crate) const ORDER_FACET: u8 = 255;
 /// Keeps the kinds of n-grams apart in the table.
@@ -549,6 +593,9 @@ impl<G: Grams> Sink for Scanner<'_, G> {
     }
 
     fn chunk(&mut self, start: usize, end: usize, signs: super::token::Signs) -> bool {
+        self.scan.chunks += 1;
+        let is_technical = super::technical::is_one(&self.text[start..end], self.line_start, signs);
+        self.scan.technical += u32::from(is_technical);
         super::chunk::read(self, start, end, signs)
     }
 

@@ -123,9 +123,15 @@ impl Signs {
     pub(crate) const HIGH: u16 = 32;
     pub(crate) const UPPER: u16 = 64;
     pub(crate) const DIGIT: u16 = 128;
-    const OTHER: u16 = 256;
+    pub(crate) const OTHER: u16 = 256;
     /// What parts chunks, and is in none.
     const BLANK: u16 = 512;
+
+    /// The kinds in a chunk.
+    #[cfg(test)]
+    pub(crate) fn of(chunk: &str) -> Signs {
+        Signs(chunk.bytes().fold(0, |signs, byte| signs | SIGNS[usize::from(byte)]))
+    }
 
     /// Whether any of these kinds is there.
     pub(crate) fn any(self, kinds: u16) -> bool {

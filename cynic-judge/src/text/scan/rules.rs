@@ -31,7 +31,11 @@ impl<G: Grams> Scanner<'_, G> {
         if has(Class::SysPrompt) && self.near(Class::Reveal, 7) && !negated {
             self.hit(Hit::RevealPrompt, self.from(Class::Reveal, end));
         }
-        if has(Class::Secret) && !self.near(Class::Negation, 9) && !self.near(Class::Warning, 12) {
+        if has(Class::Secret)
+            && !self.near(Class::Negation, 9)
+            && !self.near(Class::Warning, 12)
+            && !self.within_name(start, end)
+        {
             for class in [Class::Cta, Class::Reveal, Class::Exfiltrate] {
                 if self.near(class, 7) {
                     self.hit(Hit::SecretRequest, self.from(class, end));
@@ -103,6 +107,16 @@ impl<G: Grams> Scanner<'_, G> {
             self.last[class] = self.position;
             self.last_start[class] = start;
         }
+    }
+
+    /// Whether a word is a part of a name that programs use: `rsa_private_key`, `//root:password@`.
+    fn within_name(&self, start: usize, end: usize) -> bool {
+        let bytes = self.text.as_bytes();
+        let joins = |at: Option<usize>| {
+            at.and_then(|at| bytes.get(at))
+                .is_some_and(|byte| matches!(byte, b'_' | b'/' | b'$' | b'@' | b'='))
+        };
+        joins(start.checked_sub(1)) || joins(Some(end))
     }
 
     /// Whether what the reader is supposed to be stands behind an "if".

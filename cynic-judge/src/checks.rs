@@ -7,7 +7,8 @@ use cynic_proto::model::Dimension;
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::decode;
-use crate::item::Item;
+use crate::envelope::Envelope;
+use crate::item::{Item, Shown};
 use crate::record::{self, Reported};
 use crate::scorer::Finding;
 use crate::spec::Span;
@@ -40,6 +41,8 @@ pub(crate) struct Checks {
     pub(crate) reported: Reported,
     /// What a text that is written for programs holds; nothing for other items.
     pub(crate) held: Held,
+    /// What tells of a mail beside its words.
+    pub(crate) envelope: Envelope,
 }
 
 /// Logit of one self-declared field, and of all of them together. They are noted, so that they can be
@@ -68,7 +71,11 @@ pub(crate) fn of(
     };
     let reported = if is_record { record::read(&item.body) } else { Reported::default() };
     let (claims, lossy) = (item.declared.claims, item.lossy);
-    Checks { sha256, signature, claims, lossy, reported, held: Held::default() }
+    let envelope = match &item.shown {
+        Some(Shown::Mail(mail)) => mail.envelope,
+        _ => Envelope::default(),
+    };
+    Checks { sha256, signature, claims, lossy, reported, held: Held::default(), envelope }
 }
 
 fn signed(body: &str, signature: &str, trusted_keys: &[[u8; 32]]) -> bool {
@@ -105,11 +112,12 @@ impl Checks {
             + self.reported.logit()
             + self.held.ruin.0
             + self.held.secret.0
+            + self.envelope.logit()
     }
 
     /// What of it is severe: nothing else of the item makes up for it.
     pub(crate) fn severe(self) -> f32 {
-        self.reported.ruin.0 + self.held.ruin.0 + self.held.secret.0
+        self.reported.ruin.0 + self.held.ruin.0 + self.held.secret.0 + self.envelope.logit()
     }
 
     /// What the checks say to one dimension (logits).
@@ -134,6 +142,7 @@ impl Checks {
             }
             Dimension::Provenance | Dimension::Accountability => claims + signature,
             Dimension::Sacrifice => self.held.secret.0,
+            Dimension::Congruence | Dimension::Authenticity => self.envelope.logit(),
             Dimension::Consensus => claims,
             _ => 0.0,
         }
@@ -153,6 +162,9 @@ impl Checks {
         if direction < 0.0 {
             if ruin.0 < 0.0 {
                 say("holds a command that ruins or betrays its host", Some(ruin.1));
+            }
+            for part in self.envelope.parts() {
+                say(part.about, None);
             }
             if self.held.secret.0 < 0.0 {
                 say("holds a secret as it is", Some(self.held.secret.1));
@@ -200,6 +212,11 @@ impl Checks {
                 "holds a command that ruins or betrays its host",
                 Some(ruin.1),
             );
+        }
+        if matches!(dimension, Dimension::Congruence | Dimension::Authenticity) {
+            for part in self.envelope.parts() {
+                add(part.code, part.logit, part.about, None);
+            }
         }
         match dimension {
             Dimension::Sacrifice if self.held.secret.0 < 0.0 => {

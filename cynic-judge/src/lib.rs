@@ -20,6 +20,7 @@ mod checks;
 mod code;
 mod confidence;
 mod decode;
+mod envelope;
 mod explain;
 mod facets;
 mod family;

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use charset::Charset;
 use mailparse::{MailHeader, MailHeaderMap, ParsedContentType};
 
+use crate::envelope::Envelope;
 use crate::{decode, page};
 
 /// Longest head of a mail or of a part, in bytes: mails that went through many hands have ten kilobytes of fields.
@@ -39,6 +40,8 @@ pub(crate) struct Mail {
     pub(crate) unseen: String,
     /// It brings something that is no text.
     pub(crate) attached: bool,
+    /// What tells of it beside its words.
+    pub(crate) envelope: Envelope,
     /// Where the last text begins that no page was compared with: each is looked at once, however many parts there are.
     plain: Option<usize>,
     /// How many links are in it.
@@ -53,6 +56,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Mail> {
     }
     let mut mail = Mail::default();
     mail.add(bytes, ENCODED_DEPTH_MAX);
+    mail.envelope.read_text(&mail.text);
     Some(mail).filter(|mail| !mail.text.trim().is_empty())
 }
 
@@ -83,6 +87,8 @@ fn begins_like_one(bytes: &[u8]) -> bool {
 struct Form {
     kind: ParsedContentType,
     encoding: String,
+    /// The name under which it is attached.
+    name: Option<String>,
 }
 
 impl Form {
@@ -91,7 +97,13 @@ impl Form {
         let kind = kind.filter(|kind| kind.get_value_raw().len() <= TYPE_BYTES_MAX);
         let kind = kind.map(|kind| mailparse::parse_content_type(&kind.get_value()));
         let encoding = fields.get_first_value("Content-Transfer-Encoding").unwrap_or_default();
-        Form { kind: kind.unwrap_or_default(), encoding: encoding.trim().to_ascii_lowercase() }
+        let kind = kind.unwrap_or_default();
+        let placed = fields.get_first_header("Content-Disposition");
+        let placed = placed.filter(|placed| placed.get_value_raw().len() <= TYPE_BYTES_MAX);
+        let placed = placed.map(|placed| mailparse::parse_content_disposition(&placed.get_value()));
+        let named = placed.as_ref().and_then(|placed| placed.params.get("filename"));
+        let name = named.or_else(|| kind.params.get("name")).cloned();
+        Form { kind, encoding: encoding.trim().to_ascii_lowercase(), name }
     }
 
     fn is(&self, kind: &str) -> bool {
@@ -140,6 +152,9 @@ impl Mail {
                 self.hide(&field.get_value());
             }
             if let Some(from) = fields.get_first_value("From") {
+                if sender.is_empty() {
+                    self.envelope.read_head(&fields);
+                }
                 sender = domain_of(&from);
             }
             rest = &rest[head_bytes..];
@@ -187,6 +202,9 @@ impl Mail {
         if form.is("message/") && depth > 0 && begins_like_one(&bytes) {
             return self.add(&bytes, depth - 1);
         }
+        if let Some(name) = &form.name {
+            self.envelope.read_attached(name, &bytes);
+        }
         let text = form.letters(&bytes);
         if is_readable(&text) {
             if form.is("text/html") || page::begins_like_one(&text) {
@@ -217,6 +235,9 @@ impl Mail {
         let new: Vec<&str> = page.text.lines().filter(is_new).collect();
         let new = new.join("\n");
         self.paragraph(&new);
+        for (shown, target) in &page.masked {
+            self.envelope.read_masked(&domain_of(shown), &domain_of(target), sender);
+        }
         for link in page.links {
             let host = page::host(link).to_ascii_lowercase();
             let below = host.strip_suffix(sender).filter(|_| !sender.is_empty());
@@ -296,7 +317,7 @@ fn is_readable(text: &str) -> bool {
 }
 
 /// The last two labels of the sender's host.
-fn domain_of(sender: &str) -> String {
+pub(crate) fn domain_of(sender: &str) -> String {
     let host = sender.rsplit('@').next().unwrap_or_default();
     let host = host.split(|c: char| !c.is_ascii_alphanumeric() && !".-".contains(c)).next();
     let labels: Vec<&str> = host.unwrap_or_default().rsplit('.').take(2).collect();

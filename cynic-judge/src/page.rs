@@ -19,6 +19,10 @@ pub(crate) struct Page<'a> {
     pub(crate) text: String,
     /// Where its links lead: the first of each of the first few hosts.
     pub(crate) links: Vec<&'a str>,
+    /// Links whose words are a host of another name: what is shown, and the host that they lead to.
+    pub(crate) masked: Vec<(String, &'a str)>,
+    /// The host of a link that is open, and where its words begin.
+    anchor: Option<(&'a str, usize)>,
     open: Open,
 }
 
@@ -43,7 +47,8 @@ pub(crate) fn begins_like_one(text: &str) -> bool {
 
 /// Reads a page.
 pub(crate) fn read(html: &str) -> Page<'_> {
-    let mut page = Page { text: String::new(), links: Vec::new(), open: Open::default() };
+    let (text, links, masked, open) = Default::default();
+    let mut page = Page { text, links, masked, anchor: None, open };
     page.read(html);
     page
 }
@@ -113,7 +118,12 @@ impl<'a> Page<'a> {
         } else if !among(&INLINE) {
             self.line();
         }
-        if let Some(address) = reference(tag) {
+        let address = reference(tag);
+        if name.eq_ignore_ascii_case("a") {
+            self.end_anchor();
+            self.anchor = address.map(|address| (host(address), self.text.len()));
+        }
+        if let Some(address) = address {
             self.link(address);
         }
         if !among(&PROGRAMS) || tag.starts_with('/') || self.open.programs {
@@ -155,12 +165,39 @@ impl<'a> Page<'a> {
         }
     }
 
+    fn end_anchor(&mut self) {
+        let Some((target, start)) = self.anchor.take() else { return };
+        let shown = shown_host(self.text.get(start..).unwrap_or_default());
+        if self.masked.len() < LINKS_MAX
+            && !target.is_empty()
+            && let Some(shown) = shown.filter(|shown| !target.eq_ignore_ascii_case(shown))
+        {
+            self.masked.push((shown.to_ascii_lowercase(), target));
+        }
+    }
+
     fn link(&mut self, address: &'a str) {
         let known = self.links.iter().any(|link| host(link) == host(address));
         if !host(address).is_empty() && self.links.len() < LINKS_MAX && !known {
             self.links.push(address);
         }
     }
+}
+
+/// The host that the words of a link name, if they are nothing but an address.
+fn shown_host(words: &str) -> Option<&str> {
+    const BYTES_MAX: usize = 200;
+    let words = words.trim();
+    let rest = words.split_once("://").map_or(words, |(_, rest)| rest);
+    let shown = rest.split(['/', '?', '#', ':']).next()?;
+    let (name, ending) = shown.rsplit_once('.')?;
+    let plain =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let is_host = !name.is_empty()
+        && plain(name)
+        && ending.len() >= 2
+        && ending.bytes().all(|b| b.is_ascii_alphabetic());
+    (words.len() <= BYTES_MAX && is_host && !words.contains(char::is_whitespace)).then_some(shown)
 }
 
 /// What a tag refers to.

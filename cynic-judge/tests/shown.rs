@@ -3,7 +3,7 @@
 use cynic_judge::{Explanation, Judge, Options};
 use cynic_proto::item::{Form, Hint};
 use cynic_proto::judgment::Judgment;
-use cynic_proto::model::Domain;
+use cynic_proto::model::{Domain, Verdict};
 
 const HEAD: &str = "Received: from mx.example.net by mail.example.org; Tue, 24 Nov 2026 09:12:45 +0100\r\n\
     From: Marek Nowak <marek.nowak@example.net>\r\nTo: Anna Keller <anna.keller@example.org>\r\n\
@@ -105,4 +105,54 @@ fn words_hide_neither_in_a_mail_nor_in_a_page() {
         let (judgment, _) = judge(&planted);
         assert!(judgment.q_score < 50.0, "{}: {planted}", judgment.q_score);
     }
+}
+
+/// [`GOOD`] with a file of that name and kind attached.
+fn with_file(kind: &str, name: &str, content: &str) -> String {
+    format!(
+        "{HEAD}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n{GOOD}\r\n--b\r\n\
+         Content-Type: {kind}\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\n{content}\r\n--b--\r\n"
+    )
+}
+
+#[test]
+fn what_is_attached_and_who_it_is_from_take_part() {
+    let plain = judge(&with_file("application/pdf", "draft.pdf", "%PDF \u{1}\u{2}\u{3}")).0;
+    assert!(plain.verdict <= Verdict::Wag, "{:.1}", plain.q_score);
+    let page = "<html><body><p>Sign in to read it</p></body></html>";
+    for (kind, name, content, code) in [
+        ("application/octet-stream", "draft.exe", "MZ\u{1}\u{2}", "attachment.program"),
+        ("application/octet-stream", "draft.pdf.scr", "MZ\u{1}\u{2}", "attachment.disguised"),
+        ("text/html", "invoice.html", page, "attachment.page"),
+    ] {
+        let (judgment, details) = judge(&with_file(kind, name, content));
+        assert!(judgment.verdict > Verdict::Wag, "{name}: {:.1}", judgment.q_score);
+        assert!(details.evidence.iter().any(|evidence| evidence.code == code), "{code}");
+    }
+    assert_eq!(
+        judge(&with_file("text/html", "coverage.html", page)).0.verdict,
+        plain.verdict,
+        "pages are attached by anybody"
+    );
+
+    let sent = |from: &str, more: &str, kind: &str, body: &str| {
+        let head = HEAD.replace("Marek Nowak <marek.nowak@example.net>", from);
+        judge(&format!("{head}{more}Content-Type: {kind}\r\n\r\n{body}\r\n")).0
+    };
+    let posing = sent("PayPal <x@random.example>", "", "text/plain", GOOD);
+    let own = sent("PayPal <service@paypal.com>", "", "text/plain", GOOD);
+    assert!(posing.q_score < own.q_score - 10.0, "{:.1} {:.1}", posing.q_score, own.q_score);
+    let diverted = "Reply-To: marek@gmail.com\r\n";
+    let answered = sent("Marek <marek@office.example>", diverted, "text/plain", GOOD);
+    let form = sent("Form <wordpress@office.example>", diverted, "text/plain", GOOD);
+    assert!(answered.q_score < form.q_score, "{:.1} {:.1}", answered.q_score, form.q_score);
+    let linked = |more: &str, target: &str| {
+        let body = format!("<p>{GOOD}</p><a href=\"https://{target}/1\">www.bank.example</a>");
+        sent("Marek <marek@office.example>", more, "text/html", &body).q_score
+    };
+    let masked = linked("", "login.elsewhere.test");
+    assert!(masked < linked("", "bank.example") - 10.0, "it leads where it says");
+    assert!(
+        masked < linked("List-Unsubscribe: <https://u.example>\r\n", "login.elsewhere.test") - 10.0
+    );
 }

@@ -16,6 +16,8 @@ use crate::{decode, page};
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Longest type of a part that is read, in bytes: a type, a boundary, a name.
 const TYPE_BYTES_MAX: usize = 1024;
+/// Longest field whose encoded words are decoded, in bytes: a subject of many lines. Decoding takes the square of it.
+const DECODED_BYTES_MAX: usize = 1024;
 /// Most parts that are told apart; what follows is read as it is.
 const PARTS_MAX: usize = 1000;
 /// Most multiparts that are open at once.
@@ -83,6 +85,12 @@ fn begins_like_one(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether a field has encoded words and is longer than anybody's: it is read as it is.
+fn is_endless(field: &MailHeader<'_>) -> bool {
+    let raw = field.get_value_raw();
+    raw.len() > DECODED_BYTES_MAX && raw.windows(2).any(|pair| pair == b"=?")
+}
+
 /// How a part is sent.
 struct Form {
     kind: ParsedContentType,
@@ -144,7 +152,11 @@ impl Mail {
         let mut rest = bytes;
         for _ in 0..PARTS_MAX {
             let head = &rest[..rest.len().min(HEAD_BYTES_MAX)];
-            let Ok((fields, head_bytes)) = mailparse::parse_headers(head) else { break };
+            let Ok((mut fields, head_bytes)) = mailparse::parse_headers(head) else { break };
+            for field in fields.extract_if(.., |field| is_endless(field)) {
+                self.hide(&field.get_key_ref());
+                self.hide(&String::from_utf8_lossy(field.get_value_raw()));
+            }
             let form = Form::of(&fields);
             self.shown_fields(&fields);
             for field in &fields {

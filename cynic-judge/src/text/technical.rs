@@ -81,6 +81,13 @@ fn is_link(bare: &[u8]) -> bool {
 
 /// Whether signs, capitals or joints are within names; or a version.
 fn is_joined(bare: &[u8]) -> bool {
+    // Nearly all that come here are words, many with a capital in front.
+    if let [first, rest @ ..] = bare
+        && first.is_ascii_alphabetic()
+        && rest.iter().all(u8::is_ascii_lowercase)
+    {
+        return false;
+    }
     let (mut before, mut at_joint, mut lower, mut dots) = (0, false, 0, 0);
     let mut joined = false;
     for byte in bare {

@@ -2,6 +2,8 @@
 
 use mailparse::{MailHeader, MailHeaderMap};
 
+use crate::brands;
+
 /// What was found. Each part is there or not; what it weighs is said in [`Envelope::parts`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
@@ -97,28 +99,8 @@ const AWAITED: [&str; 22] = [
     "factura",
     "fattura",
 ];
-/// Companies whose names are put before a stranger's address, and the words that stand with them.
-const COMPANIES: [&str; 19] = [
-    "paypal",
-    "amazon",
-    "apple",
-    "microsoft",
-    "netflix",
-    "google",
-    "facebook",
-    "instagram",
-    "whatsapp",
-    "dhl",
-    "fedex",
-    "ups",
-    "usps",
-    "ebay",
-    "icloud",
-    "docusign",
-    "coinbase",
-    "binance",
-    "linkedin",
-];
+/// Companies whose names are put before a stranger's address, beside those of [`brands`], and the words that stand with them.
+const COMPANIES: [&str; 4] = ["docusign", "coinbase", "binance", "linkedin"];
 const COMPANY_WORDS: [&str; 38] = [
     "support",
     "service",
@@ -307,7 +289,9 @@ fn poses(name: &str, address: &str, sender: &str) -> bool {
     }
     let low = name.to_ascii_lowercase();
     let mut words = low.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let Some(company) = words.next().filter(|first| COMPANIES.contains(first)) else {
+    let Some(company) =
+        words.next().filter(|first| brands::is_one(first) || COMPANIES.contains(first))
+    else {
         return false;
     };
     let host = address.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();

@@ -16,6 +16,7 @@
 
 mod aggregate;
 mod analysis;
+mod brands;
 mod checks;
 mod code;
 mod confidence;

@@ -13,7 +13,7 @@ use crate::model::{Dimension, Domain, Verdict};
 /// Rows of a page unless asked otherwise: fills a terminal twice.
 pub const HISTORY_LIMIT_DEFAULT: u32 = 50;
 
-/// Most rows of one page: some 400 KiB encoded, far below a frame.
+/// Most rows of one page: some 400 KiB encoded, and three times that with features, far below a frame.
 pub const HISTORY_LIMIT_MAX: u32 = 1000;
 
 /// Longest note of a feedback in bytes: a paragraph.

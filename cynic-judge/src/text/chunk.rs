@@ -2,8 +2,8 @@
 
 use super::scan::{Grams, Hit, Scanner};
 use super::token::{Kind, Signs, Sink, plain};
-use crate::decode;
 use crate::spec::Span;
+use crate::{brands, decode};
 
 /// Shortest chunk that is tried as an encoded part, in bytes: shorter ones hold no sentence.
 const ENCODED_BYTES_MIN: usize = 20;
@@ -45,27 +45,8 @@ const SHORTENERS: [&str; 22] = [
     "linktr.ee",
     "tr.im",
 ];
-/// Names that impostors imitate.
-const BRANDS: [&str; 18] = [
-    "paypal",
-    "amazon",
-    "apple",
-    "microsoft",
-    "netflix",
-    "google",
-    "facebook",
-    "instagram",
-    "whatsapp",
-    "dhl",
-    "fedex",
-    "ups",
-    "usps",
-    "sparkasse",
-    "chase",
-    "ebay",
-    "icloud",
-    "outlook",
-];
+/// Names that impostors imitate in hosts, beside those of [`brands`].
+const BRANDS: [&str; 3] = ["sparkasse", "chase", "outlook"];
 
 /// Words that mark a speaker in a dialogue with a model.
 pub(super) fn is_role(folded: &[u8]) -> bool {
@@ -373,8 +354,12 @@ pub(crate) fn is_untrustworthy(host: &str) -> bool {
         name == brand || name.strip_suffix(brand).is_some_and(|before| before.ends_with('.'))
     };
     let imitates = name.split('.').next_back() != Some("co")
-        && unleet(name).split(['-', '.']).any(|part| BRANDS.contains(&part) && !is_own(part));
+        && unleet(name).split(['-', '.']).any(|part| is_brand(part) && !is_own(part));
     address || cheap || imitates || !bare.is_ascii() || bare.contains("xn--")
+}
+
+fn is_brand(part: &str) -> bool {
+    brands::is_one(part) || BRANDS.contains(&part)
 }
 
 fn unleet(name: &str) -> String {

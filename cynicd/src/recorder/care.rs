@@ -1,7 +1,7 @@
 //! Care of the store: old records go, zones are made. In steps of a few milliseconds (after a burst some
 //! tens), between which batches are written.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::config::Retention;
 use super::postgres::PostgresStore;
@@ -29,31 +29,68 @@ const STEP_ROWS: i64 = 1000;
 /// has put to use.
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// A clock that runs so far ahead of the time that has passed was set, and may be wrong.
+const SET_AHEAD: Duration = Duration::from_hours(1);
+
+/// How long nothing is deleted for its age after that: time for somebody to notice, and for the clock to be put right.
+const DOUBTED: Duration = Duration::from_hours(24);
+
 /// What is done to the store beside writing.
 #[derive(Debug, Clone)]
 pub(super) struct Care {
     retention: Retention,
     next_minute: Instant,
+    clock: Clock,
 }
 
 impl Care {
     pub(super) fn new(retention: Retention) -> Care {
-        Care { retention, next_minute: Instant::now() }
+        Care { retention, next_minute: Instant::now(), clock: Clock::default() }
     }
 
     /// What is due now; the next call starts from there.
     pub(super) fn take_due(&mut self) -> Round {
         let now = Instant::now();
-        let retention = (now >= self.next_minute).then_some(self.retention);
-        if retention.is_some() {
-            self.next_minute = now + MINUTE;
+        if now < self.next_minute {
+            return Round { retention: None };
         }
-        Round { retention }
+        self.next_minute = now + MINUTE;
+        let mut retention = self.retention;
+        if !self.clock.is_trusted(now, SystemTime::now()) {
+            retention.age_max = None;
+        }
+        Round { retention: Some(retention) }
     }
 
     /// Leaves nothing for later: the store is back after it was out of reach, or there is more to do.
     pub(super) fn catch_up(&mut self) {
         self.next_minute = Instant::now();
+    }
+}
+
+/// Guards what is stored against a clock that is set far ahead: by it everything would be too old.
+#[derive(Debug, Clone, Default)]
+struct Clock {
+    /// Both clocks, as they were when last looked at.
+    last: Option<(Instant, SystemTime)>,
+    doubted_until: Option<Instant>,
+}
+
+impl Clock {
+    fn is_trusted(&mut self, now: Instant, wall: SystemTime) -> bool {
+        if let Some((then, wall_then)) = self.last.replace((now, wall)) {
+            let passed = now.saturating_duration_since(then);
+            let set_ahead =
+                wall.duration_since(wall_then).unwrap_or_default().saturating_sub(passed);
+            if set_ahead > SET_AHEAD {
+                tracing::warn!(
+                    seconds = set_ahead.as_secs(),
+                    "the clock was set ahead; nothing is deleted for its age for a day, set it right if it is wrong"
+                );
+                self.doubted_until = Some(now + DOUBTED);
+            }
+        }
+        self.doubted_until.is_none_or(|until| now >= until)
     }
 }
 
@@ -266,4 +303,29 @@ async fn retain_postgres(store: &PostgresStore, retention: Retention) -> Result<
 
 async fn postgres_integer(store: &PostgresStore, sql: String) -> Result<Option<i64>, sqlx::Error> {
     read::postgres::integer(&store.reader, Sql::new(Dialect::Postgres, sql)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn a_clock_that_is_set_far_ahead_is_doubted_for_a_day() {
+        let (start, wall) = (Instant::now(), SystemTime::now());
+        let mut clock = Clock::default();
+        let mut at =
+            |passed: Duration, set: Duration| clock.is_trusted(start + passed, wall + passed + set);
+        assert!(at(Duration::ZERO, Duration::ZERO));
+        assert!(at(30 * HOUR, HOUR / 2), "time that has passed, and a clock put right a little");
+        let year = 365 * 24 * HOUR;
+        assert!(!at(31 * HOUR, year));
+        assert!(
+            !at(32 * HOUR, Duration::ZERO),
+            "set back again: what was stamped meanwhile is in the future"
+        );
+        assert!(!at(54 * HOUR, Duration::ZERO));
+        assert!(at(55 * HOUR, Duration::ZERO), "a day later");
+    }
 }

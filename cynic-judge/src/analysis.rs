@@ -34,6 +34,9 @@ const UNKNOWN_MAX: f32 = 5.0;
 const KNOWN_MIN: f32 = 0.05;
 /// The least logit of a code of no words in which nothing risky was found; it falls to none at so many words.
 const HARMLESS_LEAN: f32 = 0.8;
+/// The logit that code begins with. What was learned of it tells code before a fix from the same after it, in halves; most
+/// code is neither, and ordinary.
+const CODE_LEAN: f32 = 0.5;
 const HARMLESS_WORDS_MAX: f32 = 24.0;
 /// How much the wording of such a code counts against it.
 const HARMLESS_SHARE: f32 = 0.25;
@@ -202,6 +205,9 @@ impl Analysis {
         } else {
             unlearned::believed_to(degree, beside)
         };
+        if family == Family::Code {
+            beside += CODE_LEAN;
+        }
         let ruinous = severe + checks.severe();
         if ruinous < SEVERE_FROM {
             beside =

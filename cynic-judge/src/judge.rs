@@ -22,7 +22,7 @@ use crate::weights::Weights;
 pub type Explanation = Details<Cow<'static, str>>;
 
 /// Version of the rules and weights; raised whenever a judgment may come out differently.
-pub const JUDGE_VERSION: u32 = 12;
+pub const JUDGE_VERSION: u32 = 13;
 
 /// How to build a [`Judge`].
 #[derive(Debug, Clone)]

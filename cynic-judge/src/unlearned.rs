@@ -180,7 +180,7 @@ fn secrets(text: &str) -> (f32, Span) {
 }
 
 /// Where a line names the secret that it holds.
-fn secret_in(line: &str) -> Option<Span> {
+pub(crate) fn secret_in(line: &str) -> Option<Span> {
     if line.starts_with("-----BEGIN ") && line.contains("PRIVATE KEY-----") {
         return Some((0, line.trim_end().len()));
     }
@@ -199,7 +199,6 @@ fn secret_in(line: &str) -> Option<Span> {
     let value = value.trim_start_matches([' ', '\t', '=', '"', '\'', '>']);
     let end = value.find([' ', '\t', '\r', '\n', '"', '\'', ',', ';']).unwrap_or(value.len());
     let value = &value[..end];
-    let known = SECRET_BEGINS.iter().any(|begin| value.starts_with(begin));
     let in_link = || {
         value
             .split_once("//")?
@@ -209,8 +208,13 @@ fn secret_in(line: &str) -> Option<Span> {
             .split_once(':')
             .filter(|(_, word)| is_secret(word))
     };
-    (known && is_secret(value) || named && is_secret(value) || in_link().is_some())
+    (is_known_secret(value) || named && is_secret(value) || in_link().is_some())
         .then_some((from, from + bare.len()))
+}
+
+/// Whether a value is a secret by how it begins.
+pub(crate) fn is_known_secret(value: &str) -> bool {
+    SECRET_BEGINS.iter().any(|begin| value.starts_with(begin)) && is_secret(value)
 }
 
 /// Whether a value is a secret, and nothing that stands in for one or names where it is.

@@ -139,7 +139,7 @@ fn train_head(
     }
     let own = items.iter().zip(&outside).filter(|(item, _)| calibrates(n, item));
     let rows: Vec<(f32, bool)> = own.map(|(item, sum)| (*sum, item.good)).collect();
-    (head(&fit(family, n, items, pairs, |_| true), logistic::calibrate(&rows)), outside)
+    (head(family, &fit(family, n, items, pairs, |_| true), logistic::calibrate(&rows)), outside)
 }
 
 /// What the heads say of an item that they have not seen.
@@ -398,9 +398,12 @@ fn moments(family: Family, own: &[(&Labelled, Extract)]) -> (Vec<f32>, Vec<f32>)
     (mean.into_iter().map(|mean| mean as f32).collect(), spread)
 }
 
-fn head(parts: &Parts, (stretch, shift): (f32, f32)) -> Head {
+/// What the rubric alone decides is not shrunk with what was learned.
+fn head(family: Family, parts: &Parts, (stretch, shift): (f32, f32)) -> Head {
     let (grams, gram_scale) = in_steps(&parts.grams);
-    let (bias, dense, grams) = (parts.bias, parts.dense.clone(), grams.into());
+    let (bias, mut dense, grams) = (parts.bias, parts.dense.clone(), grams.into());
+    let fixed = family.specs().iter().zip(&mut dense).filter(|(spec, _)| spec.norm == Norm::Fixed);
+    fixed.for_each(|(_, weight)| *weight /= stretch.min(1.0));
     Head { bias, dense, gram_scale, grams, stretch, shift }
 }
 

@@ -1,8 +1,12 @@
 //! Source code of any language with C-like or Python-like signs: words, strings, comments and rules over
 //! them. One pass; never parses a language fully and never runs anything.
 
+mod dangers;
 pub(crate) mod features;
+mod flow;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use crate::facets;
 use crate::fold;
@@ -15,7 +19,7 @@ classes! {
     UnsafeHtml "unsafe_html", Weak "weak", Guard "guard", Bounds "bounds", Null "null",
     Error "error", Free "free", Alloc "alloc", Lock "lock", Branch "branch", Loop "loop",
     Return "return", Keyword "keyword", Sql "sql", Web "web", File "file", Test "test", Doc "doc",
-    Cast "cast", Secret "secret",
+    Cast "cast", Secret "secret", Convert "convert",
 }
 
 /// What a rule over code found.
@@ -34,6 +38,8 @@ pub(crate) enum Hit {
     ListArguments,
     /// HTML put together from strings.
     HtmlBuilt,
+    /// Values put into HTML where it is shown.
+    HtmlSpliced,
     /// A comparison against a size.
     SizeCompared,
     /// A value checked for null or emptiness.
@@ -60,6 +66,47 @@ pub(crate) enum Hit {
     Reordered,
     /// A long encoded part.
     Encoded,
+    /// Objects rebuilt from bytes by a means that runs what is in them.
+    ObjectsLoaded,
+    /// A document that may have other files fetched into it.
+    EntitiesLoaded,
+    /// A token taken without its signature.
+    SignatureSkipped,
+    /// A secret from random numbers that can be guessed, or a password hashed fast.
+    SecretWeak,
+    /// A broken cipher, a mode or a start that shows what is alike.
+    CipherWeak,
+    DebugOn,
+    /// Any site may ask in its users' names.
+    OriginAny,
+    /// Everybody may write.
+    AccessOpen,
+    /// A temporary file whose name is known before.
+    TempGuessed,
+    /// A copy that ends where its source does.
+    BufferUnbounded,
+    /// Memory that is used without asking whether there was any.
+    AllocUnchecked,
+    /// A format that is no literal.
+    FormatOpen,
+    /// Memory that was given back.
+    FreedUsed,
+    ErrorsSwallowed,
+    /// A secret compared sign by sign.
+    TimingTold,
+    /// A pattern that takes ages over some texts.
+    PatternSlow,
+    /// What a request says is run, opened, fetched, shown, followed, stored as it is.
+    RequestRun,
+    RequestPath,
+    RequestFetched,
+    RequestShown,
+    RequestRedirects,
+    RequestAssigned,
+    /// What another host says, or what is encoded, is run.
+    RemoteRun,
+    /// What the host keeps secret leaves it.
+    SecretsSent,
     /// A bracket that closes nothing or stays open.
     Unbalanced,
 }
@@ -178,6 +225,7 @@ pub(crate) struct Scanner<'a, G> {
     line_start: usize,
     sieve: [u64; 64],
     past: rules::Past,
+    flow: flow::Flow,
 }
 
 /// Scans source code.
@@ -194,8 +242,10 @@ pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
         line_start: 0,
         sieve: [0; 64],
         past: rules::Past::default(),
+        flow: flow::Flow::default(),
     };
     scanner.run();
+    scanner.flow.end(&mut scanner.scan);
     if scanner.depth > 0 {
         scanner.scan.record(Hit::Unbalanced, (text.len(), text.len()));
     }
@@ -204,6 +254,23 @@ pub(crate) fn scan<G: Grams>(text: &str, grams: G) -> (Scan, G) {
 
 fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// A name is known by itself or by its parts: `check_bounds` checks bounds.
+fn known(folded: &[u8], hash: u64) -> Classes {
+    if !folded.contains(&b'_') {
+        return LEXICON.look_up(hash).classes;
+    }
+    let parts = || folded.split(|b| *b == b'_');
+    let whole = parts().map(fold::hash).reduce(fold::join).unwrap_or(hash);
+    let whole = LEXICON.look_up(whole).classes;
+    if whole != 0 {
+        return whole;
+    }
+    parts()
+        .filter(|part| part.len() > 2)
+        .fold(0, |all, part| all | LEXICON.look_up(fold::hash(part)).classes)
+        & !(Class::Keyword.bit() | Class::Branch.bit() | Class::Loop.bit() | Class::Convert.bit())
 }
 
 impl<G: Grams> Scanner<'_, G> {
@@ -236,6 +303,7 @@ impl<G: Grams> Scanner<'_, G> {
         self.measure_line(at);
         self.scan.lines += u32::from(at + 1 < self.text.len());
         self.line_start = at + 1;
+        self.flow.new_line(&mut self.scan, self.text, at);
         self.end_statement();
         at + 1
     }
@@ -304,22 +372,12 @@ impl<G: Grams> Scanner<'_, G> {
             self.sieve[bit / 64] |= 1 << (bit % 64);
             counts.distinct += 1;
         }
-        let found = Self::classes(folded, hash);
+        let found = known(folded, hash);
         self.count(found, span);
         self.name_rules(found, folded, span);
+        self.flow.name(&mut self.scan, self.text, self.line_start, (folded, hash, found), span);
         self.token(hash, facets::by_hash(hash), span);
         at
-    }
-
-    /// A name is known by itself or by its parts: `check_bounds` checks bounds.
-    fn classes(folded: &[u8], hash: u64) -> Classes {
-        let whole = LEXICON.look_up(hash).classes;
-        if whole != 0 || !folded.contains(&b'_') {
-            return whole;
-        }
-        folded.split(|b| *b == b'_').fold(0, |all, part| {
-            if part.len() < 3 { all } else { all | LEXICON.look_up(fold::hash(part)).classes }
-        }) & !(Class::Keyword.bit() | Class::Branch.bit() | Class::Loop.bit())
     }
 
     fn count(&mut self, classes: Classes, span: Span) {
@@ -362,6 +420,7 @@ impl<G: Grams> Scanner<'_, G> {
         self.scan.strings += 1;
         self.scan.string_bytes = self.scan.string_bytes.saturating_add((end - start) as u32);
         self.string_rules((start, end));
+        self.flow.string(&mut self.scan, self.text, (start, end));
         self.words_inside((start, end), STRINGS);
         end
     }
@@ -425,6 +484,7 @@ impl<G: Grams> Scanner<'_, G> {
         }
         self.bracket(byte, at);
         self.sign_rules(byte, next, length, at);
+        self.flow.sign(&mut self.scan, self.text, at, length);
         let text = &bytes[at..at + length];
         self.token(
             fold::finish(fold::hash(text) ^ SIGNS),

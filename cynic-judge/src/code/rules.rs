@@ -5,6 +5,7 @@ use crate::decode;
 use crate::lexicon::Classes;
 use crate::spec::Span;
 use crate::text::scan::{Grams, Hit as TextHit};
+use crate::unlearned;
 
 /// What came before in the same statement.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(super) struct Past {
     call: Classes,
     last: Classes,
     f_string: bool,
+    /// A call that fills a format is in this statement.
+    formats: bool,
 }
 
 impl Past {
@@ -43,6 +46,10 @@ impl<G: Grams> Scanner<'_, G> {
         past.statement = 0;
         past.call = 0;
         past.f_string = false;
+        past.formats = false;
+        if !self.flow.runs() {
+            past.command = None;
+        }
         // A query is often built over several lines; what it is made of is looked at for as long.
     }
 
@@ -56,9 +63,10 @@ impl<G: Grams> Scanner<'_, G> {
             b"format" if self.past.sql.is_some() => self.built(Hit::SqlBuilt),
             b"format" if self.past.command.is_some() => self.built(Hit::ShellBuilt),
             b"def" | b"self" | b"elif" | b"none" => self.scan.python += 1,
-            b"eval" => self.scan.record(Hit::Evaluated, span),
-            b"cert_none" | b"verify_none" | b"insecureskipverify" => {
-                self.scan.record(Hit::TlsOff, span);
+            b"sprintf" | b"snprintf" | b"asprintf" | b"format" => self.past.formats = true,
+            // A model's `.eval()` runs nothing.
+            b"eval" if !self.text[span.1..].starts_with("()") => {
+                self.scan.record(Hit::Evaluated, span);
             }
             _ => {}
         }
@@ -96,7 +104,7 @@ impl<G: Grams> Scanner<'_, G> {
             _ => self.past.html.take(),
         };
         if let Some(span) = span {
-            self.scan.record(hit, span);
+            self.flow.suspect(hit, span);
         }
     }
 
@@ -104,31 +112,33 @@ impl<G: Grams> Scanner<'_, G> {
         let text = crate::item::cut(&self.text[span.0..span.1], LOOKED_AT_BYTES_MAX);
         let inside = text.trim_matches(['"', '\'', '`']);
         let lower = inside.to_ascii_lowercase();
-        let sql = [
-            "select ",
-            "insert into",
-            "update ",
-            "delete from",
-            " where ",
-            "replace into",
-            " values",
-            "drop table",
-        ]
-        .iter()
-        .any(|word| lower.contains(word));
-        let open = self.past.f_string && lower.contains('{');
+        let documents = self.flow.is_bare() && text.starts_with(TRIPLE);
+        let sql = !documents && is_sql(inside, &lower);
+        let open = self.is_filled(inside, span);
+        let formatted =
+            || self.past.formats && ["%s", "%v", "{}"].iter().any(|mark| lower.contains(mark));
         if sql {
+            let formatted = formatted();
             self.past.sql = Some(span);
             self.past.sql_marks = ["?", "%s", ":", "$1"].iter().any(|mark| lower.contains(mark));
-            if open || lower.contains("'%s'") || lower.contains("'{") || lower.contains("\"%s\"") {
+            if open
+                || formatted
+                || lower.bytes().filter(|byte| *byte == b'\'').count() % 2 == 1
+                || lower.contains("'%s'")
+                || lower.contains("'{")
+                || lower.contains("\"%s\"")
+            {
                 self.built(Hit::SqlBuilt);
             }
         } else if lower.contains("</") || lower.starts_with('<') && lower.len() > 2 {
             self.past.html = Some(span);
+            if open && self.flow.shows() {
+                self.flow.suspect(Hit::HtmlSpliced, span);
+            }
             if open {
                 self.built(Hit::HtmlBuilt);
             }
-        } else if self.past.statement & Class::UnsafeRun.bit() != 0 && lower.len() > 2 {
+        } else if self.flow.runs() && lower.len() > 2 {
             self.past.command = Some(span);
             if open {
                 self.built(Hit::ShellBuilt);
@@ -137,8 +147,15 @@ impl<G: Grams> Scanner<'_, G> {
         if inside == ".." || lower.contains("../") || inside == "..\\\\" {
             self.scan.record(Hit::PathChecked, span);
         }
-        if self.past.statement & Class::Secret.bit() != 0 && secret_like(inside) {
+        let line = self.text.get(self.line_start..span.1).unwrap_or_default();
+        let named = self.past.statement & Class::Secret.bit() != 0;
+        if unlearned::is_known_secret(inside)
+            || named && line.len() <= LOOKED_AT_BYTES_MAX && unlearned::secret_in(line).is_some()
+        {
             self.scan.record(Hit::SecretLiteral, span);
+        }
+        if (0..inside.len()).any(|at| is_slow(inside.as_bytes(), at)) {
+            self.scan.record(Hit::PatternSlow, span);
         }
         if inside.len() >= 40 && (decode::base64(inside).is_some() || decode::hex(inside).is_some())
         {
@@ -148,6 +165,30 @@ impl<G: Grams> Scanner<'_, G> {
         self.past.string = Some(span);
         self.past.number = false;
         self.past.f_string = false;
+    }
+
+    /// Whether names are put into a string: as each language does that. Names all in capitals are constants.
+    fn is_filled(&self, inside: &str, span: Span) -> bool {
+        let quote = self.text.as_bytes()[span.0];
+        let php = self.scan.signs[usize::from(b'$')] > 0;
+        let marks: &[&str] = match quote {
+            b'`' => &["${"],
+            _ if self.past.f_string || self.text[..span.0].ends_with(['$', '@']) => &["{"],
+            b'"' if php => &["#{", "{$", "$"],
+            b'"' => &["#{"],
+            _ => &[],
+        };
+        marks.iter().any(|mark| {
+            inside.split(mark).skip(1).any(|rest| {
+                let name = rest
+                    .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                    .next()
+                    .unwrap_or_default();
+                let first = name.bytes().next().unwrap_or_default();
+                (first.is_ascii_alphabetic() || first == b'_' || quote == b'`')
+                    && name.bytes().any(|byte| byte.is_ascii_lowercase())
+            })
+        })
     }
 
     /// Instructions to a model hide in comments and strings.
@@ -163,7 +204,7 @@ impl<G: Grams> Scanner<'_, G> {
             return;
         }
         let found = crate::text::scan_part(text);
-        let told = [TextHit::Override, TextHit::RevealPrompt, TextHit::SecretRequest];
+        let told = [TextHit::Override, TextHit::RevealPrompt];
         if told.iter().any(|hit| found.hits[*hit as usize] > 0) {
             self.scan.record(Hit::Instruction, span);
         }
@@ -172,9 +213,13 @@ impl<G: Grams> Scanner<'_, G> {
     pub(super) fn sign_rules(&mut self, byte: u8, next: u8, length: usize, at: usize) {
         let span = (at, at + length);
         match byte {
+            b')' if is_slow(self.text.as_bytes(), at) => self.scan.record(Hit::PatternSlow, span),
             b'(' => {
                 self.scan.calls += u32::from(self.recent[1] != 0);
                 self.past.call |= self.past.last;
+                if takes_format(self.text, at) {
+                    self.scan.record(Hit::FormatOpen, span);
+                }
             }
             b'[' => {
                 self.scan.indexes += 1;
@@ -182,8 +227,11 @@ impl<G: Grams> Scanner<'_, G> {
                     self.scan.record(Hit::ListArguments, span);
                 }
             }
-            b'+' | b'%'
-                if length == 1 && (self.past.string.is_some() || next == b'"' || next == b'\'') =>
+            b'+' | b'%' | b'.'
+                if length == 1
+                    && (byte != b'.' || self.scan.signs[usize::from(b'$')] > 0 || next == b' ')
+                    && (self.past.string.is_some() || next == b'"' || next == b'\'')
+                    && !is_between_literals(self.past.string.is_some(), &self.text[span.1..]) =>
             {
                 self.joined(span);
             }
@@ -233,7 +281,10 @@ impl<G: Grams> Scanner<'_, G> {
             self.built(Hit::SqlBuilt);
         } else if self.past.command.is_some() {
             self.built(Hit::ShellBuilt);
-        } else if self.past.html.is_some() {
+        } else if let Some(html) = self.past.html {
+            if self.flow.shows() {
+                self.flow.suspect(Hit::HtmlSpliced, html);
+            }
             self.built(Hit::HtmlBuilt);
         } else if self.past.statement & Class::File.bit() != 0 {
             self.scan.record(Hit::PathBuilt, span);
@@ -245,16 +296,86 @@ fn fold_hash(folded: &[u8]) -> u64 {
     crate::fold::hash(folded)
 }
 
+/// How a string begins that documents, where nothing else is in its statement.
+const TRIPLE: &str = "\"\"\"";
 /// Bytes of a string or comment that rules look at.
 const LOOKED_AT_BYTES_MAX: usize = 2048;
 
-/// Whether a literal looks like a real secret rather than a name or a place holder.
-fn secret_like(text: &str) -> bool {
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    text.len() >= 8
-        && text.len() <= 128
-        && digits >= 1
-        && !text.contains(' ')
-        && !text.contains('%')
-        && !text.contains('{')
+/// Whether a sign stands between a literal and another, as in a text that is too long for one line.
+fn is_between_literals(after_string: bool, rest: &str) -> bool {
+    let rest = rest.trim_start();
+    after_string && rest.starts_with(['"', '\'', '`'])
+}
+
+/// Whether a string holds a query, or the part of one that tells it: statements that are prose have no such form.
+fn is_sql(text: &str, lower: &str) -> bool {
+    let start = lower.trim_start().trim_start_matches('(');
+    let begins = |verb: &str| start.starts_with(verb);
+    let has = |word: &str| lower.contains(word);
+    begins("select ") && (has(" from ") || has("\nfrom ") || text.contains("SELECT "))
+        || begins("insert into ")
+        || begins("replace into ")
+        || begins("delete from ")
+        || begins("drop table ")
+        || begins("update ") && (has(" set ") || has("\nset ") || text.contains("UPDATE "))
+        || (begins("where ") || begins("and ") || has(" where "))
+            && (has(" = ") || has("='") || has(" like ") || has(" in ("))
+}
+
+/// Whether a bracket here ends a repeated part of a pattern that is repeated, with nothing in it that tells where one ends:
+/// `(a+)+` takes ages over some texts.
+fn is_slow(bytes: &[u8], at: usize) -> bool {
+    if bytes[at] != b')' || !matches!(bytes.get(at + 1), Some(b'+' | b'*')) {
+        return false;
+    }
+    let head = &bytes[at.saturating_sub(PART_BYTES_MAX)..at];
+    let Some(open) = head.iter().rposition(|byte| *byte == b'(') else { return false };
+    let part = &head[open + 1..];
+    let part = part.strip_prefix(b"?:").unwrap_or(part);
+    let [b'+' | b'*', rest @ ..] = &part[atom(part)..] else { return false };
+    rest.is_empty() || matches!(rest[atom(rest)..], [b'?' | b'*'])
+}
+
+/// Length of the one thing that a pattern begins with.
+fn atom(pattern: &[u8]) -> usize {
+    match pattern {
+        [b'\\', _, ..] => 2,
+        [b'[', inner @ ..] => inner.iter().position(|byte| *byte == b']').map_or(0, |end| end + 2),
+        [single, ..] if single.is_ascii_alphanumeric() || *single == b'.' => 1,
+        _ => 0,
+    }
+}
+
+/// Longest repeated part of a pattern that is looked at, in bytes.
+const PART_BYTES_MAX: usize = 40;
+
+/// The place of the format among the arguments.
+const FORMATS: [(&str, usize); 7] = [
+    ("printf", 0),
+    ("wprintf", 0),
+    ("fprintf", 1),
+    ("dprintf", 1),
+    ("sprintf", 1),
+    ("syslog", 1),
+    ("snprintf", 2),
+];
+/// Bytes of arguments that are looked at.
+const ARGUMENTS_BYTES_MAX: usize = 120;
+
+/// Whether the call that opens here has a name for its format, and nothing to fill it with.
+fn takes_format(text: &str, at: usize) -> bool {
+    let Some((_, place)) = FORMATS.iter().find(|(name, _)| {
+        let head = text[..at].strip_suffix(name);
+        head.is_some_and(|head| !head.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    }) else {
+        return false;
+    };
+    let rest = crate::item::cut(&text[at + 1..], ARGUMENTS_BYTES_MAX);
+    let Some((arguments, _)) = rest.split_once(')') else { return false };
+    let mut arguments = arguments.split(',').map(str::trim);
+    let format = arguments.nth(*place).unwrap_or_default();
+    arguments.next().is_none()
+        && format.starts_with(|c: char| c.is_ascii_alphabetic())
+        && format.bytes().any(|byte| byte.is_ascii_lowercase())
+        && format.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_->.[]".contains(&byte))
 }

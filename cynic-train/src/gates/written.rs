@@ -36,8 +36,10 @@ const CONTRASTS: [&str; 6] = [
     "contrast_code",
 ];
 
-/// Messages of kinds that the public sets lack, and abuse in words of other kinds. Shown, without a bar.
-const OTHERS: [&str; 4] = ["other_mail", "other_comment", "other_chat", "other_abuse"];
+/// Messages of kinds that the public sets lack, abuse in words of other kinds, and code with and without a weakness, of
+/// which the rules' author saw the one half (`seen_code`). Shown, without a bar.
+const OTHERS: [&str; 6] =
+    ["other_mail", "other_comment", "other_chat", "other_abuse", "other_code", "seen_code"];
 
 /// The mails among them, as they are sent; and their least area, a little below what the texts alone reach.
 const SENT: &str = "other_mail_sent";

@@ -76,11 +76,13 @@ impl Pool {
     }
 
     pub(super) fn unpark(&mut self, id: TaskId) {
+        let refusal = self.nothing_is_judged();
         let Some(task) = self.tasks.get_mut(&id).filter(|task| task.place == Place::Parked) else {
             return;
         };
-        if self.breaker.is_open() {
-            return self.fail(id, ErrorKind::Unavailable, NO_WORKER.to_owned());
+        if let Some(refusal) = refusal {
+            drop(self.forget(id));
+            return self.refuse(id, &refusal);
         }
         task.place = Place::Queued(self.queue.push(task.lane, task.uid, task.client, id));
     }
@@ -115,12 +117,11 @@ impl Pool {
         if self.intake != Intake::Open {
             return Some(Refusal::ShuttingDown);
         }
-        // What may be judged already needs neither a worker nor room in the store.
-        if self.breaker.is_open() && !submission.parked {
-            return Some(Refusal::Unavailable);
-        }
-        if self.store == Store::Refusing && !submission.parked {
-            return Some(Refusal::StoreFull);
+        // What may be judged already needs neither a worker nor room in the store; what is not is refused later.
+        if !submission.parked
+            && let Some(refusal) = self.nothing_is_judged()
+        {
+            return Some(refusal);
         }
         let room = |most: usize| match submission.lane {
             Lane::Interactive => most,
@@ -143,6 +144,15 @@ impl Pool {
         let others = self.queue.clients(submission.lane) + usize::from(waiting == 0);
         let share = self.config.queue_tasks_max / (others + 1);
         (waiting > 0 && waiting >= share).then_some(Refusal::ShareUsed)
+    }
+
+    /// Why nothing is begun at present, whoever asks for it.
+    fn nothing_is_judged(&self) -> Option<Refusal> {
+        if self.breaker.is_open() {
+            Some(Refusal::Unavailable)
+        } else {
+            (self.store == Store::Refusing).then_some(Refusal::StoreFull)
+        }
     }
 
     fn refuse(&mut self, task: TaskId, refusal: &Refusal) {

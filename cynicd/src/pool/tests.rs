@@ -54,6 +54,13 @@ impl Bench {
         self.feed(Event::Submit(submission))
     }
 
+    /// A task that may have been judged before, of a client of its own.
+    fn park(&mut self, task: u128) -> Effects {
+        let (task, client, lane) = (TaskId(task), ClientId(task as u64), Lane::Interactive);
+        let (uid, bytes, deadline, parked) = (0, 100, None, true);
+        self.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline, parked }))
+    }
+
     fn die(&mut self, worker: WorkerId) -> Effects {
         self.die_of(DeathCause::Signal(11), worker)
     }
@@ -338,17 +345,12 @@ fn the_queue_is_bounded_and_shared() {
 #[test]
 fn what_the_store_is_asked_about_has_its_place_and_its_time() {
     let mut bench = Bench::with(Config { queue_tasks_max: 4, ..Config::default() });
-    let park = |bench: &mut Bench, task| {
-        let (task, client, lane) = (TaskId(task), ClientId(task as u64), Lane::Interactive);
-        let (uid, bytes, deadline, parked) = (0, 100, None, true);
-        bench.feed(Event::Submit(Submission { task, client, uid, lane, bytes, deadline, parked }))
-    };
     for task in 1..=4 {
-        assert_eq!(park(&mut bench, task), [], "it waits though workers are idle");
+        assert_eq!(bench.park(task), [], "it waits though workers are idle");
     }
-    assert_eq!(failure(&park(&mut bench, 5)), (5, ErrorKind::Busy));
+    assert_eq!(failure(&bench.park(5)), (5, ErrorKind::Busy));
     assert_eq!(bench.feed(Event::Known(TaskId(1))), []);
-    assert_eq!(park(&mut bench, 6), [], "what is known has gone");
+    assert_eq!(bench.park(6), [], "what is known has gone");
     assert_eq!(lease(&bench.feed(Event::Unpark(TaskId(2)))).2, [2]);
     assert_eq!(bench.feed(Event::Unpark(TaskId(2))), [], "once");
     assert_eq!(failure(&bench.feed(Event::Cancel(TaskId(3)))), (3, ErrorKind::Cancelled));

@@ -54,3 +54,24 @@ fn a_full_store_holds_bulk_work_back_for_a_moment_and_then_has_all_refused() {
     bench.feed(Event::StoreRoom(Room::Ample));
     assert!(bench.pool.is_ready());
 }
+
+#[test]
+fn a_task_that_comes_again_is_not_judged_either_while_the_store_has_no_room() {
+    let mut bench = Bench::new(1);
+    bench.feed(Event::StoreRoom(Room::None));
+    let _ = bench.wait(STORE_PATIENCE);
+    assert!(bench.pool.is_refusing_for_the_store());
+    // What the store has already is answered from it, so it is asked.
+    assert_eq!((bench.park(1), bench.park(2)), (vec![], vec![]));
+    assert_eq!(bench.feed(Event::Known(TaskId(1))), []);
+    let effects = bench.feed(Event::Unpark(TaskId(2)));
+    assert_eq!(failure(&effects), (2, ErrorKind::Busy));
+    let Effect::Fail { error, .. } = &effects[0] else { panic!("{effects:?}") };
+    assert!(error.retry_after_ms.is_some());
+    assert_eq!(bench.pool.stats(bench.now).rejects.get("store_full"), Some(&1));
+    assert_eq!(bench.pool.tasks_held(), 0);
+    // One that is parked until there is room again is judged.
+    assert_eq!(bench.park(3), []);
+    bench.feed(Event::StoreRoom(Room::Ample));
+    assert_eq!(lease(&bench.feed(Event::Unpark(TaskId(3)))).2, [3]);
+}

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use super::recording::Failed;
 use super::{Hub, Waiter};
-use crate::gateway::Peer;
 use crate::pool::{Delivery, Effect, Event, Scored};
 
 /// More bytes are no explanation: the judge quotes a bounded number of short passages.
@@ -28,8 +27,8 @@ pub(super) struct Held {
     pub(super) payload: Bytes,
     pub(super) hint: Hint,
     pub(super) waiters: Vec<Waiter>,
-    /// Who asked first.
-    pub(super) peer: Peer,
+    /// Whose it is.
+    pub(super) uid: u32,
     /// A canary is judged like any other, but neither counted nor stored.
     pub(super) canary: bool,
     /// When it came, if it is traced.
@@ -193,9 +192,9 @@ impl Hub {
         // Refusals at the door are neither events nor history, or an overload would load those too.
         if says_something(error.kind) {
             let cause = error.deaths.last().map(|death| death.cause.clone());
-            let (kind, uid) = (error.kind, held.peer.uid);
+            let (kind, uid) = (error.kind, held.uid);
             self.publish(Happening::JudgmentFailed { task, error: kind, cause, uid, attempts });
-            let (uid, item_id) = (held.peer.uid, held.item_id);
+            let (uid, item_id) = (held.uid, held.item_id);
             self.record_failure(Failed { task, error, uid, item_id, attempts });
         }
     }
@@ -258,7 +257,7 @@ fn completed(judged: &Judged, held: &Held) -> Happening {
         domain: judgment.domain,
         partial: judgment.partial,
         ack: if stored { Ack::Stored } else { Ack::Judged },
-        uid: held.peer.uid,
+        uid: held.uid,
         attempts: judged.attempts,
         worker: judged.worker,
         queued_us: timings.queued_us,

@@ -153,7 +153,7 @@ impl Hub {
         let (peer, waiter) = (entry.peer, Waiter { client, seq, ack, answer_by });
         entry.tasks.insert(task);
         // A task that is known already is not judged twice; who asks again waits with the others.
-        let owner = self.tasks.get(&task).map(|held| held.peer.uid);
+        let owner = self.tasks.get(&task).map(|held| held.uid);
         if owner.or_else(|| self.recording.owner(task)).is_some_and(|uid| uid != peer.uid) {
             return self.answer(task, waiter, conflict(task), &Bytes::new());
         }
@@ -182,7 +182,8 @@ impl Hub {
         };
         let waiters = vec![waiter];
         let traced = if canary { None } else { self.traced(task) };
-        let held = Held { payload, hint: judge.hint, waiters, peer, canary, traced, item_id: None };
+        let (uid, hint) = (peer.uid, judge.hint);
+        let held = Held { payload, hint, waiters, uid, canary, traced, item_id: None };
         self.tasks.insert(task, held);
         self.feed(Event::Submit(submission));
         if judge.retry && self.tasks.contains_key(&task) {

@@ -111,8 +111,8 @@ impl Hub {
     pub(super) fn quarantine(&mut self, task: TaskId, deaths: Vec<Death>) {
         let Some(held) = self.tasks.get(&task) else { return };
         let last = deaths.last().map(ToString::to_string).unwrap_or_default();
-        tracing::warn!(%task, uid = held.peer.uid, bytes = held.payload.len(), last, "quarantined");
-        let uid = held.peer.uid;
+        tracing::warn!(%task, uid = held.uid, bytes = held.payload.len(), last, "quarantined");
+        let uid = held.uid;
         let key = key_of(&held.hint, &held.payload);
         let quarantine = &mut self.quarantine;
         let kept = quarantine.index.limits().keep_content && quarantine.files.is_some();
@@ -124,7 +124,7 @@ impl Hub {
             hint: held.hint.clone(),
             attempts: u8::try_from(deaths.len()).unwrap_or(u8::MAX),
             deaths,
-            client_uid: held.peer.uid,
+            client_uid: held.uid,
             judge_version: self.judge_version.unwrap_or_default(),
             build: BUILD.to_owned(),
             kept,
@@ -288,7 +288,8 @@ impl Hub {
         self.reply(client, &ToClient { seq, reply }, &Bytes::new());
     }
 
-    /// Judges a record's item as if it had just come. The record stays until that has come to something.
+    /// Judges a record's item as if it had just come. The task is still its user's, whoever has it tried again; who does is
+    /// charged for it. The record stays until that has come to something.
     fn retry(&mut self, client: ClientId, seq: u64, task: TaskId, payload: Bytes) {
         let Some(entry) = self.clients.get_mut(&client) else { return };
         let Some(record) = self.quarantine.index.get(task) else { return };
@@ -301,7 +302,7 @@ impl Hub {
             payload,
             hint: record.hint.clone(),
             waiters,
-            peer: entry.peer,
+            uid: record.client_uid,
             canary: false,
             traced: self.traced(task),
             item_id: None,

@@ -259,7 +259,7 @@ impl Hub {
         let content = self.options.operations.config.store_content.then(|| held.payload.to_vec());
         let waiters = held.waiters.iter().filter(|waiter| waiter.ack == Ack::Stored);
         let waiters: Vec<Waiter> = waiters.copied().collect();
-        let uid = held.peer.uid;
+        let uid = held.uid;
         let task = judged.task;
         let stored = !waiters.is_empty();
         let entry = Entry::Judgment(Box::new(JudgmentEntry {
@@ -424,7 +424,7 @@ impl Hub {
         // Cancelled, or out of time.
         let Some(held) = self.tasks.remove(&task) else { return };
         self.feed(Event::Known(task));
-        let (reply, explanation) = answer_of(*found, held.peer.uid);
+        let (reply, explanation) = answer_of(*found, held.uid);
         for waiter in held.waiters {
             self.answer(task, waiter, reply.clone(), &explanation);
         }

@@ -57,7 +57,7 @@ impl Hub {
         held: &Held,
         (attempts, work, result): (u8, Option<Work>, Result<traces::Judged, String>),
     ) {
-        let (bytes, uid) = (held.payload.len(), held.peer.uid);
+        let (bytes, uid) = (held.payload.len(), held.uid);
         if let Some(tracer) = &mut self.options.tracer {
             tracer.ended(Trace { task, accepted, work, attempts, bytes, uid, result });
         }

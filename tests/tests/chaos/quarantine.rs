@@ -251,6 +251,37 @@ async fn a_record_stays_when_what_it_died_of_was_left_out() {
     assert_eq!(records(&client, QuarantineRequest::Show(task)).await.len(), 1, "it stays");
 }
 
+/// It is its user's, whoever has it tried again.
+#[tokio::test]
+async fn a_task_that_an_operator_retries_stays_its_users() {
+    const USER: u32 = 54_321;
+    let home = home(true);
+    let daemon = home.start().await;
+    let task = TaskId::new();
+    poison(&daemon.client().await, task).await;
+    assert_eq!(daemon.stop().await, Some(0));
+    // As if another user had sent it.
+    let path = home.path(&format!("data/quarantine/{task}.json"));
+    let record = std::fs::read_to_string(&path).expect("a record");
+    let uid = rustix::process::geteuid().as_raw();
+    let (ours, theirs) = (format!("\"client_uid\": {uid}"), format!("\"client_uid\": {USER}"));
+    assert!(record.contains(&ours), "{record}");
+    std::fs::write(&path, record.replace(&ours, &theirs)).expect("written");
+
+    let daemon = home.start().await;
+    let admin = daemon.admin().await;
+    let retried = ask(&admin, QuarantineRequest::Retry(task), Vec::new()).await;
+    assert!(matches!(retried, Reply::Failed { .. }), "{retried:?}");
+    let [record] = &records(&admin, QuarantineRequest::Show(task)).await[..] else { panic!() };
+    assert_eq!((record.client_uid, record.deaths.len()), (USER, 3));
+    let user = USER.to_string();
+    let stats = daemon.until("it is stored", |stats| stats.recorder.buffered == 0).await;
+    assert_eq!(stats.quarantine.items, 1);
+    let listed = daemon.cynicctl(["history", "--json", "--failures", "--uid", &user]).json();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["task_id"], task.to_string());
+}
+
 /// What one client sent may be quoted on the worker's standard error.
 #[tokio::test]
 async fn a_death_tells_nothing_of_the_items_before() {

@@ -37,6 +37,13 @@ pub(super) struct Held {
     pub(super) item_id: Option<String>,
 }
 
+impl Held {
+    /// Whether somebody waits until it is stored.
+    pub(super) fn is_to_be_stored(&self) -> bool {
+        self.waiters.iter().any(|waiter| waiter.ack == Ack::Stored)
+    }
+}
+
 /// A worker's answer to one item.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -248,7 +255,7 @@ fn says_something(kind: ErrorKind) -> bool {
 
 fn completed(judged: &Judged, held: &Held) -> Happening {
     let (judgment, timings) = (&judged.judgment, judged.timings);
-    let stored = held.waiters.iter().any(|waiter| waiter.ack == Ack::Stored);
+    let stored = held.is_to_be_stored();
     Happening::JudgmentCompleted {
         task: judged.task,
         q_score: judgment.q_score,

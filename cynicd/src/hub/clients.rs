@@ -154,7 +154,8 @@ impl Hub {
         entry.tasks.insert(task);
         // A task that is known already is not judged twice; who asks again waits with the others.
         let owner = self.tasks.get(&task).map(|held| held.uid);
-        if owner.or_else(|| self.recording.owner(task)).is_some_and(|uid| uid != peer.uid) {
+        let owner = owner.or_else(|| self.recording.owner(task));
+        if owner.is_some_and(|uid| uid != peer.uid) {
             return self.answer(task, waiter, conflict(task), &Bytes::new());
         }
         if let Some(held) = self.tasks.get_mut(&task) {
@@ -163,13 +164,15 @@ impl Hub {
         if self.recording.join(task, waiter) {
             return;
         }
-        if let Some((reply, explanation)) = self.recording.recent(task) {
+        if let Some((reply, explanation)) = self.recording.recent(task, ack) {
             return self.answer(task, waiter, reply, &explanation);
         }
         if let Some(error) = self.known_poison(peer.uid, &judge.hint, &payload) {
             let reply = Reply::Failed { task, error: Box::new(error) };
             return self.answer(task, waiter, reply, &Bytes::new());
         }
+        // It may have been stored, also before this daemon started: only the store knows.
+        let parked = judge.retry || owner.is_some();
         let submission = Submission {
             task,
             client,
@@ -177,8 +180,7 @@ impl Hub {
             lane: judge.lane,
             bytes: payload.len(),
             deadline,
-            // It may have been stored before this daemon started: only the store knows.
-            parked: judge.retry,
+            parked,
         };
         let waiters = vec![waiter];
         let traced = if canary { None } else { self.traced(task) };
@@ -186,7 +188,7 @@ impl Hub {
         let held = Held { payload, hint, waiters, uid, canary, traced, item_id: None };
         self.tasks.insert(task, held);
         self.feed(Event::Submit(submission));
-        if judge.retry && self.tasks.contains_key(&task) {
+        if parked && self.tasks.contains_key(&task) {
             self.recording.look_up(task);
         }
     }

@@ -76,7 +76,7 @@ struct Storing {
 #[derive(Debug)]
 struct Recent {
     uid: u32,
-    reply: Reply,
+    judged: Judged,
     explanation: Bytes,
 }
 
@@ -167,13 +167,24 @@ impl Recording {
         storing.or_else(|| self.recent.get(&task).map(|recent| recent.uid))
     }
 
-    /// The answer that a task got lately.
-    pub(super) fn recent(&self, task: TaskId) -> Option<(Reply, Bytes)> {
-        self.recent.get(&task).map(|recent| (recent.reply.clone(), recent.explanation.clone()))
+    /// The answer that a task got lately, if it has got as far as is asked for.
+    pub(super) fn recent(&self, task: TaskId, ack: Ack) -> Option<(Reply, Bytes)> {
+        let recent = self.recent.get(&task)?;
+        let enough = ack == Ack::Judged || recent.judged.reached == Ack::Stored;
+        let reply = || Reply::Judged(Box::new(recent.judged.clone()));
+        enough.then(|| (reply(), recent.explanation.clone()))
     }
 
+    /// The first judgment of a task is the one that counts, until it is known which one is stored.
     fn remember(&mut self, uid: u32, judged: &Judged, explanation: &Bytes) {
         if explanation.len() > RECENT_EXPLANATION_BYTES_MAX {
+            return;
+        }
+        let recent = Recent { uid, judged: judged.clone(), explanation: explanation.clone() };
+        if let Some(earlier) = self.recent.get_mut(&judged.task) {
+            if judged.reached == Ack::Stored {
+                *earlier = recent;
+            }
             return;
         }
         if self.recent_order.len() >= RECENT_MAX
@@ -181,10 +192,14 @@ impl Recording {
         {
             self.recent.remove(&oldest);
         }
-        let reply = Reply::Judged(Box::new(judged.clone()));
-        let recent = Recent { uid, reply, explanation: explanation.clone() };
-        if self.recent.insert(judged.task, recent).is_none() {
-            self.recent_order.push_back(judged.task);
+        self.recent.insert(judged.task, recent);
+        self.recent_order.push_back(judged.task);
+    }
+
+    /// What a task was answered is not so any more.
+    fn forget(&mut self, task: TaskId) {
+        if self.recent.remove(&task).is_some() {
+            self.recent_order.retain(|other| *other != task);
         }
     }
 
@@ -393,6 +408,11 @@ impl Hub {
                 (Reply::failed(task, ErrorKind::StorageUnavailable, message), Bytes::new())
             }
         };
+        // Who asks again is told no more and no less.
+        match &reply {
+            Reply::Judged(judged) => self.recording.remember(storing.uid, judged, &explanation),
+            _ => self.recording.forget(task),
+        }
         for waiter in storing.waiters {
             self.recording.due.remove(&(waiter.answer_by, task));
             self.answer(task, waiter, reply.clone(), &explanation);
@@ -420,6 +440,10 @@ impl Hub {
     }
 
     fn looked_up(&mut self, task: TaskId, found: Option<Box<StoredJudgment>>) {
+        // What is not safe yet does not do for who wants it to be: judged again, it waits for the commit, which keeps the first.
+        let for_safety = self.tasks.get(&task).is_some_and(Held::is_to_be_stored);
+        let enough = |found: &StoredJudgment| found.reached == Ack::Stored || !for_safety;
+        let found = found.filter(|found| enough(found));
         let Some(found) = found else { return self.feed(Event::Unpark(task)) };
         // Cancelled, or out of time.
         let Some(held) = self.tasks.remove(&task) else { return };
@@ -470,16 +494,16 @@ impl Hub {
     }
 }
 
-/// The reply that repeats a stored judgment to the user whose it is.
+/// The reply that repeats a judgment to the user whose it is.
 fn answer_of(stored: StoredJudgment, uid: u32) -> (Reply, Bytes) {
-    let StoredJudgment { row, explanation } = stored;
+    let StoredJudgment { reached, row, explanation } = stored;
     if row.client_uid != uid {
         return (conflict(row.task), Bytes::new());
     }
     let judged = Judged {
         task: row.task,
         judgment: row.judgment,
-        reached: Ack::Stored,
+        reached,
         attempts: row.attempts,
         worker: row.worker,
         timings: row.timings,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cynic_proto::ids::TaskId;
+use cynic_proto::message::Ack;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
@@ -245,7 +246,7 @@ impl Driver {
     ) {
         let found = self.pending.values().find_map(|pending| {
             let same = pending.record.judgment_task() == Some(task);
-            if same { pending.record.stored_judgment() } else { None }
+            if same { pending.record.stored_judgment(Ack::Judged) } else { None }
         });
         if found.is_some() {
             // Nobody may be waiting any more.

@@ -136,9 +136,11 @@ impl Entry {
     }
 }
 
-/// A judgment as it was stored, for answering its task again.
+/// A judgment as it was stored or will be, for answering its task again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredJudgment {
+    /// Whether it is safe, or still in memory.
+    pub reached: Ack,
     /// The judgment and how it came about.
     pub row: JudgmentRow,
     /// Why it is what it is, encoded as [`cynic_proto::explanation`] does.

@@ -9,6 +9,7 @@ use cynic_proto::explanation::Encoded;
 use cynic_proto::history::JudgmentRow;
 use cynic_proto::ids::TaskId;
 use cynic_proto::limits::ITEM_ID_BYTES_MAX;
+use cynic_proto::message::Ack;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, JudgmentEntry, StoredJudgment};
@@ -92,8 +93,8 @@ impl Record {
         decoded.map_err(|e| e.to_string())
     }
 
-    /// The judgment, if it is one, as it will be read back.
-    pub(super) fn stored_judgment(&self) -> Option<StoredJudgment> {
+    /// The judgment, if it is one, as it will be read back, and how far it has got.
+    pub(super) fn stored_judgment(&self, reached: Ack) -> Option<StoredJudgment> {
         let Entry::Judgment(entry) = &self.entry else { return None };
         let row = JudgmentRow {
             task: entry.task,
@@ -111,7 +112,7 @@ impl Record {
             feedback: None,
             features: None,
         };
-        Some(StoredJudgment { row, explanation: entry.explanation.clone() })
+        Some(StoredJudgment { reached, row, explanation: entry.explanation.clone() })
     }
 
     /// Whether the stored row is this very judgment.

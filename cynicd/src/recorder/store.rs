@@ -10,6 +10,7 @@ use std::time::Duration;
 use cynic_proto::calibration::Calibration;
 use cynic_proto::history::{FailureRow, JudgmentRow};
 use cynic_proto::ids::TaskId;
+use cynic_proto::message::Ack;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -276,8 +277,11 @@ impl Stores {
     pub(super) async fn full(&self, tasks: &[TaskId]) -> Result<Vec<StoredJudgment>, sqlx::Error> {
         let full =
             self.store.full_judgments(query::full_judgments(tasks, self.store.dialect())).await?;
-        let stored =
-            |full: FullJudgment| StoredJudgment { row: full.row, explanation: full.details };
+        let stored = |full: FullJudgment| StoredJudgment {
+            reached: Ack::Stored,
+            row: full.row,
+            explanation: full.details,
+        };
         Ok(full.into_iter().map(stored).collect())
     }
 
@@ -291,7 +295,7 @@ impl Stores {
         if let Some(spool) = &self.spool
             && let Some(record) = spool.find(task).await.map_err(failed)?
         {
-            return Ok(record.stored_judgment());
+            return Ok(record.stored_judgment(Ack::Stored));
         }
         Ok(self.full(&[task]).await.map_err(failed)?.pop())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cynic_proto::explanation;
 use cynic_proto::history::{HistoryQuery, HistoryRow};
 use cynic_proto::judgment::Details;
+use cynic_proto::message::Ack;
 use cynicd::recorder::{Entry, Fate, RejectReason, SafePlace};
 
 use super::entries::{self, SECRET, entry, failure, judgment, notice};
@@ -134,7 +135,8 @@ on_both_stores! {
         let buffered = handle.lookup(wanted.task).await.unwrap().expect("it is in memory");
         handle.flush().await.unwrap();
         let mut stored = handle.lookup(wanted.task).await.unwrap().expect("it is in the database");
-        stored.row.seq = buffered.row.seq;
+        assert_eq!((buffered.reached, stored.reached), (Ack::Judged, Ack::Stored));
+        (stored.row.seq, stored.reached) = (buffered.row.seq, buffered.reached);
         assert_eq!(stored, buffered);
         assert_eq!(stored.row.judgment, wanted.judgment);
         rig.close().await;

@@ -195,6 +195,59 @@ async fn a_store_that_takes_longer_than_the_deadline() {
     assert_eq!(judgments(&home.path("data/cynic.db")).await, 1);
 }
 
+/// A judgment that was answered before it was stored is no stored one for who asks again and wants that.
+#[tokio::test]
+async fn a_repeated_task_is_stored_when_it_says_so() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let store = SqliteConnectOptions::new().filename(home.path("data/cynic.db"));
+    let mut other = store.connect().await.expect("the database");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("it is locked");
+    let mut client = RawClient::connect(daemon.socket()).await.expect("connected");
+    let task = TaskId::new();
+    let mut ask = async |ack, retry, deadline_ms| {
+        let judge = Judge { task, retry, ack, deadline_ms, ..plain_request() };
+        client.send(1, Request::Judge(judge), &text()).await.expect("sent");
+        client.reply().await.expect("a reply").1
+    };
+    let (waits, short) = (Some(60_000), Some(2_000));
+    let Reply::Judged(first) = ask(Ack::Judged, false, waits).await else { panic!("not judged") };
+    // It is in memory, in the judge's answers of late and in the recorder.
+    for retry in [false, true] {
+        let reply = ask(Ack::Stored, retry, short).await;
+        let Reply::Failed { error, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!(error.kind, ErrorKind::StorageUnavailable);
+    }
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("it is free again");
+    let reply = ask(Ack::Stored, false, waits).await;
+    let Reply::Judged(stored) = reply else { panic!("{reply:?}") };
+    assert_eq!((stored.reached, &stored.judgment), (Ack::Stored, &first.judgment));
+    assert_eq!(judgments(&home.path("data/cynic.db")).await, 1);
+    // Who lost the connection before that answer is told the same.
+    let Reply::Judged(again) = ask(Ack::Stored, false, waits).await else { panic!("not judged") };
+    assert_eq!(again, stored);
+}
+
+/// What the database refuses is not stored, however often somebody asks.
+#[tokio::test]
+async fn a_repeated_task_that_the_database_refuses() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let store = SqliteConnectOptions::new().filename(home.path("data/cynic.db"));
+    let mut other = store.connect().await.expect("the database");
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON judgments BEGIN SELECT RAISE(ABORT, 'no'); END";
+    sqlx::query(refuse).execute(&mut other).await.expect("made");
+    let client = daemon.client().await;
+    let request = Judge { ack: Ack::Stored, ..plain_request() };
+    for _ in 0..2 {
+        let outcome = client.judge(request.clone(), text()).await.expect("an answer");
+        let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(error.kind, ErrorKind::StorageUnavailable, "{error}");
+        assert!(error.message.contains("refuses"), "{error}");
+    }
+}
+
 /// When nothing can be stored any more, a copy of what is stored is worth all the more.
 #[tokio::test]
 async fn a_backup_of_a_store_that_is_full() {

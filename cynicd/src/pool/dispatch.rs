@@ -81,8 +81,8 @@ impl Pool {
                 }
             }
             // One slot at a time is given up for this, so that a burst of poison does not take the pool away
-            // from good work; and none while a fresh worker is coming anyway.
-            if !self.slots.iter().any(|slot| slot.is_coming(now)) {
+            // from good work; and none while a fresh worker is coming anyway, or does not come up.
+            if !self.slots.iter().any(Slot::is_changing) {
                 let used = self.slots.iter().find(idle).map(|slot| slot.id);
                 if let Some(worker) = used {
                     self.stop(worker, now);

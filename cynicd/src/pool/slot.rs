@@ -118,18 +118,9 @@ impl Slot {
         !matches!(self.state, State::Down { .. } | State::Retired)
     }
 
-    /// Whether the slot is between two processes.
+    /// Whether the slot is between two processes, also where the next one does not come up.
     pub(super) fn is_changing(&self) -> bool {
         !self.is_live() && !matches!(self.state, State::Retired)
-    }
-
-    /// Whether the slot will have a fresh process shortly.
-    pub(super) fn is_coming(&self, now: Instant) -> bool {
-        match self.state {
-            State::Down { until } => until <= now,
-            State::Starting { .. } | State::Stopping { .. } | State::Killed { .. } => true,
-            State::Idle { .. } | State::Busy { .. } | State::Retired => false,
-        }
     }
 
     /// Whether the process has answered something, or has stood ready long enough to have come up well: what ends it

@@ -1,6 +1,7 @@
 //! What the pool decides, case by case.
 
 mod pauses;
+mod solo;
 mod store;
 
 use std::num::NonZeroU16;

@@ -260,6 +260,15 @@ impl Recording {
         self.backlog.push_back(Pending { entry, on_settled });
         true
     }
+
+    /// Hands over what waits for room, as nothing comes after it. The recorder goes on with it for as long as it may, and
+    /// counts what is lost.
+    fn hand_over(&mut self) {
+        for Pending { entry, on_settled } in self.backlog.drain(..) {
+            // Its thread ends before only by a panic, which is told of.
+            drop(self.recorder.submit_anyway(entry, on_settled));
+        }
+    }
 }
 
 impl Hub {
@@ -471,14 +480,8 @@ impl Hub {
         settlements: &mut mpsc::UnboundedReceiver<Settled>,
     ) {
         let recorder = self.recording.recorder.clone();
-        let flushed = async {
-            while self.recording.is_full() {
-                recorder.room().await;
-                self.record_again();
-            }
-            recorder.flush().await
-        };
-        match timeout(FLUSH_BUDGET, flushed).await {
+        self.recording.hand_over();
+        match timeout(FLUSH_BUDGET, recorder.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "could not flush the store"),
             Err(_) => tracing::error!("the store did not take everything in time"),
@@ -525,4 +528,48 @@ fn readable(explanation: Vec<u8>) -> Vec<u8> {
 pub(super) fn unix_us() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+    use crate::recorder::{Recorder, RecorderConfig};
+
+    fn notice(n: u128) -> Pending {
+        let key = EntryKey(n);
+        let (kind, message) = ("worker.died".to_owned(), "a worker died".to_owned());
+        let entry = NoticeEntry { key, at_us: 0, kind, task: None, message };
+        Pending { entry: Entry::Notice(Box::new(entry)), on_settled: None }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_room_at_the_end_is_stored_or_counted_as_lost() {
+        for (budget, lost) in [(Duration::ZERO, 5), (Duration::from_mins(1), 0)] {
+            let home = tempfile::tempdir().expect("a directory");
+            let config =
+                RecorderConfig { buffered_rows_max: 2, ..RecorderConfig::new(home.path()) };
+            let (recorder, thread) = Recorder::start(config).expect("a recorder");
+            let store = SqliteConnectOptions::new().filename(home.path().join("cynic.db"));
+            let mut other = store.connect().await.expect("the database");
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("it is locked");
+            let (mut recording, _) = Recording::new(recorder.clone());
+            for n in 1..=5 {
+                recording.submit(notice(n));
+            }
+            assert_eq!(recording.waiting(), 3);
+            recording.hand_over();
+            assert_eq!(recording.waiting(), 0);
+            let unlocked = async {
+                if lost == 0 {
+                    sqlx::query("ROLLBACK").execute(&mut other).await.expect("it is free again");
+                }
+            };
+            let (report, ()) = tokio::join!(recorder.close(budget), unlocked);
+            assert_eq!(report.expect("it is closed").lost, lost);
+            assert!(thread.join().is_ok());
+        }
+    }
 }

@@ -52,7 +52,7 @@ impl Gate {
         false
     }
 
-    /// Takes room for an entry of the recorder's own, whether there is any or not.
+    /// Takes room for an entry that nobody is to be turned away for, whether there is any or not.
     pub(super) fn force(&self, bytes: usize) {
         self.rows.fetch_add(1, Ordering::AcqRel);
         self.bytes.fetch_add(bytes, Ordering::AcqRel);

@@ -322,10 +322,27 @@ impl RecorderHandle {
     /// # Errors
     /// Memory is full or the recorder is closed; both come back untouched.
     pub fn submit(&self, entry: Entry, on_settled: Option<OnSettled>) -> Result<(), Box<Rejected>> {
-        let bytes = entry.bytes();
-        if !self.gate.enter(bytes) {
+        if !self.gate.enter(entry.bytes()) {
             return Err(Box::new(Rejected { entry, on_settled, reason: RejectReason::Full }));
         }
+        self.send(entry, on_settled)
+    }
+
+    /// Hands over an entry whether there is room or not: for the last ones, that wait for it in memory when all ends.
+    ///
+    /// # Errors
+    /// The recorder is closed; both come back untouched.
+    pub fn submit_anyway(
+        &self,
+        entry: Entry,
+        on_settled: Option<OnSettled>,
+    ) -> Result<(), Box<Rejected>> {
+        self.gate.force(entry.bytes());
+        self.send(entry, on_settled)
+    }
+
+    fn send(&self, entry: Entry, on_settled: Option<OnSettled>) -> Result<(), Box<Rejected>> {
+        let bytes = entry.bytes();
         self.commands.send(Command::Submit(entry, on_settled)).map_err(|unsent| {
             self.gate.leave(1, bytes);
             let Command::Submit(entry, on_settled) = unsent.0 else {

@@ -250,7 +250,7 @@ impl Hub {
         self.accepting.admins.abort();
         self.finish_recording(&mut settlements).await;
         self.farewell().await;
-        self.quarantine.close();
+        self.quarantine.close().await;
         self.refused.map_or(Ok(()), Err)
     }
 

@@ -63,10 +63,9 @@ impl Quarantine {
             replays: 0,
             replaying: None,
         };
-        for record in records {
-            let gone = quarantine.index.insert(record);
-            quarantine.remove_files(gone);
-        }
+        let gone = records.into_iter().flat_map(|record| quarantine.index.insert(record));
+        let gone = gone.collect();
+        quarantine.remove_files(gone);
         quarantine
     }
 
@@ -75,17 +74,22 @@ impl Quarantine {
     }
 
     /// Waits for the last writes.
-    pub(super) fn close(&mut self) {
+    pub(super) async fn close(&mut self) {
         if let Some(files) = self.files.take() {
-            files.close();
+            files.close().await;
         }
     }
 
-    fn remove_files(&self, tasks: Vec<TaskId>) {
-        for task in tasks {
-            if let Some(files) = &self.files {
-                files.remove(task);
-            }
+    /// Has removed what could not be removed at once.
+    pub(super) fn keep_up(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.remove_again();
+        }
+    }
+
+    fn remove_files(&mut self, tasks: Vec<TaskId>) {
+        if let Some(files) = &mut self.files {
+            files.remove(tasks);
         }
     }
 
@@ -133,7 +137,7 @@ impl Hub {
         let gone = quarantine.index.insert(record.clone());
         quarantine.remove_files(gone);
         if let Some(files) =
-            quarantine.files.as_ref().filter(|_| quarantine.index.get(task).is_some())
+            quarantine.files.as_mut().filter(|_| quarantine.index.get(task).is_some())
         {
             files.write(record, kept.then(|| held.payload.clone()));
         }

@@ -21,6 +21,7 @@ impl Hub {
     /// Called once in each turn of the loop, so that the watchdog sees the dispatcher's own progress.
     pub(super) fn keep_up(&mut self, now: Instant) {
         self.end_rolling(now);
+        self.quarantine.keep_up();
         if self.pool.is_ready() {
             self.last_death = None;
             if !self.options.manager.is_ready() {

@@ -3,18 +3,19 @@
 //! Owns the directory and the thread that writes it. A record that cannot be written is known until the daemon
 //! ends; one that cannot be read is removed. Neither stops anything.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cynic_proto::ids::TaskId;
 use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::quarantine::QuarantineRecord;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// Orders that may wait for the thread: a storm of poison makes a few hundred records a second.
 const ORDERS_MAX: usize = 1024;
@@ -38,14 +39,19 @@ pub struct FilesError {
 /// The way to the thread that owns the directory.
 #[derive(Debug)]
 pub struct Files {
-    orders: SyncSender<Order>,
-    /// Ends when the thread does.
-    ended: Receiver<()>,
+    orders: mpsc::Sender<Order>,
+    /// The records that are on disk, or will be.
+    on_disk: HashSet<TaskId>,
+    /// Those of them that are to go, and that the thread had no room for: one that came back at the next start would be
+    /// refused again. Nothing is written before they have gone, so they are no more than were on disk.
+    to_remove: Vec<TaskId>,
+    /// Closed when the thread ends.
+    ended: oneshot::Receiver<()>,
 }
 
 enum Order {
     Write(Box<QuarantineRecord>, Option<Bytes>),
-    Remove(TaskId),
+    Remove(Vec<TaskId>),
     Read(TaskId, oneshot::Sender<io::Result<Bytes>>),
 }
 
@@ -59,27 +65,46 @@ impl Files {
             |action| move |source| FilesError { action, path: directory.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed("make"))?;
         let records = load(directory).map_err(failed("read"))?;
-        let (orders, waiting) = sync_channel(ORDERS_MAX);
-        let (ending, ended) = sync_channel(0);
+        let (orders, waiting) = mpsc::channel(ORDERS_MAX);
+        let (ending, ended) = oneshot::channel();
         let directory_of_thread = directory.to_owned();
         std::thread::Builder::new()
             .name("quarantine".to_owned())
             .spawn(move || {
-                serve(&directory_of_thread, &waiting);
-                drop(ending);
+                serve(&directory_of_thread, waiting);
+                drop::<oneshot::Sender<()>>(ending);
             })
             .map_err(failed("start the thread of"))?;
-        Ok((Files { orders, ended }, records))
+        let on_disk = records.iter().map(|record| record.task).collect();
+        Ok((Files { orders, on_disk, to_remove: Vec::new(), ended }, records))
     }
 
     /// Keeps a record, and its item where one is given.
-    pub fn write(&self, record: QuarantineRecord, item: Option<Bytes>) {
-        self.order(Order::Write(Box::new(record), item));
+    pub fn write(&mut self, record: QuarantineRecord, item: Option<Bytes>) {
+        let task = record.task;
+        self.remove_again();
+        // In order: what is to go may have the same name.
+        if self.to_remove.is_empty() && self.order(Order::Write(Box::new(record), item)) {
+            self.on_disk.insert(task);
+        } else {
+            tracing::error!(%task, "a quarantined item's record is not kept: the disk does not keep up");
+        }
     }
 
-    /// Removes a record and its item.
-    pub fn remove(&self, task: TaskId) {
-        self.order(Order::Remove(task));
+    /// Removes records and their items.
+    pub fn remove(&mut self, tasks: Vec<TaskId>) {
+        self.to_remove.extend(tasks.into_iter().filter(|task| self.on_disk.remove(task)));
+        self.remove_again();
+    }
+
+    /// Sends the thread what it had no room for before.
+    pub fn remove_again(&mut self) {
+        if self.to_remove.is_empty() {
+            return;
+        }
+        if let Ok(room) = self.orders.try_reserve() {
+            room.send(Order::Remove(std::mem::take(&mut self.to_remove)));
+        }
     }
 
     /// Reads a record's item.
@@ -88,27 +113,31 @@ impl Files {
     /// It is not kept, or cannot be read.
     pub fn read(&self, task: TaskId) -> impl Future<Output = io::Result<Bytes>> + use<> {
         let (answer, answered) = oneshot::channel();
+        // Without room for it, whoever waits for the answer is told that there is none.
         self.order(Order::Read(task, answer));
         async move { answered.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())) }
     }
 
-    fn order(&self, order: Order) {
-        if self.orders.try_send(order).is_err() {
-            tracing::error!("the quarantine's files are not written: the disk does not keep up");
-        }
+    fn order(&self, order: Order) -> bool {
+        self.orders.try_send(order).is_ok()
     }
 
     /// Waits until what was ordered is done, for a while.
-    pub fn close(self) {
-        drop(self.orders);
-        if self.ended.recv_timeout(CLOSE_BUDGET) == Err(RecvTimeoutError::Timeout) {
+    pub async fn close(self) {
+        let done = async {
+            // The thread ends before only by a panic.
+            drop(self.orders.send(Order::Remove(self.to_remove)).await);
+            drop(self.orders);
+            drop(self.ended.await);
+        };
+        if timeout(CLOSE_BUDGET, done).await.is_err() {
             tracing::error!("the quarantine's files were not written in time");
         }
     }
 }
 
-fn serve(directory: &Path, orders: &Receiver<Order>) {
-    while let Ok(order) = orders.recv() {
+fn serve(directory: &Path, mut orders: mpsc::Receiver<Order>) {
+    while let Some(order) = orders.blocking_recv() {
         match order {
             Order::Write(record, item) => {
                 if let Err(error) = write(directory, &record, item.as_ref()) {
@@ -116,9 +145,11 @@ fn serve(directory: &Path, orders: &Receiver<Order>) {
                     tracing::error!(%task, %error, "could not keep a quarantined item's record");
                 }
             }
-            Order::Remove(task) => {
-                for ending in ["json", "item"] {
-                    remove(&path(directory, task, ending));
+            Order::Remove(tasks) => {
+                for task in tasks {
+                    for ending in ["json", "item"] {
+                        remove(&path(directory, task, ending));
+                    }
                 }
             }
             Order::Read(task, answer) => {
@@ -179,7 +210,7 @@ fn load(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
             _ => {}
         }
     }
-    let kept: std::collections::HashSet<PathBuf> =
+    let kept: HashSet<PathBuf> =
         records.iter().filter(|r| r.kept).map(|r| path(directory, r.task, "item")).collect();
     items.iter().filter(|item| !kept.contains(*item)).for_each(|item| remove(item));
     for record in &mut records {
@@ -226,23 +257,49 @@ mod tests {
     async fn records_and_items_survive() {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path().join("quarantine");
-        let (files, none) = Files::open(&directory).expect("opened");
+        let (mut files, none) = Files::open(&directory).expect("opened");
         assert_eq!(none, []);
         let (kept, hashed) = (record(1, 10), QuarantineRecord { kept: false, ..record(2, 5) });
         files.write(kept.clone(), Some(Bytes::from_static(b"poison")));
         files.write(hashed.clone(), None);
         assert_eq!(&files.read(TaskId(1)).await.expect("kept")[..], b"poison");
         assert!(files.read(TaskId(2)).await.is_err());
-        files.close();
-        let (files, loaded) = Files::open(&directory).expect("opened again");
+        files.close().await;
+        let (mut files, loaded) = Files::open(&directory).expect("opened again");
         assert_eq!(loaded, [hashed, kept], "oldest first");
-        files.remove(TaskId(1));
-        files.close();
+        files.remove(vec![TaskId(1)]);
+        files.close().await;
         assert_eq!(names(&directory), [format!("{}.json", TaskId(2))]);
     }
 
-    #[test]
-    fn what_is_no_record_is_removed() {
+    #[tokio::test]
+    async fn what_is_removed_does_not_come_back_because_the_disk_does_not_keep_up() {
+        let home = tempfile::tempdir().expect("a directory");
+        let of = |task| QuarantineRecord { kept: false, ..record(task, 0) };
+        let (mut files, _) = Files::open(home.path()).expect("opened");
+        (1..=3).for_each(|task| files.write(of(task), None));
+        // The thread reads a pipe until its other end is closed, and more waits for it than it may.
+        let (pipe, fifo) = (path(home.path(), TaskId(9), "item"), rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, 0o600.into(), 0).expect("made");
+        let reading = files.read(TaskId(9));
+        let writer = File::options().write(true).open(&pipe).expect("the thread is at it");
+        while files.orders.capacity() > 0 {
+            drop(files.read(TaskId(8)));
+        }
+        files.remove(vec![TaskId(1)]);
+        files.remove(vec![TaskId(2)]);
+        files.write(of(2), None);
+        files.write(of(4), None);
+        drop(writer);
+        assert_eq!(reading.await.expect("an empty item"), Bytes::new());
+        files.close().await;
+        let (files, left) = Files::open(home.path()).expect("opened again");
+        files.close().await;
+        assert_eq!(left, [of(3)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_record_is_removed() {
         let home = tempfile::tempdir().expect("a directory");
         let put =
             |name: String, bytes: &[u8]| fs::write(home.path().join(name), bytes).expect("written");
@@ -255,7 +312,7 @@ mod tests {
         // Says that its item is kept, but it is not there.
         put(format!("{}.json", TaskId(7)), &serde_json::to_vec(&record(7, 0)).expect("JSON"));
         let (files, loaded) = Files::open(home.path()).expect("opened");
-        files.close();
+        files.close().await;
         assert_eq!(loaded, [QuarantineRecord { kept: false, ..record(7, 0) }]);
         assert_eq!(names(home.path()), [format!("{}.json", TaskId(7)), "README".to_owned()]);
     }

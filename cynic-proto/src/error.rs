@@ -46,7 +46,7 @@ pub enum ErrorKind {
     StorageUnavailable,
     /// The daemon's own fault.
     Internal,
-    /// The task id is that of another user's task.
+    /// The task id is that of another user's task, or of a canary.
     Conflict,
 }
 

@@ -151,13 +151,15 @@ impl Hub {
         let deadline = judge.deadline_ms.map(|ms| Duration::from_millis(ms.into()));
         let answer_by = Instant::now() + deadline.unwrap_or(self.pool.config().total_deadline);
         let (peer, waiter) = (entry.peer, Waiter { client, seq, ack, answer_by });
-        entry.tasks.insert(task);
-        // A task that is known already is not judged twice; who asks again waits with the others.
-        let owner = self.tasks.get(&task).map(|held| held.uid);
-        let owner = owner.or_else(|| self.recording.owner(task));
-        if owner.is_some_and(|uid| uid != peer.uid) {
-            return self.answer(task, waiter, conflict(task), &Bytes::new());
+        // A task that is known already is not judged twice; who asks again waits with the others. A canary is judged to
+        // be forgotten, and has no answer for them.
+        let known = self.tasks.get(&task).map(|held| (held.uid, held.canary));
+        let known = known.or_else(|| self.recording.owner(task).map(|uid| (uid, false)));
+        if known.is_some_and(|known| known != (peer.uid, canary)) {
+            let reply = conflict(task);
+            return self.reply(client, &ToClient { seq, reply }, &Bytes::new());
         }
+        entry.tasks.insert(task);
         if let Some(held) = self.tasks.get_mut(&task) {
             return held.waiters.push(waiter);
         }
@@ -172,7 +174,7 @@ impl Hub {
             return self.answer(task, waiter, reply, &Bytes::new());
         }
         // It may have been stored, also before this daemon started: only the store knows.
-        let parked = judge.retry || owner.is_some();
+        let parked = judge.retry || known.is_some();
         let submission = Submission {
             task,
             client,
@@ -207,7 +209,8 @@ impl Hub {
 
 /// Task ids are their users' own: nobody may learn, or choose, what another one is told.
 pub(super) fn conflict(task: TaskId) -> Reply {
-    let message = "this task id is that of another user's task: ask under an id of your own";
+    let message =
+        "this task id is that of another user's task, or of a canary: ask under an id of your own";
     Reply::failed(task, ErrorKind::Conflict, message)
 }
 

@@ -282,6 +282,30 @@ async fn a_task_that_an_operator_retries_stays_its_users() {
     assert_eq!(listed[0]["task_id"], task.to_string());
 }
 
+/// Its answer is about another item, and is not stored.
+#[tokio::test]
+async fn a_canary_is_no_answer_to_a_task_of_its_id() {
+    let worker = env!("CARGO_BIN_EXE_faulty_worker").as_ref();
+    let home =
+        Home::new(&items::config_with(worker, 1000, 3_600_000, "dimension_failures_max = 0"));
+    let daemon = home.start().await;
+    let mut client = RawClient::connect(&admin_of(daemon.socket())).await.expect("a connection");
+    let mut conflicts = async |seq, first: Request, second: Request, item: &[u8]| {
+        client.send(seq, first, &faults::item("busy_loop")).await.expect("sent");
+        client.send(seq + 1, second, item).await.expect("sent");
+        let (answered, reply) = client.reply().await.expect("a reply");
+        let Reply::Failed { error, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!((answered, error.kind), (seq + 1, ErrorKind::Conflict), "{error}");
+    };
+    let judge = || raw::judge(TaskId::new(), Lane::Interactive, Ack::Stored);
+    let task = judge();
+    let (first, second) = (Request::Canary(task.clone()), Request::Judge(task));
+    conflicts(1, first, second, &items::ordinary(1)).await;
+    let task = judge();
+    let (first, second) = (Request::Judge(task.clone()), Request::Canary(task));
+    conflicts(3, first, second, &items::ordinary(1)).await;
+}
+
 /// What one client sent may be quoted on the worker's standard error.
 #[tokio::test]
 async fn a_death_tells_nothing_of_the_items_before() {

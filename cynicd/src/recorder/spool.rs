@@ -46,19 +46,21 @@ pub(super) struct Spooled {
     pub bytes: usize,
 }
 
+/// Numbered anew: an empty spool begins again at 1, which may have been put aside before.
 async fn put_aside(
     connection: &mut SqliteConnection,
     seq: i64,
     why: &str,
 ) -> Result<(), sqlx::Error> {
     tracing::error!(seq, why, "an entry of the spool cannot be read and is put aside");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     for sql in [
-        "INSERT OR IGNORE INTO unreadable (seq, entry) SELECT seq, entry FROM spool WHERE seq = ?",
+        "INSERT INTO unreadable (entry) SELECT entry FROM spool WHERE seq = ?",
         "DELETE FROM spool WHERE seq = ?",
     ] {
         sqlx::query(sql).bind(seq).execute(&mut *connection).await?;
     }
-    Ok(())
+    sqlx::query("COMMIT").execute(&mut *connection).await.map(drop)
 }
 
 impl Spool {
@@ -240,5 +242,36 @@ impl Spool {
             let _ = sqlx::Connection::close(connection).await;
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_kept_each_time() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("spool.db");
+        let mut kept = Vec::new();
+        for entry in [&b"of tomorrow"[..], b"of the day after"] {
+            // An empty spool: it numbers from the start again.
+            let (spool, left) = Spool::open(&path, 1 << 20, true).await.expect("opened");
+            assert_eq!((left.rows, left.last_seq), (0, 0));
+            let put = "INSERT INTO spool (seq, bytes, entry) VALUES (1, 11, ?)";
+            let put = async |connection: &mut SqliteConnection| {
+                sqlx::query(put).bind(entry).execute(connection).await.map(drop)
+            };
+            spool.with(put).await.expect("written");
+            assert!(spool.oldest(10, 1 << 20).await.expect("read").is_empty());
+            let aside = async |connection: &mut SqliteConnection| {
+                let aside = sqlx::query_scalar("SELECT entry FROM unreadable ORDER BY seq");
+                aside.fetch_all(connection).await
+            };
+            kept.push(entry.to_vec());
+            let aside: Vec<Vec<u8>> = spool.with(aside).await.expect("read");
+            assert_eq!(aside, kept);
+            spool.close().await;
+        }
     }
 }

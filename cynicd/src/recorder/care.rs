@@ -39,27 +39,28 @@ const DOUBTED: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone)]
 pub(super) struct Care {
     retention: Retention,
+    timeout: Duration,
     next_minute: Instant,
     clock: Clock,
 }
 
 impl Care {
-    pub(super) fn new(retention: Retention) -> Care {
-        Care { retention, next_minute: Instant::now(), clock: Clock::default() }
+    pub(super) fn new(retention: Retention, timeout: Duration) -> Care {
+        Care { retention, timeout, next_minute: Instant::now(), clock: Clock::default() }
     }
 
     /// What is due now; the next call starts from there.
     pub(super) fn take_due(&mut self) -> Round {
-        let now = Instant::now();
+        let (now, timeout) = (Instant::now(), self.timeout);
         if now < self.next_minute {
-            return Round { retention: None };
+            return Round { retention: None, timeout };
         }
         self.next_minute = now + MINUTE;
         let mut retention = self.retention;
         if !self.clock.is_trusted(now, SystemTime::now()) {
             retention.age_max = None;
         }
-        Round { retention: Some(retention) }
+        Round { retention: Some(retention), timeout }
     }
 
     /// Leaves nothing for later: the store is back after it was out of reach, or there is more to do.
@@ -99,6 +100,8 @@ impl Clock {
 pub(super) struct Round {
     /// What is done once a minute is due too.
     retention: Option<Retention>,
+    /// How long a server may take over one statement: while there is nothing to write, nobody else notices that it hangs.
+    timeout: Duration,
 }
 
 impl Round {
@@ -121,8 +124,9 @@ impl Round {
             Store::Postgres(store) => {
                 if let Some(retention) = self.retention {
                     store.make_schema().await.map_err(Failure::into_text)?;
-                    stores.refresh_calibration().await.map_err(|error| describe(&error))?;
-                    retain_postgres(store, retention).await.map_err(failed)?;
+                    let refreshed = super::within(self.timeout, stores.refresh_calibration());
+                    refreshed.await.map_err(|error| describe(&error))?;
+                    retain_postgres(store, retention, self.timeout).await.map_err(failed)?;
                 }
             }
         }
@@ -264,7 +268,15 @@ async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx:
     Ok(())
 }
 
-async fn retain_postgres(store: &PostgresStore, retention: Retention) -> Result<(), sqlx::Error> {
+async fn retain_postgres(
+    store: &PostgresStore,
+    retention: Retention,
+    timeout: Duration,
+) -> Result<(), sqlx::Error> {
+    let integer = async |sql: String| {
+        let sql = Sql::new(Dialect::Postgres, sql);
+        in_time(timeout, read::postgres::integer(&store.reader, sql)).await
+    };
     let mut conditions = Vec::new();
     for (table, at) in
         [("judgments", "judged_at_us"), ("failures", "failed_at_us"), ("notices", "at_us")]
@@ -276,12 +288,12 @@ async fn retain_postgres(store: &PostgresStore, retention: Retention) -> Result<
         // `seq` has gaps here; the planner's estimate tells cheaply whether counting is worth it.
         let estimate =
             format!("SELECT reltuples::int8 FROM pg_class WHERE oid = '{table}'::regclass");
-        if postgres_integer(store, estimate).await?.unwrap_or(0) < rows_max as i64 {
+        if integer(estimate).await?.unwrap_or(0) < rows_max as i64 {
             continue;
         }
         let first_kept =
             format!("SELECT seq FROM {table} ORDER BY seq DESC OFFSET {rows_max} LIMIT 1");
-        if let Some(seq) = postgres_integer(store, first_kept).await? {
+        if let Some(seq) = integer(first_kept).await? {
             conditions.push((table, format!("seq <= {seq}")));
         }
     }
@@ -293,7 +305,8 @@ async fn retain_postgres(store: &PostgresStore, retention: Retention) -> Result<
         );
         loop {
             let query = read::postgres::query(Sql::new(Dialect::Postgres, sql.clone()));
-            if query.execute(&store.reader).await?.rows_affected() == 0 {
+            let deleted = in_time(timeout, query.execute(&store.reader)).await?;
+            if deleted.rows_affected() == 0 {
                 break;
             }
         }
@@ -301,8 +314,12 @@ async fn retain_postgres(store: &PostgresStore, retention: Retention) -> Result<
     Ok(())
 }
 
-async fn postgres_integer(store: &PostgresStore, sql: String) -> Result<Option<i64>, sqlx::Error> {
-    read::postgres::integer(&store.reader, Sql::new(Dialect::Postgres, sql)).await
+async fn in_time<T>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    tokio::time::timeout(limit, statement).await.unwrap_or_else(late)
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct RecorderConfig {
     pub commit_budget: Duration,
     /// When old records are deleted.
     pub retention: Retention,
+    /// A PostgreSQL server that takes longer over one statement of that, or of what else is done beside writing, hangs.
+    pub care_timeout: Duration,
 }
 
 /// How long records are kept.
@@ -85,6 +87,8 @@ impl RecorderConfig {
             store_content: false,
             commit_budget: Duration::from_millis(100),
             retention: Retention::default(),
+            // A count through everything on a slow server.
+            care_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -294,7 +294,7 @@ fn parts(
         store_content: config.store_content,
         commit_budget: config.commit_budget,
         first_seq: left.last_seq + 1,
-        care: Care::new(config.retention),
+        care: Care::new(config.retention, config.care_timeout),
         unreached,
     }
 }

@@ -9,7 +9,7 @@ use cynicd::recorder::{Database, Fate, Recorder, RecorderConfig, SafePlace};
 
 use super::disks::this_test;
 use super::entries::{numbered, task};
-use super::proxy::Proxy;
+use super::proxy::{INSERTED, Proxy};
 use super::rig::{Rig, on_both_stores, status, submit, until};
 
 /// Entries of one test: a few batches.
@@ -235,7 +235,7 @@ async fn killed_after_a_commit_that_it_was_not_told_of() {
     victim.settled();
     victim.submit(1..2, true);
     victim.settled();
-    proxy.hold();
+    proxy.hold(INSERTED);
     victim.submit(2..ENTRIES, true);
     until("the server has committed something", async || rig.judgments().await > 2).await;
     assert!(victim.kill().is_empty(), "nothing was acknowledged while answers were kept back");
@@ -258,7 +258,7 @@ async fn killed_between_the_commit_and_the_emptying_of_the_spool() {
     for _ in 0..ENTRIES {
         victim.settled();
     }
-    proxy.hold();
+    proxy.hold(INSERTED);
     rig.server.as_mut().unwrap().resume();
     until("the server has committed what was in the spool", async || rig.judgments().await > 0)
         .await;

@@ -67,6 +67,23 @@ async fn down_at_the_start_with_nothing_to_write() {
     rig.close().await;
 }
 
+/// It takes connections and answers some questions. As nothing is written, only care can notice.
+#[tokio::test]
+async fn hangs_while_there_is_nothing_to_write() {
+    let mut rig = Rig::postgres();
+    let proxy = Proxy::new(&rig.server.as_ref().unwrap().socket());
+    rig.config.database = Database::Postgres(proxy.url());
+    rig.config.care_timeout = Duration::from_secs(1);
+    // The planner's estimate, which retention begins with.
+    proxy.hold(b"reltuples");
+    let handle = rig.start();
+    let timed_out = |why: &String| why.contains("could not tend the store");
+    status(&handle, |status| status.degraded.as_ref().is_some_and(timed_out)).await;
+    proxy.release();
+    status(&handle, |status| status.degraded.is_none()).await;
+    rig.close().await;
+}
+
 #[tokio::test]
 async fn goes_down_under_load_and_comes_back_again_and_again() {
     let mut rig = rig();

@@ -21,9 +21,12 @@ struct State {
     changed: Condvar,
 }
 
+/// What tells that rows were inserted.
+pub(crate) const INSERTED: &[u8] = b"INSERT 0 ";
+
 #[derive(Default, Clone, Copy)]
 struct Answers {
-    held: bool,
+    held: Option<&'static [u8]>,
     delay: Duration,
 }
 
@@ -55,14 +58,14 @@ impl Proxy {
         format!("postgres://postgres@{host}/cynic")
     }
 
-    /// From now on keeps back what tells that rows were inserted.
-    pub(crate) fn hold(&self) {
-        self.state.answers.lock().unwrap().held = true;
+    /// From now on keeps back the answers with that in them, and those after them.
+    pub(crate) fn hold(&self, answers: &'static [u8]) {
+        self.state.answers.lock().unwrap().held = Some(answers);
     }
 
     /// Lets them go.
     pub(crate) fn release(&self) {
-        self.state.answers.lock().unwrap().held = false;
+        self.state.answers.lock().unwrap().held = None;
         self.state.changed.notify_all();
     }
 
@@ -80,10 +83,9 @@ impl Drop for Proxy {
 
 impl State {
     fn wait(&self, answer: &[u8]) {
-        const INSERTED: &[u8] = b"INSERT 0 ";
-        let tells = answer.windows(INSERTED.len()).any(|part| part == INSERTED);
         let answers = self.answers.lock().unwrap();
-        let held = |answers: &mut Answers| answers.held && tells;
+        let is_in = |held: &[u8]| answer.windows(held.len()).any(|part| part == held);
+        let held = |answers: &mut Answers| answers.held.is_some_and(is_in);
         let delay = self.changed.wait_while(answers, held).unwrap().delay;
         thread::sleep(delay);
     }

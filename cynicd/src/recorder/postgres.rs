@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cynic_proto::model::{AXIOMS, DIMENSIONS};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections for queries: one for a person, one for an export that runs meanwhile.
 const READERS: u32 = 2;
 
-/// How long a query waits for a connection.
+/// How long a query waits for a connection, and a connection for its last answer.
 const READER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -62,6 +62,14 @@ impl PostgresStore {
         let reader = PgPoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(READER_TIMEOUT)
+            // The pool itself waits for ever for an answer from a connection that was given up, and counts it all that time.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    let answer = tokio::time::timeout(READER_TIMEOUT, connection.ping()).await;
+                    let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+                    answer.unwrap_or_else(late).map(|()| true)
+                })
+            })
             .connect_lazy_with(options.clone());
         Ok(PostgresStore {
             options,
@@ -144,7 +152,7 @@ impl PostgresStore {
         if self.migrated.get() {
             return Ok(());
         }
-        self.with_lane(0, async |connection| sqlx::Connection::ping(connection).await).await
+        self.with_lane(0, async |connection| Connection::ping(connection).await).await
     }
 
     async fn connect(&self) -> Result<PgConnection, Failure> {

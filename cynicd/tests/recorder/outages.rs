@@ -67,9 +67,8 @@ async fn down_at_the_start_with_nothing_to_write() {
     rig.close().await;
 }
 
-/// It takes connections and answers some questions. As nothing is written, only care can notice.
-#[tokio::test]
-async fn hangs_while_there_is_nothing_to_write() {
+/// A server that takes connections and answers some questions. As nothing is written, only care can notice.
+async fn hangs_while_there_is_nothing_to_write(is_over: impl AsyncFnOnce(&Proxy)) {
     let mut rig = Rig::postgres();
     let proxy = Proxy::new(&rig.server.as_ref().unwrap().socket());
     rig.config.database = Database::Postgres(proxy.url());
@@ -79,9 +78,24 @@ async fn hangs_while_there_is_nothing_to_write() {
     let handle = rig.start();
     let timed_out = |why: &String| why.contains("could not tend the store");
     status(&handle, |status| status.degraded.as_ref().is_some_and(timed_out)).await;
-    proxy.release();
+    is_over(&proxy).await;
     status(&handle, |status| status.degraded.is_none()).await;
     rig.close().await;
+}
+
+#[tokio::test]
+async fn hangs_while_there_is_nothing_to_write_and_goes_on() {
+    hangs_while_there_is_nothing_to_write(async |proxy| proxy.release()).await;
+}
+
+/// As when its host is gone: nothing ever comes on the connections that there were.
+#[tokio::test]
+async fn hangs_while_there_is_nothing_to_write_and_comes_back_anew() {
+    hangs_while_there_is_nothing_to_write(async |proxy| {
+        until("all connections for queries hang", async || proxy.waiting() == 2).await;
+        proxy.lose();
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub(crate) const INSERTED: &[u8] = b"INSERT 0 ";
 #[derive(Default, Clone, Copy)]
 struct Answers {
     held: Option<&'static [u8]>,
+    released: bool,
+    waiting: usize,
     delay: Duration,
 }
 
@@ -60,13 +62,25 @@ impl Proxy {
 
     /// From now on keeps back the answers with that in them, and those after them.
     pub(crate) fn hold(&self, answers: &'static [u8]) {
-        self.state.answers.lock().unwrap().held = Some(answers);
+        let mut state = self.state.answers.lock().unwrap();
+        (state.held, state.released) = (Some(answers), false);
+    }
+
+    /// Keeps no more back; what was, never comes.
+    pub(crate) fn lose(&self) {
+        self.state.answers.lock().unwrap().held = None;
     }
 
     /// Lets them go.
     pub(crate) fn release(&self) {
-        self.state.answers.lock().unwrap().held = None;
+        let mut state = self.state.answers.lock().unwrap();
+        (state.held, state.released) = (None, true);
         self.state.changed.notify_all();
+    }
+
+    /// How many connections have an answer kept back.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.answers.lock().unwrap().waiting
     }
 
     /// Delays each answer so long.
@@ -83,10 +97,15 @@ impl Drop for Proxy {
 
 impl State {
     fn wait(&self, answer: &[u8]) {
-        let answers = self.answers.lock().unwrap();
+        let mut answers = self.answers.lock().unwrap();
         let is_in = |held: &[u8]| answer.windows(held.len()).any(|part| part == held);
-        let held = |answers: &mut Answers| answers.held.is_some_and(is_in);
-        let delay = self.changed.wait_while(answers, held).unwrap().delay;
+        if answers.held.is_some_and(is_in) {
+            answers.waiting += 1;
+            answers = self.changed.wait_while(answers, |answers| !answers.released).unwrap();
+            answers.waiting -= 1;
+        }
+        let delay = answers.delay;
+        drop(answers);
         thread::sleep(delay);
     }
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Death;
 use crate::ids::{TaskId, WorkerId};
 use crate::judgment::{Details, Judgment};
+use crate::limits::ITEM_ID_BYTES_MAX;
 use crate::message::{Ack, Timings};
-use crate::model::{Dimension, Domain, Verdict};
+use crate::model::{DIMENSIONS, Dimension, Domain, Verdict};
 
 /// Rows of a page unless asked otherwise: fills a terminal twice.
 pub const HISTORY_LIMIT_DEFAULT: u32 = 50;
@@ -21,6 +22,9 @@ pub const NOTE_BYTES_MAX: usize = 2000;
 
 /// Longest text searched for in errors, in bytes.
 pub const ERROR_TEXT_BYTES_MAX: usize = 200;
+
+/// Most bounds on dimensions in one query: one on each side of each. Every record is held against each of them.
+pub const BOUNDS_MAX: usize = 2 * DIMENSIONS;
 
 /// Which records to list: all conditions hold for each. The newest come first unless `oldest_first`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,6 +60,42 @@ pub struct HistoryQuery {
     pub oldest_first: bool,
     /// With the features of each judgment.
     pub features: bool,
+}
+
+impl HistoryQuery {
+    /// Looks whether it makes sense and asks for no more than there is to ask for.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn check(&self) -> Result<(), String> {
+        let (verdicts, bounds) = (self.verdicts.len(), self.dimensions.len());
+        if verdicts > Verdict::ALL.len() {
+            return Err(format!(
+                "{verdicts} verdicts are asked for, and there are {}: name each once",
+                Verdict::ALL.len()
+            ));
+        }
+        if bounds > BOUNDS_MAX {
+            return Err(format!(
+                "{bounds} bounds on dimensions: at most {BOUNDS_MAX} in one query"
+            ));
+        }
+        let scores = self.dimensions.iter().map(|bound| &bound.score);
+        let mut scores = self.q_min.iter().chain(&self.q_max).chain(scores);
+        if let Some(score) = scores.find(|score| !score.is_finite()) {
+            return Err(format!("{score} is not a score: expected 0 to 100"));
+        }
+        match (&self.item_id, &self.error_text) {
+            (Some(id), _) if id.len() > ITEM_ID_BYTES_MAX => Err(format!(
+                "an item's id of {} bytes: the first {ITEM_ID_BYTES_MAX} are kept, ask for those",
+                id.len()
+            )),
+            (_, Some(text)) if text.is_empty() || text.len() > ERROR_TEXT_BYTES_MAX => Err(
+                format!("the text to find in errors must have 1 to {ERROR_TEXT_BYTES_MAX} bytes"),
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Which records a query lists.
@@ -213,6 +253,17 @@ impl Truth {
     }
 }
 
+/// Looks whether a note can be kept.
+///
+/// # Errors
+/// It is too long.
+pub fn check_note(note: &str) -> Result<(), String> {
+    if note.len() <= NOTE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("the note has {} bytes: at most {NOTE_BYTES_MAX} are kept", note.len()))
+}
+
 /// What somebody says about a judgment. Said again, it replaces what was said before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feedback {
@@ -288,4 +339,30 @@ pub struct BackupReport {
     pub bytes: u64,
     /// Judgments in it.
     pub judgments: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_asks_for_no_more_than_there_is() {
+        let any = HistoryQuery::default;
+        let bound = DimensionBound { dimension: Dimension::Candor, side: Side::Above, score: 1.0 };
+        let verdicts = |count| HistoryQuery { verdicts: vec![Verdict::Howl; count], ..any() };
+        let bounds = |count| HistoryQuery { dimensions: vec![bound; count], ..any() };
+        let id = |bytes| HistoryQuery { item_id: Some("x".repeat(bytes)), ..any() };
+        let text = |bytes| HistoryQuery { error_text: Some("x".repeat(bytes)), ..any() };
+        let sensible =
+            [any(), verdicts(4), bounds(BOUNDS_MAX), id(ITEM_ID_BYTES_MAX), text(1), text(200)];
+        for query in sensible {
+            assert_eq!(query.check(), Ok(()));
+        }
+        let beyond = [verdicts(5), bounds(BOUNDS_MAX + 1), id(ITEM_ID_BYTES_MAX + 1)];
+        let no_text = [text(0), text(ERROR_TEXT_BYTES_MAX + 1)];
+        let no_score = HistoryQuery { q_max: Some(f32::INFINITY), ..any() };
+        for query in beyond.into_iter().chain(no_text).chain([no_score]) {
+            assert!(query.check().is_err(), "{query:?}");
+        }
+    }
 }

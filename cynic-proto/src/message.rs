@@ -9,7 +9,9 @@ use crate::calibration::{CalibrationReport, CalibrationRequest};
 use crate::error::{ErrorKind, TaskError};
 use crate::event::{EventsBatch, EventsQuery};
 use crate::finding::Finding;
-use crate::history::{BackupReport, FeedbackRow, HistoryPage, HistoryQuery, ShowRow, Truth};
+use crate::history::{
+    BackupReport, FeedbackRow, HistoryPage, HistoryQuery, ShowRow, Truth, check_note,
+};
 use crate::ids::{TaskId, WorkerId};
 use crate::item::Hint;
 use crate::judgment::Judgment;
@@ -93,6 +95,18 @@ impl Request {
         use QuarantineRequest::{Replay, Retry};
         let judged = matches!(self, Request::Judge(_) | Request::Canary(_));
         judged || matches!(self, Request::Quarantine(Retry(_) | Replay(_)))
+    }
+
+    /// Looks whether it makes sense, before anything is done or kept for it.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Request::History(query) => query.check(),
+            Request::Feedback { note: Some(note), .. } => check_note(note),
+            _ => Ok(()),
+        }
     }
 }
 

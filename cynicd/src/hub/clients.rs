@@ -75,6 +75,10 @@ impl Hub {
             Ok(records) => records,
             Err(reply) => return self.reply(client, &ToClient { seq, reply }, &Bytes::new()),
         };
+        if let Err(message) = message.request.check() {
+            let reply = Reply::Refused { kind: RefusalKind::Malformed, message };
+            return self.reply(client, &ToClient { seq, reply }, &Bytes::new());
+        }
         let reply = match message.request {
             Request::Judge(judge) => return self.judge(client, seq, judge, payload, false),
             Request::Canary(judge) if payload.is_empty() => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cynic_proto::calibration::{
     Calibration, CalibrationReport, CalibrationRequest, CalibrationVersion, Thresholds,
 };
-use cynic_proto::history::{Feedback, FeedbackRow, JudgmentRow, NOTE_BYTES_MAX};
+use cynic_proto::history::{Feedback, FeedbackRow, JudgmentRow, check_note};
 use cynic_proto::model::Domain;
 use sqlx::Row;
 
@@ -43,13 +43,7 @@ macro_rules! rows {
 
 /// What makes no sense in a feedback, if anything.
 pub(super) fn check(feedback: &Feedback) -> Result<(), RecorderError> {
-    match &feedback.note {
-        Some(note) if note.len() > NOTE_BYTES_MAX => Err(RecorderError::Refused(format!(
-            "the note has {} bytes: at most {NOTE_BYTES_MAX} are kept",
-            note.len()
-        ))),
-        _ => Ok(()),
-    }
+    feedback.note.as_deref().map_or(Ok(()), check_note).map_err(RecorderError::Refused)
 }
 
 impl Stores {

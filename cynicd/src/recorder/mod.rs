@@ -414,10 +414,10 @@ impl RecorderHandle {
         found.await.map_err(|_| RecorderError::Closed)?
     }
 
-    /// One page of history.
+    /// One page of history, of a query that makes sense ([`HistoryQuery::check`]).
     ///
     /// # Errors
-    /// The query makes no sense, or the database does not answer.
+    /// The database does not answer.
     pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, RecorderError> {
         self.ask(QUESTION_TIMEOUT, async move |stores| stores.history(query).await).await
     }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use cynic_proto::history::{
-    Cursor, ERROR_TEXT_BYTES_MAX, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, HistoryPage,
-    HistoryQuery, HistoryRow, RecordKinds, Side,
+    Cursor, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, HistoryPage, HistoryQuery, HistoryRow,
+    RecordKinds, Side,
 };
 use cynic_proto::ids::TaskId;
 
@@ -93,21 +93,6 @@ pub(super) fn limit(query: &HistoryQuery) -> u32 {
     match query.limit {
         0 => HISTORY_LIMIT_DEFAULT,
         n => n.min(HISTORY_LIMIT_MAX),
-    }
-}
-
-/// Why a query makes no sense, if it makes none.
-pub(super) fn check(query: &HistoryQuery) -> Result<(), String> {
-    let scores =
-        query.q_min.iter().chain(&query.q_max).chain(query.dimensions.iter().map(|b| &b.score));
-    if let Some(score) = scores.into_iter().find(|score| !score.is_finite()) {
-        return Err(format!("{score} is not a score: expected 0 to 100"));
-    }
-    match &query.error_text {
-        Some(text) if text.is_empty() || text.len() > ERROR_TEXT_BYTES_MAX => {
-            Err(format!("the text to find in errors must have 1 to {ERROR_TEXT_BYTES_MAX} bytes"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -225,18 +225,6 @@ on_both_stores! {
         rig.close().await;
     }
 
-    async fn a_query_that_makes_no_sense_is_refused(rig: Rig) {
-        let handle = rig.start();
-        for query in [
-            HistoryQuery { q_min: Some(f32::NAN), ..HistoryQuery::default() },
-            HistoryQuery { error_text: Some(String::new()), ..HistoryQuery::default() },
-            HistoryQuery { error_text: Some("x".repeat(500)), ..HistoryQuery::default() },
-        ] {
-            assert!(handle.history(query).await.is_err());
-        }
-        rig.close().await;
-    }
-
     async fn old_and_surplus_records_go_and_the_rest_stays_and_is_found(rig: Rig) {
         rig.config.retention.rows_max = None;
         let handle = rig.start();

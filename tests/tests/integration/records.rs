@@ -5,13 +5,15 @@ use std::fs;
 use bytes::Bytes;
 use cynic_proto::client::{Client, Outcome};
 use cynic_proto::codec;
+use cynic_proto::history::{HistoryQuery, Truth};
 use cynic_proto::ids::TaskId;
 use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::message::{Ack, Judge, RefusalKind, Reply, Request, ToDaemon};
+use cynic_proto::model::Verdict;
 use cynic_tests::daemon::{Daemon, Home};
 use cynic_tests::raw::RawClient;
 
-use crate::{plain_request, request, text};
+use crate::{is_unharmed, plain_request, request, text};
 
 const NOWHERE: &str = "019123ab-4567-7abc-8def-0123456789ab";
 
@@ -97,6 +99,28 @@ async fn questions_without_end_are_refused() {
     reply.expect("a connection");
     let (_, reply) = client.reply().await.expect("a reply");
     assert!(matches!(reply, Reply::Refused { kind: RefusalKind::NotFound, .. }), "{reply:?}");
+}
+
+/// Each record would be held against each condition, and all of them kept while the question waits for its turn.
+#[tokio::test]
+async fn questions_with_conditions_without_end_are_refused_at_once() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let verdicts = vec![Verdict::Howl; FRAME_BYTES_MAX / 8];
+    let many = HistoryQuery { verdicts, oldest_first: true, ..HistoryQuery::default() };
+    let note = Some("x".repeat(FRAME_BYTES_MAX / 2));
+    let said = Request::Feedback { task: TaskId::new(), truth: Truth::Good, note };
+    let client = daemon.client().await;
+    for (request, words) in
+        [(Request::History(Box::new(many)), "name each once"), (said, "at most 2000 are kept")]
+    {
+        let (reply, _) = client.request(request, Bytes::new()).await.expect("a reply");
+        let Reply::Refused { kind: RefusalKind::Malformed, message } = reply else {
+            panic!("{reply:?}")
+        };
+        assert!(message.contains(words), "{message}");
+    }
+    is_unharmed(&daemon).await;
 }
 
 #[tokio::test]

@@ -216,7 +216,7 @@ impl Hub {
     ) {
         let mut payload = explanation.clone();
         if let Some(client) = self.clients.get_mut(&waiter.client) {
-            client.tasks.remove(&task);
+            client.answered(task);
             if matches!(&reply, Reply::Failed { error, .. } if error.kind == ErrorKind::Busy) {
                 client.outbox.note_refusal();
             }

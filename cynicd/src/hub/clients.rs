@@ -1,12 +1,13 @@
 //! What clients ask, and what becomes of a client that goes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic_proto::access::Role;
 use cynic_proto::canary;
-use cynic_proto::error::ErrorKind;
+use cynic_proto::error::{ErrorKind, TaskError};
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::{Form, Hint};
 use cynic_proto::message::{Ack, Judge, Pong, RefusalKind, Reply, Request, ToClient, ToDaemon};
@@ -22,6 +23,13 @@ use crate::pool::{ClientId, Event, Submission};
 /// How long clients get to read their last answers when the daemon ends.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Who may wait for one task at once, a connection counted for each time that it asked: a client that retries is there
+/// twice or thrice. All are answered in one go.
+const WAITERS_MAX: usize = 16;
+
+/// When to ask again for a task that so many wait for: most are answered by then.
+const WAITERS_RETRY_AFTER: Duration = Duration::from_millis(250);
+
 /// A connected client.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -29,17 +37,34 @@ pub(super) struct Client {
     pub(super) outbox: Outbox,
     /// How many wordings of explanations it knows by number.
     pub(super) wordings: u16,
-    /// Tasks whose answer it waits for.
-    pub(super) tasks: HashSet<TaskId>,
+    /// Tasks whose answer it waits for, and how many times it asked.
+    tasks: HashMap<TaskId, usize>,
     /// Its questions about the store that are not answered yet.
     pub(super) questions: u32,
+}
+
+impl Client {
+    /// It waits for one answer more.
+    pub(super) fn expects(&mut self, task: TaskId) {
+        *self.tasks.entry(task).or_default() += 1;
+    }
+
+    /// It was answered once.
+    pub(super) fn answered(&mut self, task: TaskId) {
+        if let Entry::Occupied(mut left) = self.tasks.entry(task) {
+            *left.get_mut() -= 1;
+            if *left.get() == 0 {
+                left.remove();
+            }
+        }
+    }
 }
 
 impl Hub {
     pub(super) fn client_news(&mut self, id: ClientId, news: ClientNews) {
         match news {
             ClientNews::Connected { peer, outbox, wordings } => {
-                let tasks = HashSet::new();
+                let tasks = HashMap::new();
                 self.clients.insert(id, Client { peer, outbox, wordings, tasks, questions: 0 });
             }
             ClientNews::Request(message, payload) => self.request(id, *message, payload),
@@ -54,7 +79,7 @@ impl Hub {
         if let Some(replaying) = &mut self.quarantine.replaying {
             replaying.client_gone(id);
         }
-        for task in client.tasks {
+        for task in client.tasks.into_keys() {
             self.forget_waiter(task, id);
         }
         self.end_if_drained();
@@ -96,7 +121,7 @@ impl Hub {
             }
             Request::Doctor => return self.doctor(Asker { client, seq }),
             Request::Cancel(task) => {
-                if self.clients.get(&client).is_some_and(|c| c.tasks.contains(&task)) {
+                if self.clients.get(&client).is_some_and(|c| c.tasks.contains_key(&task)) {
                     self.forget_waiter(task, client);
                     Reply::Done
                 } else {
@@ -163,7 +188,11 @@ impl Hub {
             let reply = conflict(task);
             return self.reply(client, &ToClient { seq, reply }, &Bytes::new());
         }
-        entry.tasks.insert(task);
+        entry.expects(task);
+        let waiting = self.tasks.get(&task).map_or(0, |held| held.waiters.len());
+        if waiting.max(self.recording.waiters(task)) >= WAITERS_MAX {
+            return self.answer(task, waiter, crowded(task), &Bytes::new());
+        }
         if let Some(held) = self.tasks.get_mut(&task) {
             return held.waiters.push(waiter);
         }
@@ -216,6 +245,16 @@ pub(super) fn conflict(task: TaskId) -> Reply {
     let message =
         "this task id is that of another user's task, or of a canary: ask under an id of your own";
     Reply::failed(task, ErrorKind::Conflict, message)
+}
+
+/// So many wait for the task that one more would only make its answer dearer.
+fn crowded(task: TaskId) -> Reply {
+    let message = format!(
+        "{WAITERS_MAX} requests wait for this task already: wait for their answers, or retry later"
+    );
+    let retry_after_ms = Some(WAITERS_RETRY_AFTER.as_millis() as u32);
+    let error = TaskError { kind: ErrorKind::Busy, message, deaths: Vec::new(), retry_after_ms };
+    Reply::Failed { task, error: Box::new(error) }
 }
 
 pub(super) fn refused(kind: RefusalKind, message: &str) -> Reply {

@@ -297,7 +297,7 @@ impl Hub {
     fn retry(&mut self, client: ClientId, seq: u64, task: TaskId, payload: Bytes) {
         let Some(entry) = self.clients.get_mut(&client) else { return };
         let Some(record) = self.quarantine.index.get(task) else { return };
-        entry.tasks.insert(task);
+        entry.expects(task);
         let (lane, bytes, deadline, parked) = (Lane::Interactive, payload.len(), None, false);
         let uid = entry.peer.uid;
         let answer_by = Instant::now() + self.pool.config().total_deadline;

@@ -155,6 +155,11 @@ impl Recording {
         self.storing.values().any(|storing| !storing.waiters.is_empty())
     }
 
+    /// How many wait for a judgment to be stored.
+    pub(super) fn waiters(&self, task: TaskId) -> usize {
+        self.storing.get(&task).map_or(0, |storing| storing.waiters.len())
+    }
+
     pub(super) fn forget_waiter(&mut self, task: TaskId, client: ClientId) {
         if let Some(storing) = self.storing.get_mut(&task) {
             storing.waiters.retain(|waiter| waiter.client != client);

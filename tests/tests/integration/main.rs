@@ -21,6 +21,7 @@ mod stages;
 mod starting;
 mod storage;
 mod streams;
+mod waiting;
 
 use bytes::Bytes;
 use cynic_proto::client::Outcome;

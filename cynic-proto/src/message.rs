@@ -41,7 +41,8 @@ pub struct ToClient {
 pub enum Request {
     /// Judge the payload.
     Judge(Judge),
-    /// Forget a task that was asked for on this connection.
+    /// Forget a task that was asked for on this connection: its requests are answered with
+    /// [`ErrorKind::Cancelled`], and it is not judged unless others wait for it.
     Cancel(TaskId),
     /// Is the daemon there, and ready?
     Ping,

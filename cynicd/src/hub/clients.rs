@@ -80,18 +80,33 @@ impl Hub {
             replaying.client_gone(id);
         }
         for task in client.tasks.into_keys() {
-            self.forget_waiter(task, id);
+            self.forget_waiters(task, id);
         }
         self.end_if_drained();
     }
 
-    fn forget_waiter(&mut self, task: TaskId, client: ClientId) {
-        self.recording.forget_waiter(task, client);
-        let Some(held) = self.tasks.get_mut(&task) else { return };
-        held.waiters.retain(|waiter| waiter.client != client);
+    /// A client waits for a task no more; a task that nobody waits for is cancelled. Returns what it waited with.
+    fn forget_waiters(&mut self, task: TaskId, client: ClientId) -> Vec<Waiter> {
+        let mut gone = self.recording.forget_waiters(task, client);
+        let Some(held) = self.tasks.get_mut(&task) else { return gone };
+        gone.extend(held.waiters.extract_if(.., |waiter| waiter.client == client));
         if held.waiters.is_empty() {
             self.feed(Event::Cancel(task));
         }
+        gone
+    }
+
+    fn cancel(&mut self, task: TaskId, client: ClientId) -> Reply {
+        let waiters = self.forget_waiters(task, client);
+        if waiters.is_empty() {
+            return refused(RefusalKind::NotFound, "this connection waits for no such task");
+        }
+        for waiter in waiters {
+            let reply = Reply::failed(task, ErrorKind::Cancelled, "cancelled by the client");
+            self.answer(task, waiter, reply, &Bytes::new());
+        }
+        self.end_if_drained();
+        Reply::Done
     }
 
     fn request(&mut self, client: ClientId, message: ToDaemon, payload: Bytes) {
@@ -120,14 +135,7 @@ impl Hub {
                 refused(RefusalKind::NotPermitted, message)
             }
             Request::Doctor => return self.doctor(Asker { client, seq }),
-            Request::Cancel(task) => {
-                if self.clients.get(&client).is_some_and(|c| c.tasks.contains_key(&task)) {
-                    self.forget_waiter(task, client);
-                    Reply::Done
-                } else {
-                    refused(RefusalKind::NotFound, "this connection waits for no such task")
-                }
-            }
+            Request::Cancel(task) => self.cancel(task, client),
             Request::Ping => Reply::Pong(self.pong()),
             Request::Stats => Reply::Stats(Box::new(self.stats())),
             Request::History(query) => return self.history(client, seq, *query, records),

@@ -160,10 +160,17 @@ impl Recording {
         self.storing.get(&task).map_or(0, |storing| storing.waiters.len())
     }
 
-    pub(super) fn forget_waiter(&mut self, task: TaskId, client: ClientId) {
-        if let Some(storing) = self.storing.get_mut(&task) {
-            storing.waiters.retain(|waiter| waiter.client != client);
+    /// A client waits no more until a judgment is stored. Returns what it waited with.
+    pub(super) fn forget_waiters(&mut self, task: TaskId, client: ClientId) -> Vec<Waiter> {
+        let Some(storing) = self.storing.get_mut(&task) else { return Vec::new() };
+        let gone: Vec<Waiter> =
+            storing.waiters.extract_if(.., |waiter| waiter.client == client).collect();
+        for waiter in &gone {
+            self.due.remove(&(waiter.answer_by, task));
         }
+        // Two may wait until the same moment.
+        self.due.extend(storing.waiters.iter().map(|waiter| (waiter.answer_by, task)));
+        gone
     }
 
     /// Whose a task is that was judged lately.
@@ -537,6 +544,10 @@ pub(super) fn unix_us() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use cynic_proto::ids::WorkerId;
+    use cynic_proto::judgment::Judgment;
+    use cynic_proto::message::Timings;
+    use cynic_proto::model::{AXIOMS, DIMENSIONS, Domain, Verdict};
     use sqlx::ConnectOptions as _;
     use sqlx::sqlite::SqliteConnectOptions;
 
@@ -576,5 +587,66 @@ mod tests {
             assert_eq!(report.expect("it is closed").lost, lost);
             assert!(thread.join().is_ok());
         }
+    }
+
+    fn judged(task: TaskId) -> Judged {
+        let judgment = Judgment {
+            q_score: 55.0,
+            verdict: Verdict::Wag,
+            confidence: 0.5,
+            domain: Domain::Prose,
+            axioms: [55.0; AXIOMS],
+            dimensions: [55.0; DIMENSIONS],
+            fallbacks: 0,
+            partial: false,
+            final_score: None,
+            body_bytes: 9,
+            body_sha256: [0; 32],
+            judge_version: 1,
+        };
+        Judged {
+            task,
+            judgment,
+            reached: Ack::Judged,
+            attempts: 1,
+            worker: WorkerId { slot: 0, generation: 1 },
+            timings: Timings::default(),
+        }
+    }
+
+    /// A deadline may be weeks away: what is kept for it goes with who waits, and with nobody else.
+    #[test]
+    fn who_waits_no_more_leaves_nothing_behind() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (recorder, _thread) =
+            Recorder::start(RecorderConfig::new(home.path())).expect("a store");
+        let (mut recording, _settlements) = Recording::new(recorder);
+        let (task, now) = (TaskId::new(), Instant::now());
+        let waiter = |client, seconds| Waiter {
+            client: ClientId(client),
+            seq: 1,
+            ack: Ack::Stored,
+            answer_by: now + Duration::from_secs(seconds),
+        };
+        let storing = Storing {
+            uid: 0,
+            judged: judged(task),
+            explanation: Bytes::new(),
+            waiters: Vec::new(),
+        };
+        recording.storing.insert(task, storing);
+        for (client, seconds) in [(1, 5), (1, 9), (2, 9)] {
+            assert!(recording.join(task, waiter(client, seconds)));
+        }
+        let gone: Vec<_> = recording.forget_waiters(task, ClientId(1));
+        assert_eq!(gone.iter().map(|waiter| waiter.client).collect::<Vec<_>>(), [ClientId(1); 2]);
+        assert_eq!(recording.waiters(task), 1);
+        assert_eq!(
+            recording.next_due(),
+            Some(now + Duration::from_secs(9)),
+            "another waits for it"
+        );
+        assert_eq!(recording.forget_waiters(task, ClientId(2)).len(), 1);
+        assert_eq!(recording.next_due(), None);
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How to read an item's bytes. The supervisor carries it along; only a worker acts on it.
+use crate::limits::HINT_TEXT_BYTES_MAX;
+
+/// How to read an item's bytes. The supervisor carries it along; only a worker acts on it. A text has at most
+/// [`HINT_TEXT_BYTES_MAX`] bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// What the bytes are.
@@ -13,6 +16,31 @@ pub struct Hint {
     pub name: Option<String>,
     /// Which weighting of the axioms to judge with; unset means the one of the item's domain.
     pub profile: Option<String>,
+}
+
+impl Hint {
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let texts = [("type", &self.item_type), ("name", &self.name), ("profile", &self.profile)];
+        texts.into_iter().filter_map(|(what, text)| Some((what, text.as_ref()?)))
+    }
+
+    /// Looks whether its texts are no longer than they may be.
+    ///
+    /// # Errors
+    /// Which one is, for people.
+    pub fn check(&self) -> Result<(), String> {
+        let Some((what, text)) = self.texts().find(|(_, text)| text.len() > HINT_TEXT_BYTES_MAX)
+        else {
+            return Ok(());
+        };
+        let bytes = text.len();
+        Err(format!("the item's {what} has {bytes} bytes: at most {HINT_TEXT_BYTES_MAX} are taken"))
+    }
+
+    /// How many bytes its texts have: they count where the item's own do.
+    pub fn bytes(&self) -> usize {
+        self.texts().map(|(_, text)| text.len()).sum()
+    }
 }
 
 /// The form of an item's bytes.
@@ -49,4 +77,31 @@ pub enum ItemErrorKind {
     TooLarge,
     /// No profile has that name.
     UnknownProfile,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_longer_than_it_may_be() {
+        let text = |bytes| Some("x".repeat(bytes));
+        let long = HINT_TEXT_BYTES_MAX;
+        let hints = |bytes| {
+            [
+                Hint { item_type: text(bytes), ..Hint::default() },
+                Hint { name: text(bytes), ..Hint::default() },
+                Hint { profile: text(bytes), ..Hint::default() },
+            ]
+        };
+        assert_eq!(Hint::default().bytes(), 0);
+        for hint in hints(long) {
+            assert_eq!((hint.check(), hint.bytes()), (Ok(()), long));
+        }
+        for hint in hints(long + 1) {
+            assert!(hint.check().is_err(), "{hint:?}");
+        }
+        let [hint, ..] = hints(7);
+        assert_eq!(Hint { name: text(9), ..hint }.bytes(), 16);
+    }
 }

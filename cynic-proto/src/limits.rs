@@ -9,6 +9,10 @@ pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest item id that is kept, in bytes: room for any path or URL-like name, too short to smuggle a document.
 pub const ITEM_ID_BYTES_MAX: usize = 256;
 
+/// Longest text of a [`crate::item::Hint`], in bytes: room for any file name and most paths. Hints are kept and travel
+/// wherever their items do.
+pub const HINT_TEXT_BYTES_MAX: usize = 1024;
+
 /// How long the daemon waits for a peer's greeting: a local peer that is alive sends it in microseconds, and one
 /// that is overloaded within a second or two.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -104,6 +104,7 @@ impl Request {
     /// What is wrong with it, for people.
     pub fn check(&self) -> Result<(), String> {
         match self {
+            Request::Judge(judge) | Request::Canary(judge) => judge.hint.check(),
             Request::History(query) => query.check(),
             Request::Feedback { note: Some(note), .. } => check_note(note),
             _ => Ok(()),

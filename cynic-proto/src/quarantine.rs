@@ -12,7 +12,7 @@ use crate::judgment::{Fallback, Judgment};
 /// What is asked about the quarantine. Records are named by the task that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QuarantineRequest {
-    /// All records, newest first, without the texts of their deaths.
+    /// All records, newest first, without the texts of their deaths; those that came with their items are cut.
     List,
     /// One record with everything that is known.
     Show(TaskId),

@@ -221,7 +221,7 @@ impl Hub {
             client,
             uid: peer.uid,
             lane: judge.lane,
-            bytes: payload.len(),
+            bytes: payload.len() + judge.hint.bytes(),
             deadline,
             parked,
         };

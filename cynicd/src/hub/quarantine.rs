@@ -298,7 +298,8 @@ impl Hub {
         let Some(entry) = self.clients.get_mut(&client) else { return };
         let Some(record) = self.quarantine.index.get(task) else { return };
         entry.expects(task);
-        let (lane, bytes, deadline, parked) = (Lane::Interactive, payload.len(), None, false);
+        let bytes = payload.len() + record.hint.bytes();
+        let (lane, deadline, parked) = (Lane::Interactive, None, false);
         let uid = entry.peer.uid;
         let answer_by = Instant::now() + self.pool.config().total_deadline;
         let waiters = vec![Waiter { client, seq, ack: Ack::Judged, answer_by }];

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use cynic_proto::error::Death;
 use cynic_proto::ids::TaskId;
+use cynic_proto::item::Hint;
 use cynic_proto::quarantine::{ItemKey, QuarantineRecord};
 use cynic_proto::stats::QuarantineStats;
 
@@ -11,6 +12,9 @@ use super::Limits;
 
 /// What a record takes besides its item and its texts: names, numbers, and the file around them.
 const RECORD_BYTES: u64 = 1024;
+
+/// What a listing has of each text that came with an item: most of any real one, and 10,000 records fit a frame.
+const LISTED_BYTES_MAX: usize = 200;
 
 /// The records by task, by item and by age.
 #[derive(Debug)]
@@ -106,12 +110,16 @@ impl Index {
         self.records.get(&task)
     }
 
-    /// All records, newest first, without the texts of their deaths.
+    /// All records, newest first, without the texts of their deaths; those that came with their items are cut.
     pub fn list(&self) -> Vec<QuarantineRecord> {
         let newest_first = self.by_age.iter().rev();
         let records = newest_first.filter_map(|(_, task)| self.records.get(task));
         records
-            .map(|record| QuarantineRecord { deaths: without_texts(record), ..record.clone() })
+            .map(|record| QuarantineRecord {
+                deaths: without_texts(record),
+                hint: cut(&record.hint),
+                ..record.clone()
+            })
             .collect()
     }
 
@@ -159,7 +167,16 @@ impl Index {
 /// What a record takes.
 fn weight(record: &QuarantineRecord) -> u64 {
     let texts: usize = record.deaths.iter().map(|death| death.stderr_tail.len()).sum();
-    RECORD_BYTES + texts as u64 + if record.kept { record.bytes } else { 0 }
+    let texts = (texts + record.hint.bytes()) as u64;
+    RECORD_BYTES + texts + if record.kept { record.bytes } else { 0 }
+}
+
+fn cut(hint: &Hint) -> Hint {
+    let cut = |text: &Option<String>| {
+        text.as_ref().map(|text| text[..text.floor_char_boundary(LISTED_BYTES_MAX)].to_owned())
+    };
+    let (item_type, name, profile) = (cut(&hint.item_type), cut(&hint.name), cut(&hint.profile));
+    Hint { form: hint.form, item_type, name, profile }
 }
 
 fn without_texts(record: &QuarantineRecord) -> Vec<Death> {
@@ -170,7 +187,11 @@ fn without_texts(record: &QuarantineRecord) -> Vec<Death> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use cynic_proto::item::Hint;
+    use cynic_proto::codec;
+    use cynic_proto::error::DeathCause;
+    use cynic_proto::ids::WorkerId;
+    use cynic_proto::limits::{FRAME_BYTES_MAX, HINT_TEXT_BYTES_MAX, STDERR_TAIL_BYTES_MAX};
+    use cynic_proto::message::{Reply, ToClient};
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -232,6 +253,42 @@ pub(super) mod tests {
         let large = QuarantineRecord { bytes: 1 << 40, ..record(4, 30) };
         assert_eq!(index.insert(large), [TaskId(1), TaskId(3), TaskId(4)], "itself at last");
         assert_eq!((index.stats().items, index.stats().evicted), (0, 4));
+    }
+
+    /// A record as long as one gets.
+    fn longest(task: u128) -> QuarantineRecord {
+        let text = || Some("ü".repeat(HINT_TEXT_BYTES_MAX / 2));
+        let hint = Hint { item_type: text(), name: text(), profile: text(), ..Hint::default() };
+        let death = Death {
+            cause: DeathCause::ProtocolViolation("x".repeat(100)),
+            worker: WorkerId { slot: 1, generation: u32::MAX },
+            task: Some(TaskId(task)),
+            stage: None,
+            dimension: None,
+            stderr_tail: "x".repeat(STDERR_TAIL_BYTES_MAX),
+        };
+        let key = ItemKey(std::array::from_fn(|n| task.to_le_bytes()[n % 16]));
+        QuarantineRecord { key, hint, deaths: vec![death; 3], ..record(task, task as i64) }
+    }
+
+    #[test]
+    fn what_came_with_an_item_counts_and_a_listing_fits_a_frame() {
+        const RECORDS_MAX: usize = 10_000;
+        let mut index = Index::new(Limits { bytes_max: 1 << 30, ..limits(RECORDS_MAX) });
+        for task in 0..RECORDS_MAX as u128 {
+            assert_eq!(index.insert(longest(task)), []);
+        }
+        assert!(index.stats().bytes > (RECORDS_MAX * 3 * HINT_TEXT_BYTES_MAX) as u64);
+        let listed = index.list();
+        assert_eq!(listed.len(), RECORDS_MAX);
+        let name = listed[0].hint.name.as_deref();
+        assert_eq!(name.map(str::len), Some(LISTED_BYTES_MAX));
+        assert!(listed[0].hint.form == longest(0).hint.form);
+        let reply = ToClient { seq: u64::MAX, reply: Reply::Quarantine(listed) };
+        assert!(codec::put(&reply, &[], FRAME_BYTES_MAX, &mut Vec::new()).is_ok());
+        let mut index = Index::new(Limits { bytes_max: 64 << 10, ..limits(RECORDS_MAX) });
+        let gone: usize = (0..20).map(|task| index.insert(longest(task)).len()).sum();
+        assert!(gone > 10, "{gone} made room");
     }
 
     #[test]

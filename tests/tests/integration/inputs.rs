@@ -3,10 +3,14 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
+use cynic_proto::client::Outcome;
+use cynic_proto::item::Hint;
+use cynic_proto::limits::HINT_TEXT_BYTES_MAX;
+use cynic_proto::message::Judge;
 use cynic_tests::cli::Ended;
 use cynic_tests::daemon::{Daemon, Home};
 
-use crate::is_unharmed;
+use crate::{is_unharmed, plain_request, text};
 
 /// A file with this content, judged; the one row that comes of it.
 struct Case<'a> {
@@ -167,5 +171,22 @@ async fn a_bad_line_is_named_and_the_others_go_on() {
     let path = home.path("lines.jsonl").display().to_string();
     assert_eq!(failed, [format!("{path}:2"), format!("{path}:5")]);
     assert_eq!(rows.len(), 5);
+    is_unharmed(&daemon).await;
+}
+
+/// What comes with an item is kept and travels wherever the item does.
+#[tokio::test]
+async fn a_name_without_end_is_refused_and_a_long_one_is_not() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    let named = |bytes| {
+        let hint = Hint { name: Some("x".repeat(bytes)), ..plain_request().hint };
+        client.judge(Judge { hint, ..plain_request() }, text())
+    };
+    let outcome = named(HINT_TEXT_BYTES_MAX).await.expect("an answer");
+    assert!(matches!(outcome, Outcome::Judged(_)), "{outcome:?}");
+    let error = named(HINT_TEXT_BYTES_MAX + 1).await.expect_err("too long");
+    assert!(error.to_string().contains("the item's name has 1025 bytes"), "{error}");
     is_unharmed(&daemon).await;
 }

@@ -6,6 +6,13 @@ use std::time::Duration;
 /// and bounds what one connection can make its peer hold.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What the message of a lease may add to its items: they may fill a frame already, and come with their task, their
+/// budget and their hint.
+pub const LEASE_HEAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest lease that a worker takes.
+pub const LEASE_BYTES_MAX: usize = FRAME_BYTES_MAX + LEASE_HEAD_BYTES_MAX;
+
 /// Longest item id that is kept, in bytes: room for any path or URL-like name, too short to smuggle a document.
 pub const ITEM_ID_BYTES_MAX: usize = 256;
 

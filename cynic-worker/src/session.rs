@@ -10,7 +10,7 @@ use cynic_judge::JUDGE_VERSION;
 use cynic_proto::codec::{self, FrameError};
 use cynic_proto::exit_code;
 use cynic_proto::handshake::{HandshakeError, Hello, Role};
-use cynic_proto::limits::FRAME_BYTES_MAX;
+use cynic_proto::limits::{FRAME_BYTES_MAX, LEASE_BYTES_MAX};
 use cynic_proto::sandbox::{PlanError, SandboxReport};
 use cynic_proto::trust::ParseTrustedKeyError;
 use cynic_proto::worker::{FromWorker, Lease, Outcome, PROFILE_NULL, Spent, ToWorker};
@@ -104,7 +104,7 @@ impl Socket {
     /// The next frame; `None` when the supervisor is gone or has no more for us.
     fn receive(&mut self) -> Result<Option<codec::Frame>, SessionError> {
         loop {
-            if let Some(frame) = codec::take(&mut self.inbox, FRAME_BYTES_MAX)? {
+            if let Some(frame) = codec::take(&mut self.inbox, LEASE_BYTES_MAX)? {
                 return Ok(Some(frame));
             }
             let read = retry(|| nix::unistd::read(&self.stdin, &mut self.scratch));

@@ -309,6 +309,9 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
         within("queue.bytes_max_mib", mib, frame_bytes_max.div_ceil(1 << 20), 1 << 20)?;
     }
     let (pool, deadlines) = (&file.pool, &file.deadlines);
+    let chunk_items_max = pool.chunk_items_max.unwrap_or(defaults.chunk_items_max);
+    // What a lease says of each takes some 30 bytes of LEASE_HEAD_BYTES_MAX.
+    within("pool.chunk_items_max", chunk_items_max, 1, 10_000)?;
     let config = pool::Config {
         size,
         queue_tasks_max,
@@ -356,11 +359,7 @@ fn resolve_pool(file: &File, frame_bytes_max: usize) -> Result<pool::Config, Con
         recycle_memory_bytes: pool
             .recycle_memory_mib
             .map_or(defaults.recycle_memory_bytes, |mib| mib.saturating_mul(1 << 20)),
-        chunk_items_max: at_least_one(
-            "pool.chunk_items_max",
-            pool.chunk_items_max,
-            defaults.chunk_items_max,
-        )?,
+        chunk_items_max,
         chunk_time: pool.chunk_time_us.map_or(defaults.chunk_time, Duration::from_micros),
         dimension_failures_max: pool
             .dimension_failures_max

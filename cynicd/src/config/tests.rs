@@ -47,10 +47,11 @@ fn mistakes_are_named() {
     assert!(error("[recorder]\nspool_mib_max = 0", &[]).contains("spool_mib_max"));
     assert!(error("socket_mode = \"rw\"", &[]).contains("octal"));
     assert!(error("socket_mode = \"1777\"", &[]).contains("\"0000\" to \"0777\""));
-    for key in ["strikes_max", "cpu_s", "recycle_tasks", "chunk_items_max"] {
+    for key in ["strikes_max", "cpu_s", "recycle_tasks"] {
         let text = format!("[pool]\n{key} = 0");
         assert_eq!(error(&text, &[]), format!("pool.{key}: must be at least 1"));
     }
+    assert!(error("[pool]\nchunk_items_max = 0", &[]).contains("0 is outside 1 to 10000"));
     assert!(error("[queue]\nbytes_max_mib = 15", &[]).contains("15 is outside 16 to 1048576"));
     assert!(error("socket = \"\"", &[]).contains("1 to 107 bytes"));
     let long = format!("socket = \"/{}\"", "s".repeat(120));

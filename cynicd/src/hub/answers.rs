@@ -7,7 +7,7 @@ use cynic_proto::explanation::{self, Encoded};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Fallback, FallbackReason, Judgment};
-use cynic_proto::limits::ITEM_ID_BYTES_MAX;
+use cynic_proto::limits::{ITEM_ID_BYTES_MAX, LEASE_HEAD_BYTES_MAX};
 use cynic_proto::message::{Ack, Judged, Reply, Timings, ToClient};
 use cynic_proto::model::{DIMENSIONS, Stage};
 use cynic_proto::worker::{Lease, LeaseItem, Outcome, Spent, ToWorker};
@@ -284,9 +284,6 @@ fn nothing_scored(judgment: &Judgment) -> TaskError {
     };
     TaskError { kind, message: message.to_owned(), deaths: Vec::new(), retry_after_ms: None }
 }
-
-/// What the message of a lease may add to its items' bytes.
-pub(super) const LEASE_HEAD_BYTES_MAX: usize = 1024 * 1024;
 
 fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)

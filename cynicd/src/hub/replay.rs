@@ -9,12 +9,13 @@ use bytes::Bytes;
 use cynic_proto::error::{Death, DeathCause};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::item::Hint;
+use cynic_proto::limits::LEASE_HEAD_BYTES_MAX;
 use cynic_proto::quarantine::{QuarantineRecord, ReplayOutcome, Replayed};
 use cynic_proto::worker::{FromWorker, Lease, LeaseItem, Outcome, ToWorker};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 
-use super::answers::{LEASE_HEAD_BYTES_MAX, check};
+use super::answers::check;
 use super::quarantine::QuarantineNews;
 use super::{Hub, Input};
 use crate::link::{self, Hold, Launch, News};

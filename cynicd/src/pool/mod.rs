@@ -121,7 +121,7 @@ pub struct Submission {
     pub uid: u32,
     /// In which lane.
     pub lane: Lane,
-    /// Size of the item.
+    /// Size of the item and of what came with it.
     pub bytes: usize,
     /// How long it may take in all, where the client said so.
     pub deadline: Option<Duration>,

@@ -3,10 +3,13 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use cynic_proto::client::Outcome;
+use cynic_proto::codec;
 use cynic_proto::item::Hint;
-use cynic_proto::limits::HINT_TEXT_BYTES_MAX;
-use cynic_proto::message::Judge;
+use cynic_proto::limits::{FRAME_BYTES_MAX, HINT_TEXT_BYTES_MAX};
+use cynic_proto::message::{Judge, Request, ToDaemon};
+use cynic_proto::worker::PROFILE_NULL;
 use cynic_tests::cli::Ended;
 use cynic_tests::daemon::{Daemon, Home};
 
@@ -188,5 +191,21 @@ async fn a_name_without_end_is_refused_and_a_long_one_is_not() {
     assert!(matches!(outcome, Outcome::Judged(_)), "{outcome:?}");
     let error = named(HINT_TEXT_BYTES_MAX + 1).await.expect_err("too long");
     assert!(error.to_string().contains("the item's name has 1025 bytes"), "{error}");
+    is_unharmed(&daemon).await;
+}
+
+/// A lease says more of an item than the request did: the largest request makes a lease over a frame's limit.
+#[tokio::test]
+async fn an_item_that_fills_a_frame_is_no_workers_death() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    let mut request = plain_request();
+    request.hint.profile = Some(PROFILE_NULL.to_owned());
+    let message = ToDaemon { seq: 1, request: Request::Judge(request.clone()) };
+    let head = codec::encode(&message).expect("a message").len();
+    let item = Bytes::from(vec![b'x'; FRAME_BYTES_MAX - head]);
+    let outcome = client.judge(request, item).await.expect("an answer");
+    assert!(matches!(outcome, Outcome::Echoed(_)), "{outcome:?}");
     is_unharmed(&daemon).await;
 }

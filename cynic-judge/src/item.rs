@@ -268,9 +268,12 @@ impl<'de> Visitor<'de> for IdVisitor<'_> {
 
 const TOO_DEEP: &str = "nested too deep";
 
+/// What is told of why an item cannot be read: where a text stands in an object's place, that says all of the text.
+const SAID_BYTES_MAX: usize = 256;
+
 fn json_error(source: &serde_json::Error) -> ItemError {
     let (line, column) = (source.line(), source.column());
-    let said = source.to_string();
+    let mut said = source.to_string();
     if said.starts_with("recursion limit") || said.starts_with(TOO_DEEP) {
         return error(
             ItemErrorKind::WrongType,
@@ -279,13 +282,16 @@ fn json_error(source: &serde_json::Error) -> ItemError {
             ),
         );
     }
+    if said.len() > SAID_BYTES_MAX {
+        said = format!("{} … at line {line} column {column}", cut(&said, SAID_BYTES_MAX));
+    }
     if source.is_data() {
-        return error(ItemErrorKind::WrongType, format!("the item cannot be read: {source}"));
+        return error(ItemErrorKind::WrongType, format!("the item cannot be read: {said}"));
     }
     error(
         ItemErrorKind::InvalidJson,
         format!(
-            "invalid JSON: {source}; send one JSON object, or mark the bytes as plain text (`cynicctl judge --type text`)"
+            "invalid JSON: {said}; send one JSON object, or mark the bytes as plain text (`cynicctl judge --type text`)"
         ),
     )
 }

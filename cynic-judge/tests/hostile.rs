@@ -392,6 +392,11 @@ fn wrong_shapes_get_typed_errors() {
     for wrong in ["[]", "null", "7", "\"text\"", "true"] {
         assert_eq!(kind(wrong.as_bytes()), ItemErrorKind::WrongType, "{wrong}");
     }
+    let long = format!("\"{}\"", "ü".repeat(1 << 20));
+    let told = sound(long.as_bytes(), &Hint::default()).expect_err("not an item");
+    assert_eq!(told.kind, ItemErrorKind::WrongType);
+    assert!(told.message.len() < 500, "{} bytes", told.message.len());
+    assert!(told.message.contains("expected") || told.message.contains("line 1"), "{told}");
     let field = |item: Value| kind(item.to_string().as_bytes());
     assert_eq!(field(json!({ "type": "text", "content": 7 })), ItemErrorKind::WrongType);
     assert_eq!(field(json!({ "type": 7, "content": "x" })), ItemErrorKind::WrongType);

@@ -54,7 +54,8 @@ pub struct HistoryQuery {
     pub kinds: RecordKinds,
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
-    /// Rows of a page; 0 means [`HISTORY_LIMIT_DEFAULT`], and [`HISTORY_LIMIT_MAX`] is the most.
+    /// Rows of a page; 0 means [`HISTORY_LIMIT_DEFAULT`], and [`HISTORY_LIMIT_MAX`] is the most. A page of long rows ends
+    /// earlier.
     pub limit: u32,
     /// Oldest first: the order of an export.
     pub oldest_first: bool,

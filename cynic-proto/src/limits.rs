@@ -16,6 +16,10 @@ pub const LEASE_BYTES_MAX: usize = FRAME_BYTES_MAX + LEASE_HEAD_BYTES_MAX;
 /// Longest item id that is kept, in bytes: room for any path or URL-like name, too short to smuggle a document.
 pub const ITEM_ID_BYTES_MAX: usize = 256;
 
+/// Largest frame that a worker answers with: an explanation of a megabyte, which is ten times as long as any, and as much
+/// again. Whatever clients may send and take.
+pub const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// Longest text of a [`crate::item::Hint`], in bytes: room for any file name and most paths. Hints are kept and travel
 /// wherever their items do.
 pub const HINT_TEXT_BYTES_MAX: usize = 1024;

@@ -258,7 +258,7 @@ pub enum RefusalKind {
     Handshake,
     /// The bytes are not a request.
     Malformed,
-    /// The frame is over the limit.
+    /// The frame is over the limit, or the answer's would be.
     TooLarge,
     /// The peer may not ask this.
     NotPermitted,

@@ -10,7 +10,7 @@ use cynic_judge::JUDGE_VERSION;
 use cynic_proto::codec::{self, FrameError};
 use cynic_proto::exit_code;
 use cynic_proto::handshake::{HandshakeError, Hello, Role};
-use cynic_proto::limits::{FRAME_BYTES_MAX, LEASE_BYTES_MAX};
+use cynic_proto::limits::{ANSWER_BYTES_MAX, LEASE_BYTES_MAX};
 use cynic_proto::sandbox::{PlanError, SandboxReport};
 use cynic_proto::trust::ParseTrustedKeyError;
 use cynic_proto::worker::{FromWorker, Lease, Outcome, PROFILE_NULL, Spent, ToWorker};
@@ -119,7 +119,7 @@ impl Socket {
     }
 
     fn put(&mut self, message: &FromWorker, payload: &[u8]) -> Result<(), SessionError> {
-        Ok(codec::put(message, payload, FRAME_BYTES_MAX, &mut self.outbox)?)
+        Ok(codec::put(message, payload, ANSWER_BYTES_MAX, &mut self.outbox)?)
     }
 
     /// Sends what is buffered.
@@ -165,7 +165,7 @@ pub fn serve(mut host: Host, sandbox: &SandboxReport) -> Result<(), SessionError
         outbox: Vec::new(),
     };
     let Some(greeting) = socket.receive()? else { return Ok(()) };
-    codec::put(&Hello::new(Role::Worker), &[], FRAME_BYTES_MAX, &mut socket.outbox)?;
+    codec::put(&Hello::new(Role::Worker), &[], ANSWER_BYTES_MAX, &mut socket.outbox)?;
     socket.flush()?;
     greeting.message::<Hello>()?.expect(Role::Daemon)?;
     let ready = FromWorker::Ready { judge_version: JUDGE_VERSION };

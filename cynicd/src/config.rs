@@ -33,6 +33,10 @@ const DATABASE_CREDENTIAL: &str = "cynic.database-url";
 /// Most workers: each takes memory and descriptors, and more than cores are of no use.
 pub(crate) const POOL_SIZE_MAX: u16 = 1024;
 
+/// Less does not hold every answer to one item: a failure with all that its workers said, a judgment with its explanation
+/// in full.
+const FRAME_BYTES_MIN: usize = 64 * 1024;
+
 /// The data directory of the system service.
 const SYSTEM_DATA_DIR: &str = "/var/lib/cynic";
 
@@ -202,7 +206,7 @@ impl Source {
 
 fn resolve(file: File, overrides: Overrides) -> Result<Config, ConfigError> {
     let frame_bytes_max = file.clients.frame_bytes_max.unwrap_or(FRAME_BYTES_MAX);
-    within("clients.frame_bytes_max", frame_bytes_max, 4096, FRAME_BYTES_MAX)?;
+    within("clients.frame_bytes_max", frame_bytes_max, FRAME_BYTES_MIN, FRAME_BYTES_MAX)?;
     let mut pool = resolve_pool(&file, frame_bytes_max)?;
     let sandbox = file.pool.sandbox.unwrap_or_default();
     let defaults = SandboxLimits::default();

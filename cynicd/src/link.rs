@@ -14,6 +14,7 @@ use cynic_proto::codec::{self, Frame, FrameError};
 use cynic_proto::error::{Death, DeathCause};
 use cynic_proto::handshake::{HandshakeError, Hello, Role};
 use cynic_proto::ids::WorkerId;
+use cynic_proto::limits::ANSWER_BYTES_MAX;
 use cynic_proto::sandbox::{SandboxPlan, SandboxReport};
 use cynic_proto::stats::IsolationStats;
 use cynic_proto::stream::Stream;
@@ -106,7 +107,7 @@ pub struct Launch {
     pub trusted_keys: Vec<TrustedKey>,
     /// What it is to be confined to.
     pub plan: SandboxPlan,
-    /// Largest frame in either direction.
+    /// Largest frame of a client's: a lease may be so much larger as its message is.
     pub frame_bytes_max: usize,
     /// Where the workers' control groups are, or why there are none.
     pub cgroups: Result<Rc<CgroupTree>, String>,
@@ -229,7 +230,7 @@ impl Link {
             async move { outbox.run().await }
         });
         self.tell(News::Started(Rc::clone(&hold))).await;
-        let mut frames = Frames::new(socket, launch.frame_bytes_max);
+        let mut frames = Frames::new(socket, ANSWER_BYTES_MAX);
         if let Some(what) = self.converse(&hold, &mut frames, launch).await {
             // Told first, so that the hub knows why when the kernel says that it is dead.
             self.tell(News::Violation(what)).await;

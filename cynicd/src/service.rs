@@ -198,6 +198,8 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         commit_budget: config.stage_budgets[Stage::Persist as usize],
         retention: config.retention,
         spool_bytes_max: config.spool_bytes_max,
+        // A record that is longer than that alone has the other half.
+        page_bytes_max: config.frame_bytes_max / 2,
         ..RecorderConfig::new(&config.data_dir)
     }
 }

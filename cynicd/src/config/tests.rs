@@ -52,6 +52,7 @@ fn mistakes_are_named() {
         assert_eq!(error(&text, &[]), format!("pool.{key}: must be at least 1"));
     }
     assert!(error("[pool]\nchunk_items_max = 0", &[]).contains("0 is outside 1 to 10000"));
+    assert!(error("[clients]\nframe_bytes_max = 65535", &[]).contains("65536 to 16777216"));
     assert!(error("[queue]\nbytes_max_mib = 15", &[]).contains("15 is outside 16 to 1048576"));
     assert!(error("socket = \"\"", &[]).contains("1 to 107 bytes"));
     let long = format!("socket = \"/{}\"", "s".repeat(120));

@@ -20,6 +20,9 @@ use crate::pool::{Delivery, Effect, Event, Scored};
 /// More bytes are no explanation: the judge quotes a bounded number of short passages.
 const EXPLANATION_BYTES_MAX: usize = 1024 * 1024;
 
+/// Nor are these an error message: the judge's are a line or two, and a thousand of them are a page of history.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
 /// A task that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -297,7 +300,7 @@ pub(super) fn check(
 ) -> Result<(Scored, Vec<Fallback>), String> {
     match outcome {
         Outcome::Judged(judgment) => check_judgment(judgment, explanation),
-        Outcome::Rejected { error, .. } if error.message.len() > EXPLANATION_BYTES_MAX => {
+        Outcome::Rejected { error, .. } if error.message.len() > MESSAGE_BYTES_MAX => {
             Err("an error message without end".to_owned())
         }
         Outcome::Rejected { item_id: Some(id), .. } if id.len() > ITEM_ID_BYTES_MAX => {

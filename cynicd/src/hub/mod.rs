@@ -26,11 +26,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cynic_proto::error::{Death, DeathCause};
+use cynic_proto::codec::FrameError;
+use cynic_proto::error::{Death, DeathCause, ErrorKind};
 use cynic_proto::event::Happening;
 use cynic_proto::exit_code;
 use cynic_proto::ids::{TaskId, WorkerId};
-use cynic_proto::message::{Ack, Reply, ToClient};
+use cynic_proto::message::{Ack, RefusalKind, Reply, ToClient};
 use cynic_proto::model::Dimension;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -368,7 +369,12 @@ impl Hub {
     fn reply(&mut self, client: ClientId, message: &ToClient, payload: &Bytes) {
         let Some(entry) = self.clients.get(&client) else { return };
         let max = self.options.launch.frame_bytes_max;
-        match entry.outbox.push(message, payload, max) {
+        let pushed = entry.outbox.push(message, payload, max).or_else(|error| {
+            tracing::warn!(client = client.0, %error, "a reply was too large to be sent");
+            let reply = not_sent(&message.reply, &error);
+            entry.outbox.push(&ToClient { seq: message.seq, reply }, &Bytes::new(), max)
+        });
+        match pushed {
             Ok(()) => self.touched.push(client),
             Err(error) => {
                 tracing::error!(client = client.0, %error, "could not send a reply");
@@ -387,6 +393,26 @@ impl Hub {
         }
     }
 }
+
+/// Stands in for a reply that does not fit a frame, so that whoever asked is answered all the same.
+fn not_sent(reply: &Reply, error: &FrameError) -> Reply {
+    match reply {
+        Reply::Judged(judged) => {
+            let message = format!("judged, but the answer does not fit: {error}; {RAISE}");
+            Reply::failed(judged.task, ErrorKind::Internal, message)
+        }
+        Reply::Failed { task, error: failed } => {
+            let message = format!("it failed, but why does not fit: {error}; {RAISE}");
+            Reply::failed(*task, failed.kind, message)
+        }
+        _ => {
+            let message = format!("the answer does not fit: {error}; ask for less, or {RAISE}");
+            Reply::Refused { kind: RefusalKind::TooLarge, message }
+        }
+    }
+}
+
+const RAISE: &str = "raise `clients.frame_bytes_max`";
 
 /// Waits for a moment; for ever where there is none.
 async fn at(moment: Option<Instant>) {

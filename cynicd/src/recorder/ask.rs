@@ -57,11 +57,12 @@ impl Stores {
         let judgments =
             judgments.into_iter().map(|row| HistoryRow::Judgment(Box::new(row))).collect();
         let failures = failures.into_iter().map(|row| HistoryRow::Failure(Box::new(row))).collect();
-        let mut page = query::merge(&query, [judgments, failures]);
+        let mut merged = query::merge([judgments, failures], query.oldest_first);
+        merged.truncate(rows as usize);
         if query.features {
-            self.add_features(&mut page.rows).await.map_err(&failed)?;
+            self.add_features(&mut merged).await.map_err(&failed)?;
         }
-        Ok(page)
+        Ok(query::page(&query, merged, self.page_bytes_max))
     }
 
     async fn add_features(&self, rows: &mut [HistoryRow]) -> Result<(), sqlx::Error> {

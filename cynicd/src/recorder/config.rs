@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cynic_proto::limits::FRAME_BYTES_MAX;
+
 /// Largest spool unless configured otherwise: an hour of a busy host's judgments.
 pub const SPOOL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
@@ -48,6 +50,8 @@ pub struct RecorderConfig {
     pub retention: Retention,
     /// A PostgreSQL server that takes longer over one statement of that, or of what else is done beside writing, hangs.
     pub care_timeout: Duration,
+    /// Most bytes of one page of history, encoded; a record that is longer alone is a page alone.
+    pub page_bytes_max: usize,
 }
 
 /// How long records are kept.
@@ -89,6 +93,7 @@ impl RecorderConfig {
             retention: Retention::default(),
             // A count through everything on a slow server.
             care_timeout: Duration::from_secs(30),
+            page_bytes_max: FRAME_BYTES_MAX / 2,
         }
     }
 }

@@ -210,6 +210,7 @@ async fn open(
                 store: Store::Sqlite(store),
                 spool: None,
                 batch_bytes_max: config.batch_bytes_max,
+                page_bytes_max: config.page_bytes_max,
                 calibration,
             };
             stores.refresh_calibration().await?;
@@ -226,6 +227,7 @@ async fn open(
                 store: Store::Postgres(store),
                 spool: Some(spool),
                 batch_bytes_max: config.batch_bytes_max,
+                page_bytes_max: config.page_bytes_max,
                 calibration,
             };
             stores.recall_calibration().await;

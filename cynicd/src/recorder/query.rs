@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cynic_proto::codec;
 use cynic_proto::history::{
     Cursor, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, HistoryPage, HistoryQuery, HistoryRow,
     RecordKinds, Side,
@@ -248,31 +249,40 @@ pub(super) fn failures(query: &HistoryQuery, dialect: Dialect, rows: u32) -> Sql
     sql
 }
 
-/// Merges judgments and failures by time into one page. Each list is in the order of its `seq`, which also
-/// pages it: a clock that was set back changes who comes first, never what is shown.
-pub(super) fn merge(query: &HistoryQuery, rows: [Vec<HistoryRow>; 2]) -> HistoryPage {
-    let limit = limit(query) as usize;
-    let mut cursor = query.cursor.unwrap_or(Cursor { judgment_seq: None, failure_seq: None });
+/// Merges judgments and failures by time. Each list is in the order of its `seq`, which also pages it: a clock that was set
+/// back changes who comes first, never what is shown.
+pub(super) fn merge(rows: [Vec<HistoryRow>; 2], oldest_first: bool) -> Vec<HistoryRow> {
     let mut lists = rows.map(|list| list.into_iter().peekable());
-    let mut page = HistoryPage::default();
-    while page.rows.len() < limit {
+    let mut merged = Vec::new();
+    loop {
         let [judgments, failures] = &mut lists;
         let take_failure = match (judgments.peek(), failures.peek()) {
-            (None, None) => break,
+            (None, None) => return merged,
             (Some(_), None) => false,
             (None, Some(_)) => true,
-            (Some(j), Some(f)) => (at_us(f) < at_us(j)) == query.oldest_first,
+            (Some(j), Some(f)) => (at_us(f) < at_us(j)) == oldest_first,
         };
-        let row = if take_failure { failures.next() } else { judgments.next() };
-        match &row {
-            Some(HistoryRow::Judgment(row)) => cursor.judgment_seq = Some(row.seq),
-            Some(HistoryRow::Failure(row)) => cursor.failure_seq = Some(row.seq),
-            None => {}
-        }
-        page.rows.extend(row);
+        merged.extend(if take_failure { failures.next() } else { judgments.next() });
     }
-    if lists.iter_mut().any(|list| list.peek().is_some()) {
-        page.next = Some(cursor);
+}
+
+/// Makes a page of records in their order: as many as it takes by count and by bytes, and at least one.
+pub(super) fn page(query: &HistoryQuery, rows: Vec<HistoryRow>, bytes_max: usize) -> HistoryPage {
+    let limit = limit(query) as usize;
+    let mut cursor = query.cursor.unwrap_or(Cursor { judgment_seq: None, failure_seq: None });
+    let (mut page, mut bytes) = (HistoryPage::default(), 0);
+    for row in rows {
+        // What cannot be encoded is told when it is sent.
+        bytes += codec::encode(&row).map_or(0, |row| row.len());
+        if page.rows.len() == limit || !page.rows.is_empty() && bytes > bytes_max {
+            page.next = Some(cursor);
+            return page;
+        }
+        match &row {
+            HistoryRow::Judgment(row) => cursor.judgment_seq = Some(row.seq),
+            HistoryRow::Failure(row) => cursor.failure_seq = Some(row.seq),
+        }
+        page.rows.push(row);
     }
     page
 }

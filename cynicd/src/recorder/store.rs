@@ -234,6 +234,8 @@ pub(super) struct Stores {
     pub spool: Option<Spool>,
     /// Most bytes read from the spool in one go.
     pub batch_bytes_max: usize,
+    /// Most bytes of one page of history.
+    pub page_bytes_max: usize,
     /// The calibration in use, told to whoever judges.
     pub calibration: watch::Sender<Arc<Calibration>>,
 }

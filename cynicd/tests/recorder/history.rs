@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
+use cynic_proto::codec;
 use cynic_proto::history::{DimensionBound, HistoryQuery, HistoryRow, RecordKinds, Side};
 use cynic_proto::model::{Dimension, Domain, Verdict};
 use cynicd::recorder::{Entry, JudgmentEntry, RecorderHandle};
@@ -222,6 +223,32 @@ on_both_stores! {
         let found = all(&handle, &query).await;
         let wanted = ["item-0", &message(0), "item-1", &message(1), "item-2", &message(2)].map(str::to_owned);
         assert_eq!(found, wanted);
+        rig.close().await;
+    }
+
+    async fn pages_of_long_records_end_earlier(rig: Rig) {
+        const BYTES_MAX: usize = 4000;
+        rig.config.page_bytes_max = BYTES_MAX;
+        let handle = rig.start();
+        fill(&handle).await;
+        let long = "x".repeat(BYTES_MAX);
+        handle.submit(failure(FAILURES, &long), None).unwrap();
+        handle.flush().await.unwrap();
+        let mut query = HistoryQuery { limit: 1000, features: true, ..HistoryQuery::default() };
+        let (mut rows, mut alone) = (0, 0);
+        loop {
+            let page = handle.history(query.clone()).await.unwrap();
+            let bytes: usize = page.rows.iter().map(|row| codec::encode(row).unwrap().len()).sum();
+            assert!(bytes <= BYTES_MAX || page.rows.len() == 1, "{bytes} in {}", page.rows.len());
+            alone += usize::from(bytes > BYTES_MAX);
+            rows += page.rows.len();
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((rows, alone), ((JUDGMENTS + FAILURES + 1) as usize, 1));
+        assert_eq!(all(&handle, &HistoryQuery::default()).await.len(), rows, "none twice");
         rig.close().await;
     }
 

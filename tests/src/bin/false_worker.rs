@@ -126,6 +126,12 @@ impl Liar {
                 change(&mut outcome, |judgment| judgment.confidence = f32::INFINITY);
             }
             "score_out_of_range" => change(&mut outcome, |judgment| judgment.dimensions[3] = 101.0),
+            "long_details" => explanation = with_more(&explanation, 100_000),
+            "long_message" => {
+                let (kind, message) = (ItemErrorKind::Empty, "x".repeat(5000));
+                let error = ItemError { kind, message };
+                (outcome, explanation) = (Outcome::Rejected { error, item_id: None }, Vec::new());
+            }
             "bad_details" => explanation = vec![0xFF; 64],
             "cut_details" => drop(explanation.pop()),
             "nan_in_details" => explanation = without_numbers(&explanation),
@@ -184,6 +190,14 @@ fn without_numbers(explanation: &[u8]) -> Vec<u8> {
     for evidence in &mut details.evidence {
         evidence.points = f32::NAN;
     }
+    explanation::encode(&details).expect("encodes")
+}
+
+/// An explanation with that much more to say.
+fn with_more(explanation: &[u8], bytes: usize) -> Vec<u8> {
+    let more = "x".repeat(bytes);
+    let mut details = explanation::decode(explanation).expect("of this build");
+    details.summary = &more;
     explanation::encode(&details).expect("encodes")
 }
 

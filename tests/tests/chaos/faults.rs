@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use cynic_proto::client::{Client, Outcome};
 use cynic_proto::error::ErrorKind;
 use cynic_proto::ids::TaskId;
-use cynic_proto::message::{Ack, Lane};
+use cynic_proto::message::{Ack, Lane, Reply, Request};
 use cynic_proto::stats::{PoolStats, Stats};
 use cynic_tests::daemon::{Daemon, Home, PATIENCE};
+use cynic_tests::raw::RawClient;
 use cynic_tests::{faults, procfs, raw};
 use rustix::process::Signal;
 
@@ -96,6 +97,7 @@ const OF_A_LIAR: &[(&str, Must)] = &[
     ("cut_details", VIOLATION),
     ("nan_in_details", VIOLATION),
     ("bad_utf8", VIOLATION),
+    ("long_message", VIOLATION),
     ("descriptors", VIOLATION),
     ("half_closed_then_spin", VIOLATION),
     // Each pong is valid and answers nothing: it may be ignored until the deadline.
@@ -183,6 +185,29 @@ async fn who_was_answered_with_a_bad_explanation_first_gets_a_good_one() {
         assert_eq!(shown.json()[0]["judgment"]["attempts"], 2, "{lie}: {shown:?}");
     }
     assert_eq!(daemon.stop().await, Some(0));
+}
+
+/// Clients may have small frames: what a worker says does not depend on that, nor is an item to blame.
+#[tokio::test]
+async fn an_answer_that_fits_no_frame_is_told_under_its_request() {
+    let worker = env!("CARGO_BIN_EXE_false_worker").as_ref();
+    let home = Home::new(&(items::config(worker) + "[clients]\nframe_bytes_max = 65536\n"));
+    let daemon = home.start().await;
+    let mut client = RawClient::connect(daemon.socket()).await.expect("greeted");
+    let request = raw::judge(TaskId::new(), Lane::Interactive, Ack::Judged);
+    let item = faults::item("long_details");
+    client.send(7, Request::Judge(request), &item).await.expect("taken");
+    let (seq, reply) = client.reply().await.expect("a reply");
+    let Reply::Failed { error, .. } = reply else { panic!("{reply:?}") };
+    assert_eq!((seq, error.kind), (7, ErrorKind::Internal), "{error:?}");
+    assert!(error.message.contains("clients.frame_bytes_max"), "{error:?}");
+    let request = raw::judge(TaskId::new(), Lane::Interactive, Ack::Judged);
+    client.send(8, Request::Judge(request), &faults::item("nothing")).await.expect("taken");
+    let (seq, reply) = client.reply().await.expect("a reply");
+    assert!(matches!(reply, Reply::Judged(_)), "{reply:?}");
+    assert_eq!(seq, 8);
+    let pool = daemon.settled().await.pool;
+    assert!(pool.deaths.is_empty(), "{pool:#?}");
 }
 
 /// What came of a task.

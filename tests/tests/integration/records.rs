@@ -144,6 +144,32 @@ async fn pages_follow_each_other_by_their_cursor() {
     assert_eq!(rest[1..], rows[5..], "what the first page had not");
 }
 
+/// What else was asked on the connection is answered all the same.
+#[tokio::test]
+async fn an_answer_that_fits_no_frame_is_refused_under_its_request() {
+    const FRAME_BYTES: usize = 65_536;
+    let config = "[clients]\nframe_bytes_max = 65536\n[recorder]\nstore_content = true\n";
+    let home = Home::new(config);
+    let daemon = home.start().await;
+    let client = daemon.client().await;
+    let sentence = "Please send the minutes of the meeting to everybody who was there. ";
+    let mut item = sentence.repeat(FRAME_BYTES / sentence.len());
+    item.truncate(FRAME_BYTES - 100);
+    let task = stored(&client, Bytes::from(item)).await;
+    let mut asker = RawClient::connect(daemon.socket()).await.expect("greeted");
+    asker.send(1, Request::Show(task), &[]).await.expect("taken");
+    let (seq, reply) = asker.reply().await.expect("a reply");
+    let Reply::Refused { kind: RefusalKind::TooLarge, message } = reply else {
+        panic!("{reply:?}")
+    };
+    assert_eq!(seq, 1);
+    assert!(message.contains("clients.frame_bytes_max"), "{message}");
+    asker.send(2, Request::Ping, &[]).await.expect("taken");
+    let (seq, reply) = asker.reply().await.expect("a reply");
+    assert!(matches!(reply, Reply::Pong(_)), "{reply:?}");
+    assert_eq!(seq, 2);
+}
+
 #[tokio::test]
 async fn an_export_has_every_record_once_and_oldest_first() {
     const JUDGMENTS: usize = 1500;

@@ -18,7 +18,7 @@ use crate::limits::FRAME_BYTES_MAX;
 pub const PREFIX_BYTES: usize = 8;
 
 /// How much a read buffer grows by at least: one read takes many small frames.
-const READ_BYTES: usize = 64 * 1024;
+pub const READ_BYTES: usize = 64 * 1024;
 
 /// Why bytes are not a frame, or a message does not become one.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -168,6 +168,11 @@ pub fn take(buffer: &mut BytesMut, max: usize) -> Result<Option<Frame>, FrameErr
     let head = buffer.split_to(head);
     let payload = buffer.split_to(len - head.len());
     Ok(Some(Frame { head: head.freeze(), payload: payload.freeze() }))
+}
+
+/// How long the frame is that the buffer begins with, as far as it has come.
+pub fn announced(buffer: &[u8]) -> Option<usize> {
+    lengths(buffer).map(|(len, _)| len)
 }
 
 fn lengths(buffer: &[u8]) -> Option<(usize, usize)> {

@@ -24,6 +24,9 @@ pub const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// wherever their items do.
 pub const HINT_TEXT_BYTES_MAX: usize = 1024;
 
+/// Largest greeting that the daemon takes: ten times as long as any. Until it has come nobody is known to be a client.
+pub const GREETING_BYTES_MAX: usize = 4096;
+
 /// How long the daemon waits for a peer's greeting: a local peer that is alive sends it in microseconds, and one
 /// that is overloaded within a second or two.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cynic_proto::codec::{self, Frame, FrameError};
 use cynic_proto::handshake::{Hello, Role};
-use cynic_proto::limits::HANDSHAKE_TIMEOUT;
+use cynic_proto::limits::{GREETING_BYTES_MAX, HANDSHAKE_TIMEOUT};
 use cynic_proto::message::{RefusalKind, Reply, ToClient, ToDaemon};
 use cynic_proto::stream;
 use interprocess::local_socket::tokio::{Listener, Stream};
@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::access::{Access, Credentials, Door, Roles};
+use crate::arriving::Arriving;
 use crate::frames::{Frames, ReadError};
 use crate::hub::Input;
 use crate::outbox::Outbox;
@@ -186,6 +187,8 @@ pub struct Gateway {
     pub access: Access,
     /// Who is connected.
     pub seats: Rc<Seats>,
+    /// Room for large frames that are on their way.
+    pub arriving: Rc<Arriving>,
 }
 
 impl Gateway {
@@ -234,7 +237,7 @@ impl Gateway {
             return;
         }
         let outbox = Outbox::new(Rc::clone(&socket));
-        let mut frames = Frames::new(socket, self.frame_bytes_max);
+        let mut frames = Frames::new(socket, GREETING_BYTES_MAX);
         let flusher = tokio::task::spawn_local({
             let outbox = outbox.clone();
             async move { outbox.run().await }
@@ -280,6 +283,7 @@ impl Gateway {
             Ok(None) => return None,
             Err(refusal) => return Some(refusal),
         };
+        frames.admit(self.frame_bytes_max, Rc::clone(&self.arriving), peer.uid);
         let id = self.seats.number();
         let connected = ClientNews::Connected { peer, outbox: outbox.clone(), wordings };
         self.hub.send(Input::Client(id, connected)).await.ok()?;

@@ -2,6 +2,7 @@
 //! to clients and the store. It never parses an item and never links the judge.
 
 pub mod access;
+pub mod arriving;
 pub mod bus;
 pub mod calibration;
 pub mod config;

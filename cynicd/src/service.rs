@@ -15,9 +15,10 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::access::Door;
+use crate::arriving::Arriving;
 use crate::config::{Config, Source};
 use crate::gateway::{self, Gateway, ListenError};
-use crate::hub::{Accepting, Control, Hub, INPUTS_MAX, Operations, Options, Quarantine};
+use crate::hub::{Accepting, Control, Hub, INPUTS_MAX, Input, Operations, Options, Quarantine};
 use crate::journal::LogControl;
 use crate::link::Launch;
 use crate::manager::{ADMIN_SOCKET, Inherited, JUDGE_SOCKET, Manager};
@@ -139,12 +140,7 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
             clients_max: config.clients_max,
             clients_per_uid_max: config.clients_per_uid_max,
         }));
-        let gateway = Rc::new(Gateway {
-            hub: inputs.clone(),
-            frame_bytes_max: config.frame_bytes_max,
-            access: config.access.clone(),
-            seats: Rc::clone(&seats),
-        });
+        let gateway = Rc::new(gateway_of(config, inputs.clone(), Rc::clone(&seats)));
         if let Some(address) = &config.metrics {
             let listening = format!("listen for metrics at {address} (metrics.listen)");
             let listener = metrics::listen(address).await.map_err(system(&listening))?;
@@ -185,6 +181,18 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
 fn system(action: &str) -> impl FnOnce(io::Error) -> ServiceError + use<> {
     let action = action.to_owned();
     move |source| ServiceError::System { action, source }
+}
+
+fn gateway_of(config: &Config, hub: mpsc::Sender<Input>, seats: Rc<Seats>) -> Gateway {
+    // As much as may wait may be on its way there.
+    let (bytes_max, per_uid_max) = (config.pool.queue_bytes_max, config.pool.bytes_per_uid_max);
+    Gateway {
+        hub,
+        frame_bytes_max: config.frame_bytes_max,
+        access: config.access.clone(),
+        seats,
+        arriving: Rc::new(Arriving::new(bytes_max, per_uid_max)),
+    }
 }
 
 fn recorder_config(config: &Config) -> RecorderConfig {

@@ -114,6 +114,19 @@ async fn an_oversize_frame_is_refused_before_it_comes() {
     assert!(client.ping().await.is_ok());
 }
 
+/// Before its greeting nobody is known to be a client, and nothing is kept of it.
+#[tokio::test]
+async fn a_greeting_without_end_is_not_waited_for() {
+    let home = Home::new("");
+    let daemon = home.start().await;
+    let mut peer = RawClient::stranger(daemon.socket()).await;
+    peer.say(&[0, 0, 0x80, 0, 9, 0, 0, 0]).await;
+    let (kind, message) = farewell(peer).await;
+    assert_eq!(kind, RefusalKind::Handshake);
+    assert!(message.contains("not the CYNIC protocol"), "{message}");
+    expelled(&daemon, 1).await;
+}
+
 #[tokio::test]
 async fn half_a_frame_and_then_silence_holds_nobody_up() {
     let home = Home::new("");
@@ -125,9 +138,21 @@ async fn half_a_frame_and_then_silence_holds_nobody_up() {
         peers.push(peer);
     }
     is_unharmed(&daemon).await;
-    // One stays for as long as it may.
-    let patient = peers.pop().expect("fifty");
+    // One stays for as long as it may, and one sends a byte now and then.
+    let (patient, mut dripping) = (peers.pop().expect("fifty"), peers.pop().expect("fifty"));
     drop(peers);
+    let drops = async {
+        loop {
+            let heard = timeout(Duration::from_secs(1), dripping.reply()).await;
+            if let Ok(reply) = heard {
+                return reply.expect("a farewell").1;
+            }
+            dripping.say(&[1]).await.expect("taken");
+        }
+    };
+    let farewell_of_drops = timeout(PATIENCE, drops).await.expect("in time");
+    let Reply::Refused { kind, message } = farewell_of_drops else { panic!("a refusal") };
+    assert_eq!(kind, RefusalKind::Malformed, "{message}");
     let (kind, message) = farewell(patient).await;
     assert_eq!(kind, RefusalKind::Malformed);
     assert!(message.contains("part of a frame"), "{message}");

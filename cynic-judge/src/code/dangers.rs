@@ -4,8 +4,9 @@
 
 use std::sync::OnceLock;
 
-use super::{Hit, flow::Sink};
+use super::{Hit, Scan, flow::Sink};
 use crate::fold;
+use crate::spec::Span;
 
 /// What a name means in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(super) enum Meaning {
 pub(super) const ASKED: u8 = 1;
 /// It comes from another host, or is hidden in an encoding.
 pub(super) const FOREIGN: u8 = 2;
+/// It is somebody's secret: what is made of it is none.
+pub(super) const SECRET: u8 = 16;
 /// Whoever starts the program says it.
 pub(super) const TYPED: u8 = 8;
 /// The host or its user keeps it to themselves.
@@ -142,6 +145,10 @@ const USES: &[Use] = &[
     danger(Hit::AccessOpen, "", "chmod fchmod mkdir mkdirall makedirs writefile openfile open umask setpermissions from_mode chmodsync", "(").with(",0777 ,0o777 ,0o666 ,0666 ,511) umask(0) s_irwxo (0o777) (0o666) '777'"),
     danger(Hit::TempGuessed, "^ ^tempfile. ^os.", "mktemp tmpnam tempnam tmpnam_r", "("),
     danger(Hit::TempGuessed, "", "open fopen file openfile create writefile writefilesync writealltext", "(\"/tmp/ ('/tmp/ (f\"/tmp/ (f'/tmp/ (`/tmp/"),
+    // CWE-400, CWE-367
+    danger(Hit::ReadUnbounded, "^ioutil. ^io.", "readall", "(r.body (req.body (request.body"),
+    danger(Hit::ReadUnbounded, "getinputstream().", "readallbytes", "("),
+    danger(Hit::RaceLeft, "^", "access", "(").with("r_ok w_ok f_ok x_ok").ahead(60),
     // CWE-120, CWE-134
     danger(Hit::AllocUnchecked, "= =(", "malloc calloc realloc strdup strndup", "(").with("-> [").unless("if( assert( null ?").ahead(130),
     danger(Hit::BufferUnbounded, "^", "gets", "(").unless("fgets socket stdin puts chomp"),
@@ -202,6 +209,7 @@ const USES: &[Use] = &[
     source(KEPT, "^os.", "environ", ") , ; .items .copy }"),
     source(KEPT, "^process.", "env", ") , ; }"),
     source(KEPT, "^os.", "environ", "()"),
+    source(SECRET, "", "password passwd passphrase pwd secret_key secretkey card_number cardnumber cvv ssn private_key", ") , ; } + ]"),
     // Where it does harm.
     sink(Sink::Run, "^ ^os. ^subprocess. ^child_process. ^cp. ^childprocess. runtime(). ^runtime. ^shell. ^kernel. ^io. ^open3.", "system popen exec execsync shell_exec passthru proc_open check_output check_call getoutput call run spawn capture2 capture3 pcntl_exec execasync", "("),
     sink(Sink::Run, "^exec. ^process. ^command. ^tokio::process::command::", "command start new", "(\"sh\" (\"bash\" (\"/bin/sh\" (\"cmd (ctx,\"sh\" (ctx,\"bash\" (\"/bin/bash\" (\"sh\").arg"),
@@ -233,6 +241,8 @@ const USES: &[Use] = &[
     sink(Sink::Html, "", "__html", ":"),
     sink(Sink::Html, ").", "html append prepend", "("),
     sink(Sink::Html, "html.", "raw", "("),
+    sink(Sink::Log, "^log. ^logger. ^logging. ^self.logger. ^console. ^slog. ^_logger. ^rails.logger. ^log:: ^this.logger. ^app.logger.", "info debug warning warn error log printf println exception critical trace fatal logdebug loginformation logwarning write", "("),
+    sink(Sink::Log, "^", "error_log console_log nslog", "("),
     sink(Sink::Send, "^requests. ^axios. ^httpx. ^http. ^https. ^urllib.request. ^http.client. ^", "post put request urlopen fetch get", "("),
     sink(Sink::Send, ".", "sendall send post sendto write", "("),
 ];
@@ -242,27 +252,66 @@ const NEAR_BYTES: usize = 180;
 /// How often an item's names are looked at closely: a file of nothing else costs no more.
 const LOOKS_MAX: u32 = 4096;
 
-/// The places in [`USES`] by the hash of a name, with a sieve before it: hardly any name is in it.
+/// The uses by the hash of a name, with a sieve before them: hardly any name is in it.
 struct Index {
     sieve: [u64; 256],
-    by_hash: Vec<(u64, u16)>,
+    by_hash: Vec<(u64, usize)>,
+    places: Vec<Place>,
+}
+
+/// A [`Use`] with its alternatives apart.
+struct Place {
+    meaning: Meaning,
+    before: Vec<&'static [u8]>,
+    after: Vec<&'static [u8]>,
+    with: Vec<&'static str>,
+    unless: Vec<&'static str>,
+    ahead: usize,
+}
+
+impl Place {
+    fn of(use_: &Use) -> Place {
+        let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty());
+        let bytes = |text: &'static str| words(text).map(str::as_bytes).collect();
+        Place {
+            meaning: use_.meaning,
+            before: bytes(use_.before),
+            after: bytes(use_.after),
+            with: words(use_.with).collect(),
+            unless: words(use_.unless).collect(),
+            ahead: use_.ahead,
+        }
+    }
+
+    /// Whether a name here is this use, by what stands directly at it.
+    fn fits(&self, head: &[u8], tail: &[u8]) -> bool {
+        (self.after.is_empty() || self.after.iter().any(|part| starts_with(tail, part)))
+            && (self.before.is_empty() || self.before.iter().any(|part| ends_with(head, part)))
+    }
+
+    fn asks_what_is_near(&self) -> bool {
+        !(self.with.is_empty() && self.unless.is_empty())
+    }
+
+    fn is_so(&self, near: &str) -> bool {
+        let has = |word: &&str| near.contains(*word);
+        (self.with.is_empty() || self.with.iter().any(has)) && !self.unless.iter().any(has)
+    }
 }
 
 fn index() -> &'static Index {
     static INDEX: OnceLock<Index> = OnceLock::new();
     INDEX.get_or_init(|| {
-        let names = USES.iter().zip(0..).flat_map(|(use_, place)| {
-            use_.names
-                .split(' ')
-                .map(move |name| (fold::hash(name.trim_end_matches('!').as_bytes()), place))
+        let names = USES.iter().enumerate().flat_map(|(place, use_)| {
+            use_.names.split(' ').map(move |name| (fold::hash(name.as_bytes()), place))
         });
-        let mut by_hash: Vec<(u64, u16)> = names.collect();
+        let mut by_hash: Vec<(u64, usize)> = names.collect();
         by_hash.sort_unstable();
         let mut sieve = [0; 256];
         for (hash, _) in &by_hash {
             sieve[sieve_bit(*hash) / 64] |= 1 << (sieve_bit(*hash) % 64);
         }
-        Index { sieve, by_hash }
+        Index { sieve, by_hash, places: USES.iter().map(Place::of).collect() }
     })
 }
 
@@ -277,53 +326,44 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    /// Everything that the name at this place means, by `found`.
-    pub(super) fn look(
-        &mut self,
-        text: &str,
-        span: (usize, usize),
-        hash: u64,
-        mut found: impl FnMut(Meaning),
-    ) {
+    /// Everything that the name at this place means, but for what was found often enough.
+    pub(super) fn look(&mut self, all: &Scan, text: &str, span: Span, hash: u64) -> Vec<Meaning> {
         let index = index();
         let bit = sieve_bit(hash);
         if index.sieve[bit / 64] & 1 << (bit % 64) == 0 || self.looks >= LOOKS_MAX {
-            return;
+            return Vec::new();
         }
+        let bytes = text.as_bytes();
+        let (head, tail) = (&bytes[..span.0], skip_blanks(&bytes[span.1..]));
         let first = index.by_hash.partition_point(|(other, _)| *other < hash);
-        for (_, place) in index.by_hash[first..].iter().take_while(|(other, _)| *other == hash) {
-            let use_ = &USES[usize::from(*place)];
-            let bytes = text.as_bytes();
-            let in_place = any(use_.before, |part| ends_with(&bytes[..span.0], part))
-                && any(use_.after, |part| starts_with(&bytes[span.1..], part));
-            if !in_place {
-                continue;
-            }
-            if !(use_.with.is_empty() && use_.unless.is_empty()) {
-                self.looks += 1;
-                let near = surroundings(bytes, span, use_.ahead);
-                let has = |words: &str| words.split(' ').any(|word| near.contains(word));
-                if !(use_.with.is_empty() || has(use_.with))
-                    || !use_.unless.is_empty() && has(use_.unless)
-                {
-                    continue;
+        let own = index.by_hash[first..].iter().take_while(|(other, _)| *other == hash);
+        own.map(|(_, place)| &index.places[*place])
+            .filter(|place| place.fits(head, tail))
+            .filter(
+                |place| !matches!(place.meaning, Meaning::Danger(hit) if all.hit(hit) >= ENOUGH),
+            )
+            .filter(|place| {
+                if !place.asks_what_is_near() {
+                    return true;
                 }
-            }
-            found(use_.meaning);
-        }
+                self.looks += 1;
+                place.is_so(&surroundings(bytes, span, place.ahead))
+            })
+            .map(|place| place.meaning)
+            .collect()
     }
 }
 
-fn any(alternatives: &str, mut is: impl FnMut(&[u8]) -> bool) -> bool {
-    alternatives.is_empty() || alternatives.split(' ').any(|part| is(part.as_bytes()))
-}
+/// Further finds of the same say no more.
+const ENOUGH: f32 = 3.0;
 
-/// What is near a name, in lower case and without blanks.
-fn surroundings(bytes: &[u8], span: (usize, usize), ahead: usize) -> String {
+/// What is near a name, in lower case, without blanks and what is not ASCII.
+fn surroundings(bytes: &[u8], span: Span, ahead: usize) -> String {
     let (before, after) = if ahead > 0 { (0, ahead) } else { (NEAR_BYTES, NEAR_BYTES) };
     let near = &bytes[span.0.saturating_sub(before)..(span.1 + after).min(bytes.len())];
-    let kept = near.iter().filter(|byte| !byte.is_ascii_whitespace());
-    kept.map(|byte| char::from(byte.to_ascii_lowercase())).collect()
+    let mut kept = Vec::with_capacity(near.len());
+    kept.extend(near.iter().filter(|byte| byte.is_ascii_graphic()).map(u8::to_ascii_lowercase));
+    String::from_utf8(kept).unwrap_or_default()
 }
 
 /// Most blanks that are passed over.
@@ -335,12 +375,14 @@ fn skip_blanks(bytes: &[u8]) -> &[u8] {
     &bytes[blanks..]
 }
 
+/// Whether bytes that begin with no blank begin so; blanks between do not matter.
 fn starts_with(mut bytes: &[u8], part: &[u8]) -> bool {
-    part.iter().all(|wanted| {
-        bytes = skip_blanks(bytes);
-        let same = bytes.first().is_some_and(|byte| byte.eq_ignore_ascii_case(wanted));
-        bytes = bytes.get(1..).unwrap_or_default();
-        same
+    part.iter().all(|wanted| match bytes.split_first() {
+        Some((byte, rest)) if byte.eq_ignore_ascii_case(wanted) => {
+            bytes = skip_blanks(rest);
+            true
+        }
+        _ => false,
     })
 }
 

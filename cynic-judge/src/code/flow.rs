@@ -2,7 +2,7 @@
 //! No types, no calls of one's own, no branches: an approximation that one pass can make. A check of any kind between the
 //! two is believed.
 
-use super::dangers::{ASKED, FOREIGN, KEPT, Looker, Meaning, TYPED};
+use super::dangers::{ASKED, FOREIGN, KEPT, Looker, Meaning, SECRET, TYPED};
 use super::{Class, Hit, Scan};
 use crate::fold;
 use crate::lexicon::Classes;
@@ -26,10 +26,12 @@ pub(super) enum Sink {
     Html,
     /// It leaves the host.
     Send,
+    /// It is written where many read it.
+    Log,
 }
 
 /// What it is when something of a kind gets to a place.
-const HARMS: [(Sink, u8, Hit); 12] = [
+const HARMS: [(Sink, u8, Hit); 13] = [
     (Sink::Run, ASKED, Hit::RequestRun),
     (Sink::Run, TYPED, Hit::RequestRun),
     (Sink::Run, FOREIGN, Hit::RemoteRun),
@@ -40,6 +42,7 @@ const HARMS: [(Sink, u8, Hit); 12] = [
     (Sink::Fetch, ASKED, Hit::RequestFetched),
     (Sink::Redirect, ASKED, Hit::RequestRedirects),
     (Sink::Html, ASKED, Hit::RequestShown),
+    (Sink::Log, SECRET, Hit::SecretLogged),
     (Sink::Send, KEPT, Hit::SecretsSent),
     (Sink::Fetch, KEPT, Hit::SecretsSent),
 ];
@@ -173,13 +176,13 @@ impl Flow {
         }
         self.use_after_free(all, text, hash, span);
         self.mention(hash, span, text[..span.0].ends_with('.'));
-        let mut looker = std::mem::take(&mut self.looker);
-        looker.look(text, span, hash, |meaning| match meaning {
-            Meaning::Danger(hit) => all.record(hit, span),
-            Meaning::Source(kind) => self.carry(kind, span),
-            Meaning::Sink(sink) => self.statement.sinks |= 1 << sink as u16,
-        });
-        self.looker = looker;
+        for meaning in self.looker.look(all, text, span, hash) {
+            match meaning {
+                Meaning::Danger(hit) => all.record(hit, span),
+                Meaning::Source(kind) => self.carry(kind, span),
+                Meaning::Sink(sink) => self.statement.sinks |= 1 << sink as u16,
+            }
+        }
         let statement = &mut self.statement;
         if statement.alias {
             statement.alias = false;
@@ -289,13 +292,11 @@ impl Flow {
                     let classes = super::known(folded.as_bytes(), hash);
                     self.statement.guarded |= classes & GUARDS != 0;
                     self.statement.escaped |= escapes(folded.as_bytes(), classes);
-                    let mut looker = std::mem::take(&mut self.looker);
-                    looker.look(text, own, hash, |meaning| {
+                    for meaning in self.looker.look(all, text, own, hash) {
                         if let Meaning::Source(kind) = meaning {
                             self.carry(kind, own);
                         }
-                    });
-                    self.looker = looker;
+                    }
                 }
                 place += part.len() + 1;
             }
@@ -450,8 +451,8 @@ impl Flow {
             if !statement.adds {
                 self.held.retain(|held| held.name != target);
             }
-            if statement.carries != 0 {
-                self.hold(target, statement.carries, origin);
+            if statement.carries & !SECRET != 0 {
+                self.hold(target, statement.carries & !SECRET, origin);
             }
         }
     }

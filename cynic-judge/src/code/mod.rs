@@ -105,6 +105,12 @@ pub(crate) enum Hit {
     RequestAssigned,
     /// What another host says, or what is encoded, is run.
     RemoteRun,
+    /// A secret is written where many read it.
+    SecretLogged,
+    /// As much is read as is sent.
+    ReadUnbounded,
+    /// What is asked first may be otherwise when it is done.
+    RaceLeft,
     /// What the host keeps secret leaves it.
     SecretsSent,
     /// A bracket that closes nothing or stays open.

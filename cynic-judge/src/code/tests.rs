@@ -184,6 +184,26 @@ const PAIRS: &[(Hit, &str, &str)] = &[
         "os.system(\"curl -O http://x.io/i.txt\")",
     ),
     (
+        Hit::SecretLogged,
+        "logger.info(\"login %s %s\", form.email, form.password)",
+        "ok = verify(form.password)\nlogger.info(\"login %s %s\", form.email, ok)",
+    ),
+    (
+        Hit::SecretLogged,
+        "console.log(`new user ${name}: ${password}`)",
+        "console.log(`new user ${name}: ${redact(password)}`)",
+    ),
+    (
+        Hit::ReadUnbounded,
+        "body, err := io.ReadAll(r.Body)",
+        "body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))",
+    ),
+    (
+        Hit::RaceLeft,
+        "if (access(path, W_OK) == 0) f = fopen(path, \"w\");",
+        "f = fopen(path, \"wx\");",
+    ),
+    (
         Hit::SecretsSent,
         "key = open('/home/a/.ssh/id_rsa').read()\nrequests.post(url, data=key)",
         "key = open('/home/a/notes').read()\nrequests.post(url, data=key)",

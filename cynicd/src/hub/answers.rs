@@ -189,7 +189,7 @@ impl Hub {
     }
 
     fn failed(&mut self, task: TaskId, held: Held, error: TaskError, attempts: u8) {
-        if says_something(error.kind) {
+        if says_something(&error) {
             self.trace_failure(&held, task, &error, attempts);
         }
         for waiter in held.waiters {
@@ -200,7 +200,7 @@ impl Hub {
             return;
         }
         // Refusals at the door are neither events nor history, or an overload would load those too.
-        if says_something(error.kind) {
+        if says_something(&error) {
             let cause = error.deaths.last().map(|death| death.cause.clone());
             let (kind, uid) = (error.kind, held.uid);
             self.publish(Happening::JudgmentFailed { task, error: kind, cause, uid, attempts });
@@ -245,15 +245,17 @@ impl Hub {
 }
 
 /// Whether a failure says something about the item or the pool.
-fn says_something(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
+fn says_something(error: &TaskError) -> bool {
+    let said = matches!(
+        error.kind,
         ErrorKind::InvalidItem(_)
             | ErrorKind::Quarantined
             | ErrorKind::DeadlineExceeded
             | ErrorKind::QueueTimeout
             | ErrorKind::Internal
-    )
+    );
+    // Workers that were killed over it are told of, also where it may be tried again.
+    said || !error.deaths.is_empty()
 }
 
 fn completed(judged: &Judged, held: &Held) -> Happening {

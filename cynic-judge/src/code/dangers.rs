@@ -320,15 +320,21 @@ fn sieve_bit(hash: u64) -> usize {
 }
 
 /// Looks names up in their places.
-#[derive(Default)]
 pub(super) struct Looker {
+    index: &'static Index,
     looks: u32,
+}
+
+impl Default for Looker {
+    fn default() -> Looker {
+        Looker { index: index(), looks: 0 }
+    }
 }
 
 impl Looker {
     /// Everything that the name at this place means, but for what was found often enough.
     pub(super) fn look(&mut self, all: &Scan, text: &str, span: Span, hash: u64) -> Vec<Meaning> {
-        let index = index();
+        let index = self.index;
         let bit = sieve_bit(hash);
         if index.sieve[bit / 64] & 1 << (bit % 64) == 0 || self.looks >= LOOKS_MAX {
             return Vec::new();

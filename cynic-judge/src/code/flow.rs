@@ -125,6 +125,13 @@ struct Statement {
     suspected: Vec<(Hit, Span)>,
 }
 
+impl Statement {
+    /// Nothing came in it, not even a place to show what comes.
+    fn is_blank(&self) -> bool {
+        self.names == 0 && self.sinks == 0 && self.carries == 0 && self.suspected.is_empty()
+    }
+}
+
 impl Flow {
     pub(super) fn name(
         &mut self,
@@ -274,7 +281,8 @@ impl Flow {
     pub(super) fn string(&mut self, all: &mut Scan, text: &str, span: Span) {
         let inside = crate::item::cut(&text[span.0..span.1], INTERPOLATED_BYTES_MAX);
         let mut rest = 0;
-        while let Some(found) = inside[rest..].find(['{', '$', '#']) {
+        let marks = |byte: &u8| matches!(byte, b'{' | b'$' | b'#');
+        while let Some(found) = inside.as_bytes()[rest..].iter().position(marks) {
             let at = rest + found;
             rest = at + 1;
             let body = inside[rest..].trim_start_matches('{');
@@ -408,22 +416,22 @@ impl Flow {
     }
 
     pub(super) fn new_line(&mut self, all: &mut Scan, text: &str, at: usize) {
-        let continues = || {
-            let rest = text[at + 1..].trim_start_matches([' ', '\t']);
-            rest.starts_with(['.', '+', '?', ':', '|', '&', ')'])
-        };
         let unfinished = matches!(self.sign_before, b',' | b'+' | b'=' | b'\\' | b'.');
-        if self.open == 0
-            && !unfinished
-            && !continues()
-            && !matches!(self.blocks.last(), Some(None))
-        {
+        if self.open > 0 || unfinished || matches!(self.blocks.last(), Some(None)) {
+            return;
+        }
+        let rest = &text.as_bytes()[at + 1..];
+        let first = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        if !first.is_some_and(|byte| b".+?:|&)".contains(byte)) {
             self.end(all);
         }
     }
 
     /// The statement ends: what was found in it counts, unless something guards it.
     pub(super) fn end(&mut self, all: &mut Scan) {
+        if self.statement.is_blank() && self.deleted.is_none() {
+            return;
+        }
         let statement = std::mem::take(&mut self.statement);
         self.statements += 1;
         self.freed.extend(self.deleted.take());

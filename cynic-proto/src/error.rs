@@ -208,3 +208,36 @@ impl fmt::Display for Death {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killed_for_its_deadline(died_of: DeathCause) -> DeathCause {
+        let worker = WorkerId { slot: 0, generation: 1 };
+        let mut death = Death {
+            cause: died_of,
+            worker,
+            task: None,
+            stage: None,
+            dimension: None,
+            stderr_tail: String::new(),
+        };
+        death.be_told_why_killed(DeathCause::Deadline);
+        death.cause
+    }
+
+    #[test]
+    fn a_kill_of_our_own_has_our_reason() {
+        assert_eq!(killed_for_its_deadline(DeathCause::Signal(9)), DeathCause::Deadline);
+        assert_eq!(killed_for_its_deadline(DeathCause::ExitCode(0)), DeathCause::Deadline);
+    }
+
+    #[test]
+    fn a_crash_before_the_kill_says_more_than_the_kill() {
+        for crash in [DeathCause::Signal(11), DeathCause::SandboxViolation, DeathCause::MemoryLimit]
+        {
+            assert_eq!(killed_for_its_deadline(crash.clone()), crash);
+        }
+    }
+}

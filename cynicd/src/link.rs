@@ -290,7 +290,7 @@ impl Link {
     /// Waits for the kernel's word; whoever is to blame has asked the hub to kill by now.
     async fn bury(&self, hold: &Hold, kills: &Kills) -> Death {
         let cause = match hold.process.exited().await {
-            Ok(exit) => cause_of_death(exit, None, kills.rose()),
+            Ok(exit) => cause_of_death(exit, kills.rose()),
             Err(error) => DeathCause::SpawnFailed(format!("its exit is unknown: {error}")),
         };
         let mut death = self.death(cause, hold.stderr.finish());

@@ -13,7 +13,7 @@ mod stderr;
 mod usage;
 mod worker;
 
-pub use cause::{Exit, KillReason, cause_of_death};
+pub use cause::{Exit, cause_of_death};
 pub use cgroup::{CgroupError, CgroupTree, WorkerCgroup};
 pub use peer::peer_groups;
 pub use spawner::{SpawnError, SpawnRequest, Spawner};

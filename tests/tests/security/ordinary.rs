@@ -82,7 +82,7 @@ fn speaking_with_the_supervisor() {
 fn cause(name: &str, limits: SandboxLimits) -> (DeathCause, String) {
     let (outcome, said) = attempt(name, &SandboxPlan { limits, ..plan(SandboxMode::Required) });
     let Outcome::Died(exit) = outcome else { panic!("{name}: {outcome:?}: {said}") };
-    (cause_of_death(exit, None, false), said)
+    (cause_of_death(exit, false), said)
 }
 
 #[test]

@@ -179,11 +179,6 @@ impl Analysis {
         self.learned.logit
     }
 
-    /// The SHA-256 of the body.
-    pub fn body_sha256(&self) -> &[u8; 32] {
-        &self.sha256
-    }
-
     pub(crate) fn of(item: Item, weights: &Weights, trusted_keys: &[[u8; 32]]) -> Analysis {
         let sha256: [u8; 32] = Sha256::digest(item.body.as_bytes()).into();
         let Route { family, domain: said } = route::route(&item);

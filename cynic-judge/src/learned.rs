@@ -10,7 +10,7 @@ use crate::weights::FamilyWeights;
 
 /// N-grams from which a longer item is averaged rather than added up: about 60 words. Below it the sum
 /// grows with the root of the length, as the evidence does.
-pub(crate) const GRAMS_FULL: f32 = 512.0;
+const GRAMS_FULL: f32 = 512.0;
 /// Columns of a row of n-gram weights: one for each head, and one for the router.
 pub(crate) const ROW: usize = HEADS + 1;
 /// Farthest that one head is believed: beyond it nothing is more certain.

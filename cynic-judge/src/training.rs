@@ -7,7 +7,7 @@ use crate::analysis;
 use crate::facets::FACETS;
 use crate::family::Family;
 use crate::item::Item;
-use crate::learned::{self, GRAMS_FULL, Sum};
+use crate::learned::{self, Sum};
 use crate::route;
 use crate::spec::{DOMAINS, HEADS, SOCIAL, Span};
 use crate::text::scan::{Grams, ORDER_FACET};
@@ -77,8 +77,6 @@ pub const ORDER_ENTRIES: usize = crate::text::order::CLASSES * crate::text::orde
 pub const ORDER_CLASSES: usize = crate::text::order::CLASSES;
 /// Dimensions with a reading of their own.
 pub const READINGS: usize = FACETS;
-/// N-grams from which an item is averaged rather than added up.
-pub const FULL: f32 = GRAMS_FULL;
 
 /// Measured features made comparable.
 pub fn normalise(weights: &FamilyWeights, family: Family, values: &[f32]) -> Vec<f32> {

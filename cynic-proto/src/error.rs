@@ -67,18 +67,6 @@ impl ErrorKind {
             ErrorKind::Conflict => "conflict",
         }
     }
-
-    /// Whether the same request may succeed later.
-    pub const fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            ErrorKind::Busy
-                | ErrorKind::Unavailable
-                | ErrorKind::QueueTimeout
-                | ErrorKind::ShuttingDown
-                | ErrorKind::StorageUnavailable
-        )
-    }
 }
 
 impl fmt::Display for ErrorKind {

@@ -17,12 +17,6 @@ impl TaskId {
     pub fn new() -> TaskId {
         TaskId(Uuid::now_v7().as_u128())
     }
-
-    /// Milliseconds since the Unix epoch at which the id was minted, if it is a `UUIDv7`.
-    pub fn minted_at_unix_ms(self) -> Option<u64> {
-        let uuid = Uuid::from_u128(self.0);
-        (uuid.get_version_num() == 7).then_some((self.0 >> 80) as u64)
-    }
 }
 
 impl fmt::Display for TaskId {
@@ -106,7 +100,6 @@ mod tests {
         let (a, b) = (TaskId::new(), TaskId::new());
         assert!(a < b);
         assert_eq!(a.to_string().parse(), Ok(a));
-        assert!(a.minted_at_unix_ms().is_some_and(|ms| ms > 1_700_000_000_000));
         assert!("nonsense".parse::<TaskId>().is_err());
     }
 }

@@ -229,11 +229,6 @@ impl SandboxReport {
         self.layers[layer as usize]
     }
 
-    /// The layers that are not in force.
-    pub fn missing(&self) -> impl Iterator<Item = Layer> {
-        Layer::ALL.into_iter().filter(|layer| self.layer(*layer) == LayerStatus::Missing)
-    }
-
     /// Whether a worker with this report may work under that mode. The supervisor asks too: a worker's word
     /// that it is confined counts only if it says so of every layer.
     pub fn satisfies(&self, mode: SandboxMode) -> bool {
@@ -285,7 +280,5 @@ mod tests {
             assert!(!report.satisfies(SandboxMode::Required));
             assert!(report.satisfies(SandboxMode::BestEffort));
         }
-        report.layers[Layer::Seccomp as usize] = LayerStatus::Missing;
-        assert_eq!(report.missing().collect::<Vec<_>>(), [Layer::Seccomp]);
     }
 }

@@ -23,8 +23,8 @@ const LEVEL_ENV: &str = "CYNIC_LOG";
 /// Changes what is logged.
 #[derive(Debug, Clone)]
 pub struct LogControl {
-    handle: Option<reload::Handle<EnvFilter, Registry>>,
-    left_out: Option<ErrorCounter>,
+    handle: reload::Handle<EnvFilter, Registry>,
+    left_out: ErrorCounter,
 }
 
 /// Why a filter was not taken.
@@ -36,9 +36,9 @@ pub enum LogError {
          \"info,cynicd::pool=debug\""
     )]
     NotAFilter(String),
-    /// There is no log.
-    #[error("this daemon has no log whose level could change")]
-    NoLog,
+    /// There is no log any more.
+    #[error("this daemon's log has ended, and its level cannot change")]
+    Ended,
 }
 
 /// Lines that wait to be written; with more than these, lines are left out rather than anybody's work held up.
@@ -67,18 +67,13 @@ pub fn start(format: LogFormat, level: &str) -> (LogControl, LogWriter) {
         LogFormat::Pretty => Box::new(log.with_target(false)),
     };
     tracing_subscriber::registry().with(filter).with(log).init();
-    (LogControl { handle: Some(handle), left_out: Some(left_out) }, writer)
+    (LogControl { handle, left_out }, writer)
 }
 
 impl LogControl {
-    /// For tests and tools that start no log.
-    pub const fn none() -> LogControl {
-        LogControl { handle: None, left_out: None }
-    }
-
     /// How many lines were left out because nobody took them.
     pub fn lines_left_out(&self) -> u64 {
-        self.left_out.as_ref().map_or(0, |counter| counter.dropped_lines() as u64)
+        self.left_out.dropped_lines() as u64
     }
 
     /// Logs by the configuration's level from now on, or by the environment's where that overrides it.
@@ -95,8 +90,7 @@ impl LogControl {
     /// See [`LogError`]; nothing has changed.
     pub fn set(&self, filter: &str) -> Result<(), LogError> {
         let parsed = parse(filter)?;
-        let handle = self.handle.as_ref().ok_or(LogError::NoLog)?;
-        handle.reload(parsed).map_err(|_| LogError::NoLog)
+        self.handle.reload(parsed).map_err(|_| LogError::Ended)
     }
 }
 

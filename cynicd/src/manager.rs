@@ -46,11 +46,6 @@ impl Manager {
         }
     }
 
-    /// No manager.
-    pub fn none() -> Manager {
-        Manager { interval: None, next: None, watchdog: false, ready: false, status: String::new() }
-    }
-
     /// When [`Manager::beat`] is due; `None` without a manager.
     pub fn next_beat(&self) -> Option<Instant> {
         self.next
@@ -208,7 +203,9 @@ mod tests {
 
     #[test]
     fn without_a_manager_nothing_is_due() {
-        let mut manager = Manager::none();
+        let status = String::new();
+        let mut manager =
+            Manager { interval: None, next: None, watchdog: false, ready: false, status };
         manager.ready("ready".to_owned());
         assert_eq!(manager.next_beat(), None);
         assert!(manager.is_ready(), "said once, though nobody hears it");

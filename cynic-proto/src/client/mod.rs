@@ -9,7 +9,7 @@ pub mod stream;
 
 pub use patience::ANSWER_GRACE;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -189,14 +189,6 @@ impl Client {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         tokio::spawn(connection::run(options, stream, inbox));
         Ok(Client { commands })
-    }
-
-    /// Connects to a socket with default options.
-    ///
-    /// # Errors
-    /// As [`Client::connect`].
-    pub async fn connect_to(socket: &Path) -> Result<Client, ClientError> {
-        Client::connect(Options::new(socket)).await
     }
 
     /// Sends a request and waits for its reply and the payload behind it.

@@ -134,8 +134,7 @@ pub struct Hub {
     /// The tasks that the pool holds.
     tasks: HashMap<TaskId, Held>,
     recording: Recording,
-    /// Taken by [`Hub::run`].
-    settlements: Option<mpsc::UnboundedReceiver<Settled>>,
+    settlements: mpsc::UnboundedReceiver<Settled>,
     figures: Figures,
     bus: Bus,
     told: Told,
@@ -174,7 +173,7 @@ impl Hub {
     ) -> Hub {
         let (recording, settlements) = Recording::new(options.recorder.clone());
         Hub {
-            settlements: Some(settlements),
+            settlements,
             bus: Bus::new(options.launch.frame_bytes_max),
             told: Told::default(),
             pool,
@@ -208,7 +207,6 @@ impl Hub {
         mut inbox: mpsc::Receiver<Input>,
         mut controls: mpsc::Receiver<Control>,
     ) -> Result<(), String> {
-        let Some(mut settlements) = self.settlements.take() else { return Ok(()) };
         let recorder = self.recording.recorder().clone();
         let (mut batch, mut settled) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         let mut look = tokio::time::interval(LOOK_INTERVAL);
@@ -220,7 +218,7 @@ impl Hub {
                 biased;
                 Some(control) = controls.recv() => self.control(control),
                 _ = inbox.recv_many(&mut batch, BATCH) => {}
-                _ = settlements.recv_many(&mut settled, BATCH) => {}
+                _ = self.settlements.recv_many(&mut settled, BATCH) => {}
                 () = recorder.room(), if self.recording.is_full() => self.record_again(),
                 () = at(timer), if timer.is_some() => self.tick(),
                 _ = look.tick() => self.look_at_workers(),
@@ -249,7 +247,7 @@ impl Hub {
         }
         self.accepting.judges.abort();
         self.accepting.admins.abort();
-        self.finish_recording(&mut settlements).await;
+        self.finish_recording().await;
         self.farewell().await;
         self.quarantine.close().await;
         self.refused.map_or(Ok(()), Err)

@@ -487,10 +487,7 @@ impl Hub {
     }
 
     /// Has the last entries written, and answers those who wait for that.
-    pub(super) async fn finish_recording(
-        &mut self,
-        settlements: &mut mpsc::UnboundedReceiver<Settled>,
-    ) {
+    pub(super) async fn finish_recording(&mut self) {
         let recorder = self.recording.recorder.clone();
         self.recording.hand_over();
         match timeout(FLUSH_BUDGET, recorder.flush()).await {
@@ -498,7 +495,7 @@ impl Hub {
             Ok(Err(error)) => tracing::error!(%error, "could not flush the store"),
             Err(_) => tracing::error!("the store did not take everything in time"),
         }
-        while let Ok(settled) = settlements.try_recv() {
+        while let Ok(settled) = self.settlements.try_recv() {
             self.settled(settled);
         }
         let left: Vec<TaskId> = self.recording.storing.keys().copied().collect();

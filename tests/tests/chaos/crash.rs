@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cynic_proto::client::{Client, Options, Outcome};
+use cynic_proto::error::ErrorKind;
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Lane};
 use cynic_tests::daemon::{Home, PATIENCE, binary};
@@ -134,7 +135,7 @@ async fn insist(
                     assert_eq!((answer.judged.task, answer.judged.reached), (task, Ack::Stored));
                     break;
                 }
-                Ok(Outcome::Failed { error, .. }) if error.kind.is_retryable() => {}
+                Ok(Outcome::Failed { error, .. }) if not_now(error.kind) => {}
                 Ok(other) => panic!("{other:?}"),
                 Err(_) => client = connect(&socket).await,
             }
@@ -146,6 +147,18 @@ async fn insist(
         answered.send_modify(|answers| *answers += 1);
     }
     (tasks, again)
+}
+
+/// What a daemon says that starts or ends.
+const fn not_now(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Busy
+            | ErrorKind::Unavailable
+            | ErrorKind::QueueTimeout
+            | ErrorKind::ShuttingDown
+            | ErrorKind::StorageUnavailable
+    )
 }
 
 async fn connect(socket: &std::path::Path) -> Client {

@@ -171,11 +171,10 @@ impl Hub {
     pub(super) fn pong(&self) -> Pong {
         let ready = self.pool.is_ready();
         let degraded = self.degraded();
-        let status = match (ready, self.pool.is_draining(), &degraded[..]) {
-            (_, true, _) => "draining: finishing what was accepted, taking nothing new".to_owned(),
-            (false, ..) => "not ready: see `cynicctl stats`".to_owned(),
-            (true, _, []) => "ready".to_owned(),
-            (true, _, problems) => format!("ready, degraded: {}", problems.join("; ")),
+        let status = match &degraded[..] {
+            _ if !ready => format!("not ready: {}", self.unready_reason()),
+            [] => "ready".to_owned(),
+            problems => format!("ready, degraded: {}", problems.join("; ")),
         };
         Pong { ready, degraded: !degraded.is_empty(), status }
     }

@@ -56,21 +56,22 @@ impl Hub {
             self.publish(if ready {
                 Happening::PoolReady
             } else {
-                Happening::PoolNotReady { reason: self.unready_reason().to_owned() }
+                Happening::PoolNotReady { reason: self.unready_reason() }
             });
         }
     }
 
-    /// Why the pool is not ready, in a few words.
-    fn unready_reason(&self) -> &'static str {
+    /// Why a task sent now would not be judged, in a few words.
+    pub(super) fn unready_reason(&self) -> String {
         if self.pool.is_draining() {
-            "draining"
-        } else if self.pool.is_breaker_open() {
-            "no worker comes up"
-        } else if self.pool.is_refusing_for_the_store() {
-            "the store does not keep up"
-        } else {
-            "no worker is alive"
+            return format!("draining, tasks left: {}", self.pool.tasks_held());
+        }
+        if self.pool.is_refusing_for_the_store() && !self.pool.is_breaker_open() {
+            return "the store does not keep up".to_owned();
+        }
+        match self.figures.last_cause() {
+            Some(cause) => format!("workers do not start, last: {cause}"),
+            None => "starting workers".to_owned(),
         }
     }
 

@@ -154,8 +154,6 @@ pub struct Hub {
     refused: Option<String>,
     /// The replacement of all workers, while one is under way.
     rolling: Option<Rolling>,
-    /// Why a worker died last; cleared when the pool is ready.
-    last_death: Option<String>,
     /// No process is left.
     stopped: bool,
 }
@@ -193,7 +191,6 @@ impl Hub {
             ending: false,
             refused: None,
             rolling: None,
-            last_death: None,
             stopped: false,
         }
     }
@@ -330,7 +327,6 @@ impl Hub {
             "a worker died"
         );
         self.publish(Happening::of_death(death, attempts));
-        self.last_death = Some(death.cause.to_string());
         self.figures.died(death);
         self.record_death(death);
         // A kernel does not grow a missing layer: trying again would only hide it.

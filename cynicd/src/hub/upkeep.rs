@@ -22,12 +22,9 @@ impl Hub {
     pub(super) fn keep_up(&mut self, now: Instant) {
         self.end_rolling(now);
         self.quarantine.keep_up();
-        if self.pool.is_ready() {
-            self.last_death = None;
-            if !self.options.manager.is_ready() {
-                let status = self.status();
-                self.options.manager.ready(status);
-            }
+        if self.pool.is_ready() && !self.options.manager.is_ready() {
+            let status = self.status();
+            self.options.manager.ready(status);
         }
         if self.options.manager.next_beat().is_some_and(|at| at <= now) {
             let status = self.status();
@@ -43,16 +40,10 @@ impl Hub {
 
     /// The daemon in one line for people.
     pub(super) fn status(&self) -> String {
-        let pool = self.pool.stats(Instant::now());
-        if self.pool.is_draining() {
-            return format!("draining, tasks left: {}", self.pool.tasks_held());
-        }
         if !self.pool.is_ready() {
-            return match &self.last_death {
-                Some(cause) => format!("not ready: workers do not start, last: {cause}"),
-                None => "not ready: starting workers".to_owned(),
-            };
+            return format!("not ready: {}", self.unready_reason());
         }
+        let pool = self.pool.stats(Instant::now());
         let problems = self.degraded();
         let state = if problems.is_empty() { "ready" } else { "ready, degraded" };
         let mut status = format!(

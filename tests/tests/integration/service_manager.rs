@@ -8,20 +8,20 @@ use cynic_tests::procfs;
 use rustix::process::Signal;
 
 /// A service manager's end of the notification socket.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
     heard: String,
 }
 
 impl Manager {
-    fn at(home: &Home) -> Manager {
+    pub(crate) fn at(home: &Home) -> Manager {
         let socket = UnixDatagram::bind(home.path("notify")).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
         Manager { socket, heard: String::new() }
     }
 
     /// Listens until it has heard that line; returns all that was said before it.
-    fn hears(&mut self, line: &str, daemon: &Daemon) -> String {
+    pub(crate) fn hears(&mut self, line: &str, daemon: &Daemon) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
         loop {

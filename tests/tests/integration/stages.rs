@@ -8,8 +8,11 @@ use cynic_proto::client::stream::Flow;
 use cynic_proto::message::{Judge, Lane};
 use cynic_proto::stats::{StageStats, Stats};
 use cynic_tests::daemon::Home;
+use cynic_tests::procfs;
+use rustix::process::Signal;
 use sqlx::{Connection as _, SqliteConnection};
 
+use crate::service_manager::Manager;
 use crate::{is_unharmed, plain_request};
 
 fn stage<'a>(stats: &'a Stats, name: &str) -> &'a StageStats {
@@ -55,7 +58,9 @@ async fn a_stopped_store_holds_the_others_up_and_nothing_is_lost() {
         "[recorder]\nstore_content = true\n\n[queue]\ntimeout_ms = 600000\n\n\
          [deadlines]\ntotal_ms = 600000\n",
     );
-    let daemon = home.start().await;
+    let mut manager = Manager::at(&home);
+    let daemon = home.launch_with(&[("NOTIFY_SOCKET", &home.path("notify").display().to_string())]);
+    daemon.ready().await;
     let mut other = locked(&home.path("data/cynic.db")).await;
     let client = daemon.client().await;
     let flow = Flow { items: CREDIT, ordered: false, ..Flow::default() };
@@ -97,6 +102,13 @@ async fn a_stopped_store_holds_the_others_up_and_nothing_is_lost() {
     assert!(judged <= BUFFERED_MAX + u64::from(CREDIT), "{judged} judged, none stored");
     assert!(daemon.memory_bytes() < MEMORY_BYTES_MAX, "{} bytes", daemon.memory_bytes());
     assert!(!sender.is_finished());
+    // With more on its way it is refused in the end. The service manager is told how things are at each reload.
+    daemon.until("it is not ready", |stats| !stats.ready).await;
+    home.configure("sise = 1");
+    procfs::signal(daemon.pid(), Signal::HUP);
+    manager.hears("STATUS=not ready: the store does not keep up (configuration refused", &daemon);
+    let ping = daemon.cynicctl(["ping"]);
+    assert!(ping.out.starts_with("not ready: the store does not keep up ("), "{ping:?}");
 
     sqlx::query("ROLLBACK").execute(&mut other).await.expect("the lock is let go");
     other.close().await.expect("closed");

@@ -291,46 +291,6 @@ pub struct FeedbackRow {
     pub given_at_us: i64,
 }
 
-/// What the store holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreStats {
-    /// `sqlite` or `postgres`.
-    pub store: String,
-    /// Version of its schema.
-    pub schema_version: i64,
-    /// Judgments stored.
-    pub judgments: u64,
-    /// Failures stored.
-    pub failures: u64,
-    /// Entries that the database refused, set aside.
-    pub dead_letters: u64,
-    /// Judgments with feedback.
-    pub feedbacks: u64,
-    /// Entries waiting in the local spool.
-    pub spooled: u64,
-    /// Bytes of the database.
-    pub bytes: u64,
-    /// Time of the oldest judgment, in microseconds since the Unix epoch.
-    pub oldest_us: Option<i64>,
-    /// Time of the newest judgment, in microseconds since the Unix epoch.
-    pub newest_us: Option<i64>,
-}
-
-/// An entry that the database refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetterRow {
-    /// Its place in the store's order.
-    pub seq: i64,
-    /// The task it belongs to, if it belongs to one.
-    pub task: Option<TaskId>,
-    /// When it was set aside, in microseconds since the Unix epoch.
-    pub refused_at_us: i64,
-    /// What the database said.
-    pub error: String,
-    /// The entry itself, encoded.
-    pub entry: Vec<u8>,
-}
-
 /// A finished backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupReport {

@@ -201,7 +201,7 @@ fn floor() {
 async fn batches() {
     floor();
     let server = postgres::Server::start(true);
-    let databases = [Database::Sqlite(None), Database::Postgres(server.url())];
+    let databases = [Database::Sqlite, Database::Postgres(server.url())];
     println!(
         "store     batch     rows/s  ratio  round trips/judgment  flush p50 ms  p99 ms  bytes/judgment"
     );
@@ -211,7 +211,7 @@ async fn batches() {
             let dir = tempfile::tempdir_in(".").expect("a directory");
             let (handle, thread) =
                 Recorder::start(config(dir.path(), database, batch)).expect("the recorder starts");
-            let before = handle.contents().await.expect("it answers");
+            let before = bytes(dir.path(), database).await;
             // Made before the clock starts: what is measured is the recorder.
             let entries: Vec<_> = (0..rows).map(entry).collect();
             let started = Instant::now();
@@ -223,7 +223,7 @@ async fn batches() {
             if batch == 1 {
                 single = per_s;
             }
-            let after = handle.contents().await.expect("it answers");
+            let after = bytes(dir.path(), database).await;
             let stats = handle.status().stats;
             println!(
                 "{:9} {batch:5} {per_s:10.0} {:6.1} {:21.4} {:13.2} {:7.2} {:15}",
@@ -232,13 +232,31 @@ async fn batches() {
                 stats.round_trips_per_judgment,
                 stats.flush_latency.p50_us as f64 / 1000.0,
                 stats.flush_latency.p99_us as f64 / 1000.0,
-                (after.bytes - before.bytes) / rows,
+                (after - before) / rows,
             );
             handle.close(Duration::from_mins(1)).await.expect("it closes");
             let _ = thread.join();
         }
     }
     waits(&databases).await;
+}
+
+/// What the database takes.
+async fn bytes(data_dir: &std::path::Path, database: &Database) -> u64 {
+    const SQLITE: &str = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    const POSTGRES: &str = "SELECT pg_database_size(current_database())";
+    let bytes: Result<i64, _> = match database {
+        Database::Sqlite => {
+            let url = format!("sqlite://{}?mode=ro", data_dir.join("cynic.db").display());
+            let mut store = sqlx::SqliteConnection::connect(&url).await.expect("the store");
+            sqlx::query_scalar(SQLITE).fetch_one(&mut store).await
+        }
+        Database::Postgres(url) => {
+            let mut store = sqlx::PgConnection::connect(url).await.expect("the store");
+            sqlx::query_scalar(POSTGRES).fetch_one(&mut store).await
+        }
+    };
+    bytes.expect("a number").cast_unsigned()
 }
 
 /// Waits until each run of 256 judgments has its zone; says how long that took.
@@ -257,7 +275,7 @@ async fn zones_are_made(path: &std::path::Path, zones: u64) -> Duration {
 
 async fn history(rows: u64) {
     let dir = tempfile::tempdir_in(".").expect("a directory");
-    let config = config(dir.path(), &Database::Sqlite(None), 1000);
+    let config = config(dir.path(), &Database::Sqlite, 1000);
     let (handle, thread) = Recorder::start(config).expect("the recorder starts");
     for n in 0..rows {
         submit(&handle, entry(n)).await;
@@ -268,8 +286,8 @@ async fn history(rows: u64) {
     handle.flush().await.expect("it flushes");
     let zoned = zones_are_made(&dir.path().join("cynic.db"), rows / 256).await;
     println!("all zones are made {:.1} s after the last write", zoned.as_secs_f64());
-    let contents = handle.contents().await.expect("it answers");
-    println!("{rows} judgments, {} bytes each", contents.bytes / rows);
+    let bytes = bytes(dir.path(), &Database::Sqlite).await;
+    println!("{rows} judgments, {} bytes each", bytes / rows);
     let bound = |dimension, side, score| vec![DimensionBound { dimension, side, score }];
     let base = HistoryQuery::default;
     let first_us = 1_790_000_000_000_000;

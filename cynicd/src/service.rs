@@ -198,7 +198,7 @@ fn gateway_of(config: &Config, hub: mpsc::Sender<Input>, seats: Rc<Seats>) -> Ga
 fn recorder_config(config: &Config) -> RecorderConfig {
     let database = match &config.database {
         Some(url) => Database::Postgres(url.clone()),
-        None => Database::Sqlite(None),
+        None => Database::Sqlite,
     };
     RecorderConfig {
         database,

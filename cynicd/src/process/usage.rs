@@ -13,8 +13,6 @@ use nix::unistd::Pid;
 pub struct Usage {
     /// Resident memory in bytes, the parts of the program that it shares with other workers included.
     pub resident_bytes: u64,
-    /// Resident memory in bytes that is its own: what a leak makes grow.
-    pub private_bytes: u64,
     /// Processor time since its start.
     pub cpu: Duration,
 }
@@ -61,22 +59,16 @@ impl Meter {
     pub(super) fn read(&self) -> Option<Usage> {
         let mut statm = [0; STATM_BYTES_MAX];
         let length = self.statm.read_at(&mut statm, 0).ok()?;
-        let (resident, shared) = parse_statm(str::from_utf8(statm.get(..length)?).ok()?)?;
+        let resident = parse_statm(str::from_utf8(statm.get(..length)?).ok()?)?;
         let page = rustix::param::page_size() as u64;
         let clock = clock_getcpuclockid(self.pid).ok()?;
-        Some(Usage {
-            resident_bytes: resident * page,
-            private_bytes: resident.saturating_sub(shared) * page,
-            cpu: Duration::from(clock.now().ok()?),
-        })
+        Some(Usage { resident_bytes: resident * page, cpu: Duration::from(clock.now().ok()?) })
     }
 }
 
-/// Resident and shared pages: second and third number of `statm`.
-fn parse_statm(statm: &str) -> Option<(u64, u64)> {
-    let mut numbers = statm.split_ascii_whitespace().map(str::parse::<u64>);
-    let _size = numbers.next()?.ok()?;
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+/// Resident pages: the second number of `statm`.
+fn parse_statm(statm: &str) -> Option<u64> {
+    statm.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -89,15 +81,15 @@ mod tests {
         let before = meter.read().expect("own usage");
         let ballast = std::hint::black_box(vec![1_u8; 32 << 20]);
         let after = meter.read().expect("own usage");
-        assert!(after.private_bytes >= before.private_bytes + (24 << 20), "{before:?} {after:?}");
-        assert!(after.resident_bytes >= after.private_bytes && after.cpu > before.cpu);
+        assert!(after.resident_bytes >= before.resident_bytes + (24 << 20), "{before:?} {after:?}");
+        assert!(after.cpu > before.cpu);
         drop(ballast);
     }
 
     #[test]
     fn nonsense_is_no_usage() {
-        assert_eq!(parse_statm("3 2 1 0"), Some((2, 1)));
-        assert_eq!(parse_statm("3 2"), None);
+        assert_eq!(parse_statm("3 2 1 0"), Some(2));
+        assert_eq!(parse_statm("3"), None);
         assert_eq!(parse_statm("a b c"), None);
     }
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use cynic_proto::explanation;
 use cynic_proto::history::{
-    DeadLetterRow, FeedbackRow, HistoryPage, HistoryQuery, HistoryRow, JudgmentRow, ShowRow,
-    StoreStats,
+    FeedbackRow, HistoryPage, HistoryQuery, HistoryRow, JudgmentRow, ShowRow,
 };
 use cynic_proto::ids::TaskId;
 use cynic_proto::judgment::Details;
@@ -15,7 +14,6 @@ use super::error::RecorderError;
 use super::query::{self, Dialect, Path, Sql};
 use super::read;
 use super::record;
-use super::schema;
 use super::sqlite::SqliteStore;
 use super::store::{FULL_ROWS_MAX, Store, Stores};
 use super::zones::{self, ZONE_ROWS};
@@ -29,9 +27,6 @@ const ZONES_MAX: usize = 512;
 
 /// Judgments read at a time of those that may match.
 const CANDIDATES: usize = 256;
-
-/// Dead letters shown in one go.
-const DEAD_LETTERS_SHOWN_MAX: u32 = 100;
 
 fn failed(action: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
     move |source| RecorderError::Query { action, source }
@@ -151,74 +146,6 @@ impl Stores {
                     client_uid: row.get::<i64, _>(2) as u32,
                     given_at_us: row.get(3),
                 }))
-            }};
-        }
-        match &self.store {
-            Store::Sqlite(store) => read!(sqlite, &store.reader),
-            Store::Postgres(store) => read!(postgres, &store.reader),
-        }
-    }
-
-    /// What the stores hold.
-    pub(super) async fn contents(&self, spooled: u64) -> Result<StoreStats, RecorderError> {
-        let failed = failed("look at the store");
-        let dialect = self.store.dialect();
-        let count = async |sql: &str| self.store.integer(Sql::new(dialect, sql.to_owned())).await;
-        let bytes = match dialect {
-            Dialect::Sqlite => {
-                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-            }
-            Dialect::Postgres => "SELECT pg_database_size(current_database())",
-        };
-        Ok(StoreStats {
-            store: self.store.name().to_owned(),
-            schema_version: match dialect {
-                Dialect::Sqlite => schema::newest_sqlite(),
-                Dialect::Postgres => schema::newest_postgres(),
-            },
-            judgments: count("SELECT count(*) FROM judgments").await.map_err(&failed)?.unwrap_or(0)
-                as u64,
-            failures: count("SELECT count(*) FROM failures").await.map_err(&failed)?.unwrap_or(0)
-                as u64,
-            dead_letters: count("SELECT count(*) FROM dead_letters")
-                .await
-                .map_err(&failed)?
-                .unwrap_or(0) as u64,
-            feedbacks: count("SELECT count(*) FROM feedback").await.map_err(&failed)?.unwrap_or(0)
-                as u64,
-            spooled,
-            bytes: count(bytes).await.map_err(&failed)?.unwrap_or(0) as u64,
-            oldest_us: count("SELECT judged_at_us FROM judgments ORDER BY seq LIMIT 1")
-                .await
-                .map_err(&failed)?,
-            newest_us: count("SELECT judged_at_us FROM judgments ORDER BY seq DESC LIMIT 1")
-                .await
-                .map_err(&failed)?,
-        })
-    }
-
-    /// The newest entries that the database refused.
-    pub(super) async fn dead_letters(&self) -> Result<Vec<DeadLetterRow>, RecorderError> {
-        let failed = failed("read the dead letters");
-        let text = format!(
-            "SELECT seq, CAST(task_id AS TEXT), refused_at_us, error, entry FROM dead_letters \
-             ORDER BY seq DESC LIMIT {DEAD_LETTERS_SHOWN_MAX}"
-        );
-        macro_rules! read {
-            ($module:ident, $pool:expr) => {{
-                let sql = Sql::new(self.store.dialect(), text);
-                let rows = read::$module::query(sql).fetch_all($pool).await.map_err(&failed)?;
-                let dead_letter = |row: &_| {
-                    let task: Option<String> = Row::try_get(row, 1)?;
-                    Ok(DeadLetterRow {
-                        seq: Row::try_get(row, 0)?,
-                        task: task.as_deref().map(read::task).transpose()?,
-                        refused_at_us: Row::try_get(row, 2)?,
-                        error: Row::try_get(row, 3)?,
-                        entry: Row::try_get(row, 4)?,
-                    })
-                };
-                rows.iter().map(dead_letter).collect::<Result<_, _>>().map_err(&failed)
             }};
         }
         match &self.store {

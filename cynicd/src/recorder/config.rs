@@ -11,8 +11,8 @@ pub const SPOOL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Where judgments are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
-    /// The embedded store: this file, or `cynic.db` in the data directory.
-    Sqlite(Option<PathBuf>),
+    /// The embedded store: `cynic.db` in the data directory.
+    Sqlite,
     /// A PostgreSQL server: `postgres://user@host/database`, with the parameters of libpq such as `sslmode`.
     Postgres(String),
 }
@@ -75,7 +75,7 @@ impl RecorderConfig {
     /// Sound defaults on the embedded store.
     pub fn new(data_dir: impl Into<PathBuf>) -> RecorderConfig {
         RecorderConfig {
-            database: Database::Sqlite(None),
+            database: Database::Sqlite,
             data_dir: data_dir.into(),
             flush_rows: 10,
             flush_interval: Duration::from_millis(100),

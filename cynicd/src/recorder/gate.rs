@@ -3,7 +3,7 @@
 //! Entries pass on the submitter's thread without blocking it; the recorder frees their room once they are
 //! safe elsewhere.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -20,7 +20,6 @@ pub(super) struct Gate {
     bytes: AtomicUsize,
     /// Somebody was turned away and has not been told of room since.
     turned_away: AtomicBool,
-    rejected: AtomicU64,
     room: Notify,
 }
 
@@ -32,7 +31,6 @@ impl Gate {
             rows: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             turned_away: AtomicBool::new(false),
-            rejected: AtomicU64::new(0),
             room: Notify::new(),
         }
     }
@@ -46,7 +44,6 @@ impl Gate {
             return true;
         }
         self.turned_away.store(true, Ordering::Release);
-        self.rejected.fetch_add(1, Ordering::Relaxed);
         // Frees what was taken; whoever frees last sees the mark and tells of room.
         self.leave(1, bytes);
         false
@@ -100,11 +97,6 @@ impl Gate {
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Acquire)
     }
-
-    /// How many entries were turned away so far.
-    pub(super) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
 }
 
 #[cfg(test)]
@@ -120,7 +112,7 @@ mod tests {
         gate.leave(1, 10);
         assert!(!gate.enter(91));
         assert!(gate.enter(90));
-        assert_eq!((gate.rows(), gate.bytes(), gate.rejected()), (2, 100, 2));
+        assert_eq!((gate.rows(), gate.bytes()), (2, 100));
     }
 
     #[test]

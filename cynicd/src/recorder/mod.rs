@@ -41,8 +41,7 @@ use std::time::{Duration, SystemTime};
 
 use cynic_proto::calibration::{Calibration, CalibrationReport, CalibrationRequest};
 use cynic_proto::history::{
-    BackupReport, DeadLetterRow, Feedback, FeedbackRow, HistoryPage, HistoryQuery, ShowRow,
-    StoreStats,
+    BackupReport, Feedback, FeedbackRow, HistoryPage, HistoryQuery, ShowRow,
 };
 use cynic_proto::ids::TaskId;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -116,22 +115,11 @@ pub struct Rejected {
     pub entry: Entry,
     /// Not called.
     pub on_settled: Option<OnSettled>,
-    /// Why.
-    pub reason: RejectReason,
-}
-
-/// Why an entry was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RejectReason {
-    /// Memory for entries is full: admit no more work until [`RecorderHandle::room`].
-    Full,
-    /// The recorder was closed.
-    Closed,
 }
 
 impl std::fmt::Debug for Rejected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rejected").field("reason", &self.reason).finish_non_exhaustive()
+        f.debug_struct("Rejected").field("task", &self.entry.task()).finish_non_exhaustive()
     }
 }
 
@@ -202,10 +190,9 @@ async fn open(
     let dir = DataDir::hold(&config.data_dir)?;
     let (mut left, mut unreached) = (LeftBehind::default(), None);
     let stores = match &config.database {
-        Database::Sqlite(path) => {
-            let path = path.clone().unwrap_or_else(|| dir.file("cynic.db"));
+        Database::Sqlite => {
             warn_of_spool(&dir.file("spool.db"), config.spool_bytes_max).await;
-            let store = SqliteStore::open(&path, dir.was_left_unclean()).await?;
+            let store = SqliteStore::open(&dir.file("cynic.db"), dir.was_left_unclean()).await?;
             let stores = Stores {
                 store: Store::Sqlite(store),
                 spool: None,
@@ -325,7 +312,7 @@ impl RecorderHandle {
     /// Memory is full or the recorder is closed; both come back untouched.
     pub fn submit(&self, entry: Entry, on_settled: Option<OnSettled>) -> Result<(), Box<Rejected>> {
         if !self.gate.enter(entry.bytes()) {
-            return Err(Box::new(Rejected { entry, on_settled, reason: RejectReason::Full }));
+            return Err(Box::new(Rejected { entry, on_settled }));
         }
         self.send(entry, on_settled)
     }
@@ -350,13 +337,8 @@ impl RecorderHandle {
             let Command::Submit(entry, on_settled) = unsent.0 else {
                 unreachable!("what was not sent comes back as it was")
             };
-            Box::new(Rejected { entry, on_settled, reason: RejectReason::Closed })
+            Box::new(Rejected { entry, on_settled })
         })
-    }
-
-    /// Whether an entry would be taken now.
-    pub fn has_room(&self) -> bool {
-        self.gate.has_room()
     }
 
     /// Whether more entries come than are stored: half of the memory for them is taken.
@@ -375,8 +357,6 @@ impl RecorderHandle {
         status.stats.buffered = self.gate.rows() as u64;
         status.stats.oldest_age_ms =
             status.oldest.map_or(0, |oldest| oldest.elapsed().as_millis() as u64);
-        status.buffered_bytes = self.gate.bytes() as u64;
-        status.rejected = self.gate.rejected();
         status
     }
 
@@ -438,23 +418,6 @@ impl RecorderHandle {
             show.judgment = Some(Box::new(waiting.row));
         }
         Ok(show)
-    }
-
-    /// What the store holds. Counts rows: for people, not for a scrape every second.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn contents(&self) -> Result<StoreStats, RecorderError> {
-        let spooled = self.status().stats.spilled;
-        self.ask(QUESTION_TIMEOUT, async move |stores| stores.contents(spooled).await).await
-    }
-
-    /// The newest entries that the database refused.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn dead_letters(&self) -> Result<Vec<DeadLetterRow>, RecorderError> {
-        self.ask(QUESTION_TIMEOUT, async move |stores| stores.dead_letters().await).await
     }
 
     /// Stores what turned out to be true of a judgment, wherever that has got to. Said again, it replaces what

@@ -123,16 +123,6 @@ pub(super) async fn migrate_postgres(
         .map_err(|source| RecorderError::Migrate { database, source })
 }
 
-/// The newest schema version of the embedded store known here.
-pub(super) fn newest_sqlite() -> i64 {
-    newest(SQLITE)
-}
-
-/// The newest schema version of the shared store known here.
-pub(super) fn newest_postgres() -> i64 {
-    newest(POSTGRES)
-}
-
 #[cfg(test)]
 mod tests {
     use sqlx::Connection as _;

@@ -22,12 +22,6 @@ pub struct RecorderStatus {
     pub stats: RecorderStats,
     /// Why the store is degraded, if it is: judgments are kept but not yet in the database.
     pub degraded: Option<String>,
-    /// What the entries in memory take, in bytes.
-    pub buffered_bytes: u64,
-    /// Entries that were turned away because memory was full.
-    pub rejected: u64,
-    /// Entries set down in the spool so far.
-    pub spilled_total: u64,
     /// Batches whose commit took longer than the stage's budget.
     pub over_budget: u64,
     /// When the oldest entry in memory was submitted.
@@ -111,9 +105,6 @@ impl Meter {
         status.send_replace(RecorderStatus {
             stats: figures,
             degraded: degraded.cloned(),
-            buffered_bytes: 0,
-            rejected: 0,
-            spilled_total: counts.spilled,
             over_budget: self.over_budget,
             oldest,
         });

@@ -28,7 +28,7 @@ struct Victim {
 impl Victim {
     fn start(config: &RecorderConfig) -> Victim {
         let database = match &config.database {
-            Database::Sqlite(_) => String::new(),
+            Database::Sqlite => String::new(),
             Database::Postgres(url) => url.clone(),
         };
         let mut child = this_test("kills::victim")

@@ -70,7 +70,7 @@ impl Rig {
     /// The one integer that a statement selects, read past the recorder.
     pub(crate) async fn integer(&self, sql: &'static str) -> i64 {
         match &self.config.database {
-            Database::Sqlite(_) => {
+            Database::Sqlite => {
                 let url = format!("sqlite://{}?mode=ro", self.database().display());
                 let mut connection = SqliteConnection::connect(&url).await.unwrap();
                 sqlx::query(sql).fetch_one(&mut connection).await.unwrap().get(0)
@@ -86,7 +86,7 @@ impl Rig {
     pub(crate) async fn execute(&self, sql: &str) {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match &self.config.database {
-            Database::Sqlite(_) => {
+            Database::Sqlite => {
                 let url = format!("sqlite://{}", self.database().display());
                 let mut connection = SqliteConnection::connect(&url).await.unwrap();
                 sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();

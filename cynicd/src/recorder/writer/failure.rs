@@ -171,7 +171,6 @@ impl Writer {
                 self.spool_retry = Retry::default();
                 self.spool_trouble = None;
                 self.spool_rows_max = self.config.batch_rows_max;
-                self.counts.spilled += batch.len() as u64;
                 self.counts.spooled += batch.len() as u64;
                 let seqs = batch.iter().map(|item| item.seq).collect();
                 effects.push(Effect::Settled { seqs, place: Place::Spool });

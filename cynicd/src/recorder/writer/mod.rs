@@ -147,8 +147,6 @@ pub(super) struct Counts {
     pub flushed: u64,
     pub retries: u64,
     pub dead_letters: u64,
-    /// Ever written to the spool.
-    pub spilled: u64,
     /// In the spool now.
     pub spooled: u64,
 }

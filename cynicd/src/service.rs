@@ -251,7 +251,8 @@ fn cgroups(wanted: bool) -> Result<Rc<CgroupTree>, String> {
     }
 }
 
-/// Nonces and jitter must not be guessed by a worker; a random UUID's bits come from the system.
+/// Each run has jitter and nonces of its own. None is a secret: a worker can only answer at its own socket, for its own
+/// lease.
 fn seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().1
 }

@@ -41,7 +41,7 @@ pub(crate) async fn run(socket: PathBuf, as_json: bool) -> Result<Exit> {
                 (other, _) => return Err(unexpected(other).into()),
             }
         }
-        Err(error) => findings.push(no_connection(&error)),
+        Err(error) => findings.push(no_connection(error)),
     }
     if as_json {
         print(&(String::from_utf8(json::encode(&findings)?)? + "\n"))?;
@@ -84,7 +84,7 @@ fn text(findings: &[Finding], columns: usize) -> String {
     out + &sum + "\n"
 }
 
-fn no_connection(error: &ClientError) -> Finding {
+fn no_connection(error: ClientError) -> Finding {
     let advice = match error {
         ClientError::NotRunning { .. } => {
             "start it: `systemctl start cynicd`, or run `cynicd`; `journalctl -u cynicd` says why it ended"
@@ -95,11 +95,7 @@ fn no_connection(error: &ClientError) -> Finding {
         ClientError::Handshake(_) => "install the same release of cynicctl and cynicd",
         _ => "look into the daemon's log: `journalctl -u cynicd`",
     };
-    let mut what = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        what = format!("{what}: {source}");
-    }
-    Finding::bad("connection", what, advice)
+    Finding::bad("connection", format!("{:#}", anyhow::Error::new(error)), advice)
 }
 
 fn socket_file(path: &Path) -> Finding {

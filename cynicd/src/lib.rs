@@ -5,6 +5,7 @@ pub mod access;
 pub mod arriving;
 pub mod bus;
 pub mod calibration;
+mod causes;
 pub mod config;
 mod frames;
 pub mod gateway;

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::causes::chain;
 use crate::frames::{Frames, ReadError};
 use crate::hub::Input;
 use crate::outbox::Outbox;
@@ -203,11 +204,7 @@ impl Link {
     }
 
     fn stillborn(&self, error: &SpawnError) -> Death {
-        let mut why = error.to_string();
-        if let Some(source) = std::error::Error::source(error) {
-            why = format!("{why}: {source}");
-        }
-        self.death(DeathCause::SpawnFailed(why), String::new())
+        self.death(DeathCause::SpawnFailed(chain(error)), String::new())
     }
 
     fn death(&self, cause: DeathCause, stderr_tail: String) -> Death {

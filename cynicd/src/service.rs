@@ -16,6 +16,7 @@ use tokio::task::LocalSet;
 
 use crate::access::Door;
 use crate::arriving::Arriving;
+use crate::causes::chain;
 use crate::config::{Config, Source};
 use crate::gateway::{self, Gateway, ListenError};
 use crate::hub::{Accepting, Control, Hub, INPUTS_MAX, Input, Operations, Options, Quarantine};
@@ -220,8 +221,7 @@ fn quarantine(config: &Config) -> Quarantine {
             Quarantine::new(config.quarantine, Some(files), records)
         }
         Err(error) => {
-            let source = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::error!(%error, source, "the quarantine is kept in memory only");
+            tracing::error!(error = chain(&error), "the quarantine is kept in memory only");
             Quarantine::new(config.quarantine, None, Vec::new())
         }
     }
@@ -243,8 +243,7 @@ fn cgroups(wanted: bool) -> Result<Rc<CgroupTree>, String> {
         Ok(Some(tree)) => Ok(Rc::new(tree)),
         Ok(None) => Err("no tree is delegated".to_owned()),
         Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            let why = format!("{error}: {}", source.unwrap_or_default());
+            let why = chain(&error);
             tracing::warn!(why, "the delegated tree of control groups is not used");
             Err(why)
         }

@@ -10,8 +10,9 @@ use cynic_proto::history::HistoryQuery;
 use cynic_proto::message::Reply;
 use cynic_proto::sandbox::SandboxMode;
 
-use super::operations::{Asker, chain, waiting_for_restart};
+use super::operations::{Asker, waiting_for_restart};
 use super::{Hub, Input};
+use crate::causes::chain;
 use crate::config::{Config, Source};
 
 /// Free space below this fills up within a day of busy judging: a million judgments take about 4 GiB.

@@ -8,9 +8,8 @@ use cynic_proto::message::{RefusalKind, Reply, ToClient};
 
 use super::Hub;
 use super::clients::refused;
-use super::recording::unix_us;
 use crate::pool::ClientId;
-use crate::recorder::RecorderStatus;
+use crate::recorder::{RecorderStatus, unix_us};
 
 /// The conditions as they were told last: a change of one is an event.
 #[derive(Debug, Default)]

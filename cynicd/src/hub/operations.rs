@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::clients::refused;
 use super::{Hub, Input};
+use crate::causes::chain;
 use crate::config::{Config, ConfigError, POOL_SIZE_MAX, Source, auto_size};
 use crate::journal::LogControl;
 use crate::pool::{ClientId, Event};
@@ -307,15 +308,4 @@ pub(super) fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static st
 
 fn persist_budget(config: &Config) -> Duration {
     config.stage_budgets[Stage::Persist as usize]
-}
-
-/// The error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }

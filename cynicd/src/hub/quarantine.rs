@@ -15,11 +15,11 @@ use cynic_proto::worker::Outcome;
 
 use super::answers::Held;
 use super::clients::refused;
-use super::recording::unix_us;
 use super::replay::{Replay, Replaying};
 use super::{Hub, Input, Waiter};
 use crate::pool::{ClientId, Event, Submission};
 use crate::quarantine::{Files, Index, Limits, key_of};
+use crate::recorder::unix_us;
 
 /// The hub's side of the quarantine.
 #[derive(Debug)]

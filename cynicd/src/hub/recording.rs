@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cynic_proto::error::{Death, ErrorKind, TaskError};
@@ -20,7 +20,7 @@ use super::{Hub, Waiter};
 use crate::pool::{ClientId, Event, Room};
 use crate::recorder::{
     Entry, EntryKey, FailureEntry, Fate, JudgmentEntry, NoticeEntry, OnSettled, RecorderHandle,
-    StoredJudgment,
+    StoredJudgment, unix_us,
 };
 
 /// Answers kept for a client that lost its connection before it had read them; older ones are in the store.
@@ -531,12 +531,6 @@ fn readable(explanation: Vec<u8>) -> Vec<u8> {
     let summary =
         "(its explanation is of another release, and cannot be read by this one)".to_owned();
     explanation::encode(&Details { summary, ..Details::default() }).unwrap_or_default()
-}
-
-/// Now, in microseconds since the Unix epoch.
-pub(super) fn unix_us() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

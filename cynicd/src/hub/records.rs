@@ -9,6 +9,7 @@ use cynic_proto::message::{RefusalKind, Reply};
 
 use super::Hub;
 use super::clients::refused;
+use crate::causes::chain;
 use crate::pool::ClientId;
 use crate::recorder::RecorderError;
 
@@ -123,9 +124,5 @@ pub(super) fn unanswered(error: &RecorderError) -> Reply {
         RecorderError::Refused(_) | RecorderError::DataDir { .. } => RefusalKind::Malformed,
         _ => RefusalKind::Unavailable,
     };
-    let mut message = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        message = format!("{message}: {source}");
-    }
-    Reply::Refused { kind, message }
+    Reply::Refused { kind, message: chain(error) }
 }

@@ -299,7 +299,7 @@ async fn within<T>(
 }
 
 /// Now, in microseconds since the Unix epoch.
-fn unix_us() -> i64 {
+pub(crate) fn unix_us() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

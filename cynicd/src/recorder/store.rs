@@ -23,6 +23,7 @@ use super::record::Record;
 use super::spool::{Spool, Spooled};
 use super::sqlite::SqliteStore;
 use super::writer::Failure;
+use crate::causes::chain;
 
 /// What a committed write cost and found.
 #[derive(Debug, Default)]
@@ -88,19 +89,9 @@ fn is_refusal(code: &str) -> bool {
     code.parse::<u32>().is_ok_and(|number| matches!(number & 0xff, 18..=20))
 }
 
-/// An error with its causes, in one line.
-pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    let text = text.replace(
+/// An error of the database with its causes, in one line fit for the database.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    let text = chain(error).replace(
         "pool timed out while waiting for an open connection",
         "no connection to the database",
     );

@@ -3,7 +3,7 @@
 //! Owns the layout and the reading of it. One worker writes the page, the supervisor reads it; the reader
 //! trusts nothing in it, since the writer may have been taken over. Never performs I/O.
 //!
-//! The page is [`PAGE_BYTES`] long; only its first [`RECORD_BYTES`] are used, one cache line. All numbers
+//! The page is [`PAGE_BYTES`] long; only its first [`RECORD_BYTES`] are used, part of one cache line. All numbers
 //! are little endian but the task id, which is big endian as on the wire.
 //!
 //! | offset | bytes | content |
@@ -11,12 +11,7 @@
 //! | 0 | 8 | [`MAGIC`], which carries the version of the layout |
 //! | 8 | 8 | sequence: odd while a task is being entered, so that nobody reads half of one |
 //! | 16 | 16 | task id |
-//! | 32 | 8 | nonce of the lease |
-//! | 40 | 8 | position: item u32, stage u8, dimension u8, two zero bytes; one word, so it cannot tear |
-//! | 48 | 8 | start of the task, µs of `CLOCK_MONOTONIC` |
-//! | 56 | 8 | marks: how often the position has moved since the worker started |
-
-use serde::{Deserialize, Serialize};
+//! | 32 | 8 | position: stage u8, dimension u8, six zero bytes; one word, so it cannot tear |
 
 use crate::ids::TaskId;
 use crate::model::{Dimension, Stage};
@@ -24,9 +19,9 @@ use crate::model::{Dimension, Stage};
 /// Length of the page: one page of memory on every supported machine.
 pub const PAGE_BYTES: usize = 4096;
 /// How much of the page carries data.
-pub const RECORD_BYTES: usize = 64;
+pub const RECORD_BYTES: usize = 40;
 /// First eight bytes of the page; the last of them is the version of the layout.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"CYNPROG1");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"CYNPROG2");
 
 /// Where each field lies, in bytes from the start of the page.
 pub mod offset {
@@ -36,14 +31,8 @@ pub mod offset {
     pub const SEQUENCE: usize = 8;
     /// Sixteen bytes.
     pub const TASK: usize = 16;
-    /// Nonce of the lease.
-    pub const NONCE: usize = 32;
     /// An encoded [`Position`](super::Position), or 0 between tasks.
-    pub const POSITION: usize = 40;
-    /// Microseconds of `CLOCK_MONOTONIC`.
-    pub const STARTED: usize = 48;
-    /// Moves since the worker started.
-    pub const MARKS: usize = 56;
+    pub const POSITION: usize = 32;
 }
 
 /// In the place of a dimension: none is being scored.
@@ -53,10 +42,8 @@ const NO_DIMENSION: u8 = 255;
 pub const STAGES: [Stage; 4] = [Stage::Parse, Stage::Score, Stage::Aggregate, Stage::Verdict];
 
 /// Where in a task a worker is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Index of the item in its chunk; 0 where a task is one item.
-    pub item: u32,
     /// The step of the pipeline.
     pub stage: Stage,
     /// The dimension that is being scored, in [`Stage::Score`].
@@ -70,34 +57,28 @@ impl Position {
             Some(dimension) => dimension as u8,
             None => NO_DIMENSION,
         };
-        self.item as u64 | (self.stage as u64 + 1) << 32 | (dimension as u64) << 40
+        (self.stage as u64 + 1) | (dimension as u64) << 8
     }
 
     /// The position that a word stands for, if it stands for any.
     pub fn decode(word: u64) -> Option<Position> {
-        let [i0, i1, i2, i3, stage, dimension, 0, 0] = word.to_le_bytes() else { return None };
+        let [stage, dimension, 0, 0, 0, 0, 0, 0] = word.to_le_bytes() else { return None };
         let stage = *STAGES.get(usize::from(stage).checked_sub(1)?)?;
         let dimension = match dimension {
             NO_DIMENSION => None,
             number => Some(Dimension::from_index(usize::from(number))?),
         };
-        Some(Position { item: u32::from_le_bytes([i0, i1, i2, i3]), stage, dimension })
+        Some(Position { stage, dimension })
     }
 }
 
-/// What a worker says it is doing. Untrusted: compare task and nonce with the lease before believing it.
+/// What a worker says it is doing. Untrusted: compare the task with those of the lease before believing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The task.
     pub task: TaskId,
-    /// Nonce of the lease under which the task runs.
-    pub nonce: u64,
     /// Where in the task the worker is.
     pub position: Position,
-    /// When the task was entered, µs of `CLOCK_MONOTONIC`.
-    pub started_us: u64,
-    /// How often the position has moved since the worker started; one that stands still is stuck.
-    pub marks: u64,
 }
 
 /// Reads a page.
@@ -114,10 +95,7 @@ pub fn decode(page: &[u8]) -> Option<Progress> {
     let task = page.get(offset::TASK..offset::TASK + 16)?.try_into().expect("sixteen bytes");
     Some(Progress {
         task: TaskId(u128::from_be_bytes(task)),
-        nonce: word(offset::NONCE)?,
         position: Position::decode(word(offset::POSITION)?)?,
-        started_us: word(offset::STARTED)?,
-        marks: word(offset::MARKS)?,
     })
 }
 
@@ -135,8 +113,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn position() -> impl Strategy<Value = Position> {
-        (any::<u32>(), 0..STAGES.len(), 0..=DIMENSIONS).prop_map(|(item, stage, dimension)| {
-            Position { item, stage: STAGES[stage], dimension: Dimension::from_index(dimension) }
+        (0..STAGES.len(), 0..=DIMENSIONS).prop_map(|(stage, dimension)| Position {
+            stage: STAGES[stage],
+            dimension: Dimension::from_index(dimension),
         })
     }
 
@@ -146,20 +125,17 @@ mod tests {
         put(offset::MAGIC, &MAGIC.to_le_bytes());
         put(offset::SEQUENCE, &sequence.to_le_bytes());
         put(offset::TASK, &progress.task.0.to_be_bytes());
-        put(offset::NONCE, &progress.nonce.to_le_bytes());
         put(offset::POSITION, &progress.position.encode().to_le_bytes());
-        put(offset::STARTED, &progress.started_us.to_le_bytes());
-        put(offset::MARKS, &progress.marks.to_le_bytes());
         page
     }
 
     proptest! {
         #[test]
         fn what_was_written_is_read(
-            task: u128, nonce: u64, position in position(), started_us: u64, marks: u64,
+            task: u128, position in position(),
             sequence in any::<u64>().prop_map(|n| n & !1),
         ) {
-            let progress = Progress { task: TaskId(task), nonce, position, started_us, marks };
+            let progress = Progress { task: TaskId(task), position };
             let page = page(&progress, sequence);
             prop_assert_eq!(decode(&page), Some(progress));
             prop_assert_eq!(decode(&page[..RECORD_BYTES]), Some(progress));
@@ -172,7 +148,7 @@ mod tests {
         fn a_task_that_is_being_entered_is_not_read(
             position in position(), sequence in any::<u64>().prop_map(|n| n | 1),
         ) {
-            let progress = Progress { task: TaskId(7), nonce: 1, position, started_us: 2, marks: 3 };
+            let progress = Progress { task: TaskId(7), position };
             prop_assert_eq!(decode(&page(&progress, sequence)), None);
         }
 
@@ -189,8 +165,8 @@ mod tests {
         }
 
         #[test]
-        fn only_known_stages_and_dimensions_are_positions(item: u32, stage: u8, dimension: u8) {
-            let word = u64::from(item) | u64::from(stage) << 32 | u64::from(dimension) << 40;
+        fn only_known_stages_and_dimensions_are_positions(stage: u8, dimension: u8) {
+            let word = u64::from(stage) | u64::from(dimension) << 8;
             let known = (1..=4).contains(&stage) && (dimension == 255 || dimension < 36);
             prop_assert_eq!(Position::decode(word).is_some(), known);
         }
@@ -199,7 +175,7 @@ mod tests {
     #[test]
     fn no_position_is_the_word_between_tasks() {
         assert_eq!(Position::decode(0), None);
-        let first = Position { item: 0, stage: Stage::Parse, dimension: None };
+        let first = Position { stage: Stage::Parse, dimension: None };
         assert_eq!(Position::decode(first.encode()), Some(first));
     }
 }

@@ -82,19 +82,6 @@ impl Stopwatch {
     }
 }
 
-/// The item in hand, for the progress page.
-#[derive(Clone, Copy)]
-struct Place {
-    progress: ProgressWriter,
-    item: u32,
-}
-
-impl Place {
-    fn at(self, stage: Stage, dimension: Option<Dimension>) {
-        self.progress.at(self.item, stage, dimension);
-    }
-}
-
 /// When scoring has to stop, and what it has to leave out.
 #[derive(Clone, Copy)]
 struct Limits {
@@ -137,14 +124,13 @@ impl Host {
     /// The judgment could not be encoded. An item that cannot be judged is an outcome.
     pub fn judge(&mut self, lease: &Lease, n: usize, bytes: &[u8]) -> Result<Judged, SessionError> {
         let item = &lease.items[n];
-        self.progress.task_started(item.task, lease.nonce);
-        let place = Place { progress: self.progress, item: n as u32 };
+        self.progress.task_started(item.task);
         let mut watch = Stopwatch { last: Instant::now(), spent: Spent::default() };
         let soft_budget = Duration::from_micros(u64::from(item.soft_budget_us));
         let until = watch.last + soft_budget;
         let limits = Limits { soft_budget, until, skip: lease.skip };
 
-        place.at(Stage::Parse, None);
+        self.progress.at(Stage::Parse, None);
         let parsed = match self.judge.parse(bytes, &item.hint) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -157,18 +143,18 @@ impl Host {
         };
         watch.lap(Stage::Parse);
 
-        place.at(Stage::Score, None);
+        self.progress.at(Stage::Score, None);
         let analysis = Arc::new(self.judge.analyse(parsed));
-        let outcomes = self.score(&analysis, place, limits, &mut watch);
+        let outcomes = self.score(&analysis, limits, &mut watch);
         watch.lap(Stage::Score);
 
-        place.at(Stage::Aggregate, None);
+        self.progress.at(Stage::Aggregate, None);
         let ran_out = Outcome::FellBack(FallbackReason::OutOfTime);
         let partial = outcomes.contains(&ran_out);
         let aggregate = self.judge.aggregate(&analysis, outcomes);
         watch.lap(Stage::Aggregate);
 
-        place.at(Stage::Verdict, None);
+        self.progress.at(Stage::Verdict, None);
         let (mut judgment, details) = self.judge.conclude(&analysis, aggregate);
         judgment.partial |= partial;
         let explanation = explanation::encode(&details)?;
@@ -181,13 +167,12 @@ impl Host {
     fn score(
         &self,
         analysis: &Arc<Analysis>,
-        place: Place,
         limits: Limits,
         watch: &mut Stopwatch,
     ) -> [Outcome; DIMENSIONS] {
         let mut began = Instant::now();
         let mut outcomes = Dimension::ALL.map(|dimension| {
-            let outcome = self.compute(analysis, dimension, place, limits, began);
+            let outcome = self.compute(analysis, dimension, limits, began);
             let now = Instant::now();
             watch.dimension(dimension, now.duration_since(began));
             let overran = matches!(outcome, Outcome::Scored(_)) && limits.overran(began, now);
@@ -195,7 +180,7 @@ impl Host {
             if overran { Outcome::FellBack(FallbackReason::Overran) } else { outcome }
         });
         if let Some(runtime) = &self.runtime {
-            self.await_scorers(runtime, analysis, place, limits, watch, &mut outcomes);
+            self.await_scorers(runtime, analysis, limits, watch, &mut outcomes);
         }
         outcomes
     }
@@ -205,7 +190,6 @@ impl Host {
         &self,
         analysis: &Analysis,
         dimension: Dimension,
-        place: Place,
         limits: Limits,
         now: Instant,
     ) -> Outcome {
@@ -215,7 +199,7 @@ impl Host {
         if now >= limits.until {
             return Outcome::FellBack(FallbackReason::OutOfTime);
         }
-        place.at(Stage::Score, Some(dimension));
+        self.progress.at(Stage::Score, Some(dimension));
         match self.panel.scorer(dimension) {
             Scorer::Builtin => contain(|| self.judge.score(analysis, dimension)),
             Scorer::Computed(scorer) => contain(|| checked(scorer(analysis))),
@@ -228,7 +212,6 @@ impl Host {
         &self,
         runtime: &Runtime,
         analysis: &Arc<Analysis>,
-        place: Place,
         limits: Limits,
         watch: &mut Stopwatch,
         outcomes: &mut [Outcome; DIMENSIONS],
@@ -242,7 +225,7 @@ impl Host {
                 if matches!(outcomes[dimension as usize], Outcome::FellBack(_)) {
                     continue;
                 }
-                place.at(Stage::Score, Some(dimension));
+                self.progress.at(Stage::Score, Some(dimension));
                 let (budget, cut_short) = ((*budget).min(left), left < *budget);
                 let (run, analysis) = (Arc::clone(run), Arc::clone(analysis));
                 let began = Instant::now();

@@ -13,7 +13,6 @@ use cynic_proto::progress::{MAGIC, PAGE_BYTES, Position, RECORD_BYTES, offset};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::stat::fstat;
-use nix::time::{ClockId, clock_gettime};
 
 const WORDS: usize = RECORD_BYTES / size_of::<u64>();
 
@@ -41,8 +40,8 @@ impl ProgressWriter {
         writer
     }
 
-    /// Enters a task: an item of the lease with that nonce.
-    pub fn task_started(self, task: TaskId, nonce: u64) {
+    /// Enters a task: an item of the lease.
+    pub fn task_started(self, task: TaskId) {
         let Some(words) = self.words else { return };
         let sequence = &words[offset::SEQUENCE / 8];
         // The counter is odd while the fields change: a reader between the two stores reads again.
@@ -54,22 +53,14 @@ impl ProgressWriter {
         let word = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of 16 bytes"));
         self.store(offset::TASK, word(first));
         self.store(offset::TASK + 8, word(second));
-        self.store(offset::NONCE, nonce);
-        self.store(offset::STARTED, monotonic_us());
         self.store(offset::POSITION, 0);
         sequence.store(entered.wrapping_add(1), Ordering::Release);
     }
 
     /// Moves to a place in the task.
     #[inline]
-    pub fn at(self, item: u32, stage: Stage, dimension: Option<Dimension>) {
-        let Some(words) = self.words else { return };
-        let position = Position { item, stage, dimension }.encode();
-        words[offset::POSITION / 8].store(position.to_le(), Ordering::Relaxed);
-        // One writer, so a load and a store do; a locked add would cost ten times as much.
-        let marks = &words[offset::MARKS / 8];
-        let next = u64::from_le(marks.load(Ordering::Relaxed)).wrapping_add(1);
-        marks.store(next.to_le(), Ordering::Relaxed);
+    pub fn at(self, stage: Stage, dimension: Option<Dimension>) {
+        self.store(offset::POSITION, Position { stage, dimension }.encode());
     }
 
     /// Leaves the task: the page says "between tasks" until the next.
@@ -77,6 +68,7 @@ impl ProgressWriter {
         self.store(offset::POSITION, 0);
     }
 
+    #[inline]
     fn store(self, at: usize, value: u64) {
         if let Some(words) = self.words {
             words[at / 8].store(value.to_le(), Ordering::Relaxed);
@@ -108,11 +100,6 @@ fn leak(page: MmapRaw) -> &'static [AtomicU64; WORDS] {
     unsafe { &*words }
 }
 
-fn monotonic_us() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |now| now.tv_sec() as u64 * 1_000_000 + now.tv_nsec() as u64 / 1_000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,18 +129,12 @@ mod tests {
     fn what_the_worker_does_is_read_through_the_descriptor() {
         let (file, writer) = page();
         assert_eq!(decode(&read(&file)), None, "between tasks");
-        writer.task_started(TaskId(0x0123_4567_89ab_cdef_0011_2233_4455_6677), 42);
+        writer.task_started(TaskId(0x0123_4567_89ab_cdef_0011_2233_4455_6677));
         assert_eq!(decode(&read(&file)), None, "no position yet");
-        writer.at(3, Stage::Score, Some(Dimension::Candor));
-        let Progress { task, nonce, position, marks, started_us } =
-            decode(&read(&file)).expect("in a task");
+        writer.at(Stage::Score, Some(Dimension::Candor));
+        let Progress { task, position } = decode(&read(&file)).expect("in a task");
         assert_eq!(task, TaskId(0x0123_4567_89ab_cdef_0011_2233_4455_6677));
-        assert_eq!((nonce, marks), (42, 1));
-        assert_eq!(
-            position,
-            Position { item: 3, stage: Stage::Score, dimension: Some(Dimension::Candor) }
-        );
-        assert!(started_us > 0);
+        assert_eq!(position, Position { stage: Stage::Score, dimension: Some(Dimension::Candor) });
         assert_eq!(sequence(&read(&file)), Some(2));
         writer.finished();
         assert_eq!(decode(&read(&file)), None, "between tasks");
@@ -171,8 +152,8 @@ mod tests {
     #[test]
     fn without_a_page_nothing_happens() {
         let writer = ProgressWriter::default();
-        writer.task_started(TaskId(1), 1);
-        writer.at(0, Stage::Parse, None);
+        writer.task_started(TaskId(1));
+        writer.at(Stage::Parse, None);
         writer.finished();
     }
 }

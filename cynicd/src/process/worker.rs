@@ -83,7 +83,7 @@ impl Process {
     }
 
     /// What the worker says it is doing, or was doing when it died; `None` between tasks. Untrusted: compare
-    /// the nonce with the lease.
+    /// the task with those of its lease.
     pub fn progress(&self) -> Option<Progress> {
         self.page.read()
     }

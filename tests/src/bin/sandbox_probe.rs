@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         return exit(exit_code::SANDBOX);
     }
     // Under way: the harness tells a death in the sandbox's making from one in the attempt by this.
-    progress.at(0, cynic_proto::model::Stage::Score, None);
+    progress.at(cynic_proto::model::Stage::Score, None);
     match attempt(&target) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -175,12 +175,17 @@ fn a_stated_hash_is_checked_both_ways() {
     let q = |sha256: Option<&str>| {
         let item =
             serde_json::json!({ "type": "message", "content": body, "sha256": sha256 }).to_string();
-        judge.judge(item.as_bytes(), &Hint::default()).expect("a sound item").0
+        let (judgment, details) =
+            judge.judge(item.as_bytes(), &Hint::default()).expect("a sound item");
+        let codes = details.evidence.into_iter().map(|found| found.code.into_owned());
+        (judgment, codes.collect::<Vec<String>>())
     };
-    let plain = q(None);
-    let hash = hex(&plain.body_sha256);
-    assert!(q(Some(&hash)).q_score > plain.q_score);
-    assert!(q(Some(&"0".repeat(64))).q_score < plain.q_score - 5.0);
+    let says = |codes: &[String], code| codes.iter().any(|found| found == code);
+    let (plain, _) = q(None);
+    let (right, why) = q(Some(&hex(&plain.body_sha256)));
+    assert!(right.q_score > plain.q_score && says(&why, "hash.right"));
+    let (wrong, why) = q(Some(&"0".repeat(64)));
+    assert!(wrong.q_score < plain.q_score - 5.0 && says(&why, "hash.wrong"));
 }
 
 #[test]

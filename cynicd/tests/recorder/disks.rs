@@ -5,50 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cynicd::recorder::{Fate, Recorder, RecorderConfig, RecorderError, RecorderHandle, SafePlace};
+use cynicd::recorder::{Fate, Recorder, RecorderError, RecorderHandle, SafePlace};
 use sqlx::{Connection, SqliteConnection};
-use tempfile::TempDir;
 
 use super::entries::{entry, numbered};
 use super::rig::{DEADLINE, Rig, status, submit, until};
-
-/// A file system of its own, of a given size.
-struct Tmpfs {
-    dir: TempDir,
-}
-
-impl Tmpfs {
-    /// `None` where this user may not mount, with a word about it.
-    fn mount(size: &str) -> Option<Tmpfs> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = format!("size={size},mode=0755");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(dir.path());
-        let output = mount.output().unwrap();
-        if output.status.success() {
-            return Some(Tmpfs { dir });
-        }
-        let why = String::from_utf8_lossy(&output.stderr);
-        eprintln!("SKIPPED: no small file system here, mounting takes root: {}", why.trim());
-        None
-    }
-
-    fn remount(&self, options: &str) {
-        let options = format!("remount,{options}");
-        let status = Command::new("mount").args(["-o", &options]).arg(self.path()).status();
-        assert!(status.unwrap().success(), "{options}");
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
+use super::tmpfs::Tmpfs;
 
 /// Submits until nothing more is taken and the alarm says what it should.
 async fn fill(handle: &RecorderHandle, alarm: &str) -> u32 {
@@ -71,20 +33,10 @@ async fn is_intact(path: &Path) {
     assert_eq!(found, "ok");
 }
 
-#[test]
-fn a_full_disk_at_the_start_is_said_to_be_full() {
-    let Some(disk) = Tmpfs::mount("256k") else { return };
-    let data_dir = disk.path().join("data");
-    std::fs::create_dir(&data_dir).unwrap();
-    std::fs::write(disk.path().join("filler"), vec![0; 200 << 10]).unwrap();
-    let error = Recorder::start(RecorderConfig::new(&data_dir)).expect_err("no room");
-    let said = error.to_string();
-    assert!(said.contains("no room") && said.contains("--data-dir"), "{said}");
-}
-
 #[tokio::test]
 async fn a_full_disk_pushes_back_and_damages_nothing() {
-    let Some(disk) = Tmpfs::mount("3m") else { return };
+    let place = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(place.path(), "3m") else { return };
     let mut rig = Rig::sqlite();
     rig.config.data_dir = disk.path().join("data");
     rig.config.buffered_rows_max = 100;
@@ -101,7 +53,8 @@ async fn a_full_disk_pushes_back_and_damages_nothing() {
 
 #[tokio::test]
 async fn a_full_disk_under_the_spool_pushes_back_and_damages_nothing() {
-    let Some(disk) = Tmpfs::mount("2m") else { return };
+    let place = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(place.path(), "2m") else { return };
     let mut rig = Rig::postgres();
     rig.config.data_dir = disk.path().join("data");
     rig.config.buffered_rows_max = 100;
@@ -121,7 +74,8 @@ async fn a_full_disk_under_the_spool_pushes_back_and_damages_nothing() {
 
 #[tokio::test]
 async fn a_full_disk_of_the_server_sends_judgments_to_the_spool() {
-    let Some(disk) = Tmpfs::mount("3m") else { return };
+    let place = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(place.path(), "3m") else { return };
     let mut rig = Rig::postgres();
     rig.config.spill_after = Duration::from_millis(50);
     let handle = rig.start();
@@ -150,7 +104,8 @@ async fn a_full_disk_of_the_server_sends_judgments_to_the_spool() {
 
 #[tokio::test]
 async fn a_read_only_file_system_is_waited_out() {
-    let Some(disk) = Tmpfs::mount("64m") else { return };
+    let place = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(place.path(), "64m") else { return };
     let mut rig = Rig::sqlite();
     rig.config.data_dir = disk.path().join("data");
     let handle = rig.start();
@@ -279,17 +234,16 @@ async fn a_damaged_spool_is_left_for_a_person_to_put_aside() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused() {
-    for mut rig in [Rig::sqlite(), Rig::postgres()] {
-        rig.start();
-        rig.close().await;
-        rig.execute(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-             VALUES (99, 'from the future', true, 'x', 0)",
-        )
-        .await;
-        let refused = Recorder::start(rig.config.clone()).unwrap_err();
-        assert!(matches!(refused, RecorderError::NewerSchema { found: 99, .. }), "{refused:?}");
-        assert!(refused.to_string().contains("start the newer cynicd again"), "{refused}");
-    }
+async fn a_newer_schema_of_a_server_is_refused() {
+    let mut rig = Rig::postgres();
+    rig.start();
+    rig.close().await;
+    rig.execute(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99, 'from the future', true, 'x', 0)",
+    )
+    .await;
+    let refused = Recorder::start(rig.config.clone()).unwrap_err();
+    assert!(matches!(refused, RecorderError::NewerSchema { found: 99, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("start the newer cynicd again"), "{refused}");
 }

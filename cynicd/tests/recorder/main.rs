@@ -20,3 +20,5 @@ mod postgres;
 mod proxy;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod tmpfs;

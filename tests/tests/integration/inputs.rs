@@ -156,27 +156,6 @@ async fn a_gigabyte_costs_nothing() {
     is_unharmed(&daemon).await;
 }
 
-#[tokio::test]
-async fn a_bad_line_is_named_and_the_others_go_on() {
-    let home = Home::new("");
-    let daemon = home.start().await;
-    let case = Case { home: &home, daemon: &daemon };
-    let good = r#"{"type": "text", "content": "The bridge opens in May."}"#;
-    let lines = format!("{good}\n{{\"content\": \n\n{good}\nnonsense\n{good}\n");
-    let ended = case.judge("lines.jsonl", lines.as_bytes());
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let rows = ended.json();
-    let failed: Vec<&str> = rows
-        .iter()
-        .filter(|row| !row["error"].is_null())
-        .filter_map(|row| row["id"].as_str())
-        .collect();
-    let path = home.path("lines.jsonl").display().to_string();
-    assert_eq!(failed, [format!("{path}:2"), format!("{path}:5")]);
-    assert_eq!(rows.len(), 5);
-    is_unharmed(&daemon).await;
-}
-
 /// What comes with an item is kept and travels wherever the item does.
 #[tokio::test]
 async fn a_name_without_end_is_refused_and_a_long_one_is_not() {

@@ -21,6 +21,9 @@ mod stages;
 mod starting;
 mod storage;
 mod streams;
+#[path = "../../../cynicd/tests/recorder/tmpfs.rs"]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+mod tmpfs;
 mod waiting;
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! What an item claims and can be checked: its hash, and who signed it.
+//! What an item claims and can be checked: who signed it.
 
 use std::fmt::Write as _;
 
@@ -58,15 +58,4 @@ async fn a_signature_is_checked_where_a_key_is_trusted() {
     assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
     let right = codes(&daemon, "signature", &signature(&key, BODY)).await;
     assert!(has(&right, "signature.right"), "a reload puts keys in force: {right:?}");
-}
-
-#[tokio::test]
-async fn a_stated_hash_is_checked() {
-    const SHA256: &str = "346743b5886639d1a1c6f376909168a35c9907519a72e7a66c5bc8743724df42";
-    let home = Home::new("");
-    let daemon = home.start().await;
-    let right = codes(&daemon, "sha256", SHA256).await;
-    assert!(has(&right, "hash.right"), "{right:?}");
-    let wrong = codes(&daemon, "sha256", &SHA256.replace('5', "6")).await;
-    assert!(has(&wrong, "hash.wrong"), "{wrong:?}");
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cynic_proto::client::Outcome;
 use cynic_proto::error::ErrorKind;
@@ -14,6 +13,7 @@ use cynic_tests::raw::RawClient;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use crate::tmpfs::Tmpfs;
 use crate::{is_unharmed, plain_request, text};
 
 fn cynicd(home: &Home) -> Ended {
@@ -58,59 +58,26 @@ fn a_database_that_is_none() {
     assert!(!home.path("cynicd.sock").exists());
 }
 
-/// A small file system of its own, unmounted in the end.
-struct Disk {
-    place: PathBuf,
+/// The data directory as a small file system of its own.
+fn small(home: &Home, size: &str) -> Option<Tmpfs> {
+    fs::create_dir(home.path("data")).expect("created");
+    Tmpfs::mount(&home.path("data"), size)
 }
 
-impl Disk {
-    /// `None`, with the reason printed, where file systems may not be mounted.
-    fn mount(place: PathBuf, bytes: u64) -> Option<Disk> {
-        fs::create_dir(&place).expect("created");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
-            .arg(&place)
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Disk { place }),
-            Ok(output) => skip(&String::from_utf8_lossy(&output.stderr)),
-            Err(error) => skip(&error.to_string()),
-        }
-    }
-
-    fn make_read_only(&self) {
-        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.place).status();
-        assert!(status.expect("mount").success());
-    }
-
-    /// Writes until there is no room; returns the file that takes it.
-    fn fill(&self) -> PathBuf {
-        let filler = self.place.join("filler");
-        let mut file = fs::File::create(&filler).expect("created");
-        let page = [1; 4096];
-        while std::io::Write::write_all(&mut file, &page).is_ok() {}
-        filler
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: the daemon that works on it may be on its way out.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.place).status();
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
-fn skip(why: &str) -> Option<Disk> {
-    eprintln!("skipped: no file system can be mounted here: {why}");
-    None
+/// Writes until there is no room; returns the file that takes it.
+fn fill(disk: &Tmpfs) -> PathBuf {
+    let filler = disk.path().join("filler");
+    let mut file = fs::File::create(&filler).expect("created");
+    let page = [1; 4096];
+    while std::io::Write::write_all(&mut file, &page).is_ok() {}
+    filler
 }
 
 #[test]
 fn a_read_only_data_directory() {
     let home = Home::new("");
-    let Some(disk) = Disk::mount(home.path("data"), 1 << 20) else { return };
-    disk.make_read_only();
+    let Some(disk) = small(&home, "1m") else { return };
+    disk.remount("ro");
     let ended = cynicd(&home);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let place = home.path("data").display().to_string();
@@ -121,14 +88,20 @@ fn a_read_only_data_directory() {
 #[test]
 fn a_data_directory_without_room_to_start() {
     let home = Home::new("");
-    let Some(disk) = Disk::mount(home.path("data"), 1 << 20) else { return };
-    disk.fill();
+    let Some(disk) = small(&home, "1m") else { return };
+    let filler = fill(&disk);
     let ended = cynicd(&home);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let place = home.path("data").display().to_string();
     assert!(ended.err.contains(&place), "{ended:?}");
     let full = ["No space left", "disk is full"].iter().any(|word| ended.err.contains(word));
     assert!(full, "{ended:?}");
+    // Room for the files, and none for what is in them.
+    let filler = fs::File::options().write(true).open(filler).expect("there");
+    filler.set_len(968 << 10).expect("cut");
+    let ended = cynicd(&home);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("no room") && ended.err.contains("--data-dir"), "{ended:?}");
 }
 
 /// Judging goes on, what is judged is kept, and is stored when there is room again.
@@ -136,9 +109,9 @@ fn a_data_directory_without_room_to_start() {
 async fn a_data_directory_that_fills_up() {
     const TASKS: i64 = 50;
     let home = Home::new("");
-    let Some(disk) = Disk::mount(home.path("data"), 8 << 20) else { return };
+    let Some(disk) = small(&home, "8m") else { return };
     let daemon = home.start().await;
-    let filler = disk.fill();
+    let filler = fill(&disk);
     let client = daemon.client().await;
     for _ in 0..TASKS {
         let outcome = client.judge(plain_request(), text()).await.expect("an answer");
@@ -252,14 +225,14 @@ async fn a_repeated_task_that_the_database_refuses() {
 #[tokio::test]
 async fn a_backup_of_a_store_that_is_full() {
     let home = Home::new("");
-    let Some(disk) = Disk::mount(home.path("data"), 8 << 20) else { return };
+    let Some(disk) = small(&home, "8m") else { return };
     let daemon = home.start().await;
     let client = daemon.client().await;
     let stored = || Judge { ack: Ack::Stored, ..plain_request() };
     for _ in 0..3 {
         client.judge(stored(), text()).await.expect("an answer");
     }
-    let filler = disk.fill();
+    let filler = fill(&disk);
     for _ in 0..5 {
         client.judge(plain_request(), text()).await.expect("an answer");
     }

@@ -334,6 +334,8 @@ async fn where_only_the_hash_is_kept_the_item_must_be_given() {
     assert!(matches!(other, Reply::Refused { kind: RefusalKind::Malformed, .. }), "{other:?}");
     let item = faults::item("segfault");
     assert_died_of_it(&replayed(ask(&client, QuarantineRequest::Replay(task), item).await));
+    // What is being written has another name until it is.
+    assert_eq!(daemon.stop().await, Some(0));
     let on_disk = std::fs::read_dir(home.path("data").join("quarantine")).expect("a directory");
     let names: Vec<_> = on_disk.map(|entry| entry.expect("readable").file_name()).collect();
     assert_eq!(names, [std::ffi::OsString::from(format!("{task}.json"))]);

@@ -9,6 +9,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use crate::decode;
 use crate::envelope::Envelope;
 use crate::item::{Item, Shown};
+use crate::reading::QUOTE_BYTES_MAX;
 use crate::record::{self, Reported};
 use crate::scorer::Finding;
 use crate::spec::Span;
@@ -152,7 +153,7 @@ impl Checks {
     pub(crate) fn reasons(self, body: &str, direction: f32) -> Vec<Cow<'static, str>> {
         let mut reasons = Vec::new();
         let mut say = |text: &'static str, span: Option<Span>| {
-            let quote = span.and_then(|(begin, end)| body.get(begin..end));
+            let quote = span.and_then(|span| quoted(body, span));
             reasons.push(match quote {
                 Some(quote) => format!("{text}: {quote:?}").into(),
                 None => Cow::Borrowed(text),
@@ -194,7 +195,7 @@ impl Checks {
     ) {
         let mut add = |code, logit: f32, text: &str, span: Option<Span>| {
             let points = (logit * slope).clamp(-100.0, 100.0);
-            let quote = span.and_then(|(begin, end)| body.get(begin..end));
+            let quote = span.and_then(|span| quoted(body, span));
             let text = quote.map_or_else(|| text.to_owned(), |quote| format!("{text}: {quote:?}"));
             evidence.push(Finding {
                 code: Cow::Borrowed(code),
@@ -450,4 +451,8 @@ fn weekday_of(year: i32, month: u32, day: u32) -> usize {
         (year + year / 4 - year / 100 + year / 400 + SHIFT[month as usize - 1] + day.cast_signed())
             % 7;
     (sunday + 6) as usize % 7
+}
+/// The beginning of a place in the body: an item chooses how long it is.
+fn quoted(body: &str, (begin, end): Span) -> Option<&str> {
+    Some(crate::item::cut(body.get(begin..end)?, QUOTE_BYTES_MAX))
 }

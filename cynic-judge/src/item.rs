@@ -267,6 +267,7 @@ impl<'de> Visitor<'de> for IdVisitor<'_> {
 }
 
 const TOO_DEEP: &str = "nested too deep";
+const TOO_LONG: &str = "too long as a text";
 
 /// What is told of why an item cannot be read: where a text stands in an object's place, that says all of the text.
 const SAID_BYTES_MAX: usize = 256;
@@ -281,6 +282,11 @@ fn json_error(source: &serde_json::Error) -> ItemError {
                 "nested deeper than {NESTING_DEPTH_MAX} levels at line {line} column {column}; flatten it"
             ),
         );
+    }
+    if said.starts_with(TOO_LONG) {
+        let said =
+            format!("the event is over {BODY_BYTES_MAX} bytes as a text, a line a value; split it");
+        return error(ItemErrorKind::TooLarge, said);
     }
     if said.len() > SAID_BYTES_MAX {
         said = format!("{} … at line {line} column {column}", cut(&said, SAID_BYTES_MAX));
@@ -535,8 +541,12 @@ struct Flatten<'a> {
 }
 
 impl Flatten<'_> {
-    fn line(self, value: &str) {
+    fn line<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
         let out = &mut self.out.text;
+        // A key is repeated for each value of a list: a short event can be a long text.
+        if out.len() > BODY_BYTES_MAX {
+            return Err(E::custom(TOO_LONG));
+        }
         if !out.is_empty() {
             out.push('\n');
         }
@@ -545,6 +555,7 @@ impl Flatten<'_> {
             out.push_str(": ");
         }
         out.push_str(value);
+        Ok(())
     }
 
     fn descend<E: serde::de::Error>(&self) -> Result<usize, E> {
@@ -568,25 +579,20 @@ impl<'de> Visitor<'de> for Flatten<'_> {
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an event: any JSON value")
     }
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.line(text);
-        Ok(())
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.line(text)
     }
-    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.line(&number.to_string());
-        Ok(())
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
+        self.line(&number.to_string())
     }
-    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.line(&number.to_string());
-        Ok(())
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
+        self.line(&number.to_string())
     }
-    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.line(&number.to_string());
-        Ok(())
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
+        self.line(&number.to_string())
     }
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.line(if value { "true" } else { "false" });
-        Ok(())
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        self.line(if value { "true" } else { "false" })
     }
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
@@ -644,10 +650,11 @@ impl<'de> Visitor<'de> for ContextSeed {
                 }
                 "question" | "text" | "topic" | "task" => {
                     if let Some(text) = map.next_value_seed(Scalar(CONTEXT_TEXT_BYTES_MAX))? {
-                        context.text = Some(match context.text.take() {
-                            Some(earlier) => format!("{earlier}\n{text}"),
-                            None => text,
-                        });
+                        let all = context.text.get_or_insert_default();
+                        if !all.is_empty() && all.len() < CONTEXT_TEXT_BYTES_MAX {
+                            all.push('\n');
+                        }
+                        all.push_str(cut(&text, CONTEXT_TEXT_BYTES_MAX.saturating_sub(all.len())));
                     }
                 }
                 "k_score" | "kScore" | "k" => {

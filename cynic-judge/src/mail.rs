@@ -16,8 +16,11 @@ use crate::{decode, page};
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Longest type of a part that is read, in bytes: a type, a boundary, a name.
 const TYPE_BYTES_MAX: usize = 1024;
-/// Longest field whose encoded words are decoded, in bytes: a subject of many lines. Decoding takes the square of it.
-const DECODED_BYTES_MAX: usize = 1024;
+/// What all decoding of a mail's fields may cost: the places where encoded words begin in a field, times those where they
+/// end, times its length, which is how long it takes. A field of two words takes some hundreds.
+const DECODING_MAX: usize = 4 << 20;
+/// Pairs of words of a text that are kept to find what a page says beside it; a page beside a longer one is read as it is.
+const PAIRS_MAX: usize = 1 << 18;
 /// Most parts that are told apart; what follows is read as it is.
 const PARTS_MAX: usize = 1000;
 /// Most multiparts that are open at once.
@@ -48,6 +51,8 @@ pub(crate) struct Mail {
     plain: Option<usize>,
     /// How many links are in it.
     links: usize,
+    /// What is left of [`DECODING_MAX`].
+    decoding_left: usize,
 }
 
 /// Reads a mail, if the bytes are one: they begin with the fields of its head, and it says something.
@@ -56,7 +61,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Mail> {
     if !begins_like_one(bytes) {
         return None;
     }
-    let mut mail = Mail::default();
+    let mut mail = Mail { decoding_left: DECODING_MAX, ..Mail::default() };
     mail.add(bytes, ENCODED_DEPTH_MAX);
     mail.envelope.read_text(&mail.text);
     Some(mail).filter(|mail| !mail.text.trim().is_empty())
@@ -85,10 +90,11 @@ fn begins_like_one(bytes: &[u8]) -> bool {
     false
 }
 
-/// Whether a field has encoded words and is longer than anybody's: it is read as it is.
-fn is_endless(field: &MailHeader<'_>) -> bool {
+/// What decoding a field costs: see [`DECODING_MAX`].
+fn decoding_cost(field: &MailHeader<'_>) -> usize {
     let raw = field.get_value_raw();
-    raw.len() > DECODED_BYTES_MAX && raw.windows(2).any(|pair| pair == b"=?")
+    let count = |sign: &[u8]| raw.windows(2).filter(|pair| *pair == sign).count();
+    count(b"=?").saturating_mul(count(b"?=").max(1)).saturating_mul(raw.len())
 }
 
 /// How a part is sent.
@@ -153,7 +159,15 @@ impl Mail {
         for _ in 0..PARTS_MAX {
             let head = &rest[..rest.len().min(HEAD_BYTES_MAX)];
             let Ok((mut fields, head_bytes)) = mailparse::parse_headers(head) else { break };
-            for field in fields.extract_if(.., |field| is_endless(field)) {
+            let left = &mut self.decoding_left;
+            let is_endless = |field: &mut MailHeader<'_>| {
+                let cost = decoding_cost(field);
+                let fits = cost <= *left;
+                *left -= if fits { cost } else { 0 };
+                !fits
+            };
+            let endless: Vec<_> = fields.extract_if(.., is_endless).collect();
+            for field in endless {
                 self.hide(&field.get_key_ref());
                 self.hide(&String::from_utf8_lossy(field.get_value_raw()));
             }
@@ -242,7 +256,7 @@ impl Mail {
         self.hide(html);
         let page = page::read(html);
         let plain = self.plain.take().unwrap_or(self.text.len());
-        let said: HashSet<(&str, &str)> = pairs(&self.text[plain..]).collect();
+        let said: HashSet<(&str, &str)> = pairs(&self.text[plain..]).take(PAIRS_MAX).collect();
         let is_new = |line: &&str| pairs(line).any(|pair| !said.contains(&pair));
         let new: Vec<&str> = page.text.lines().filter(is_new).collect();
         let new = new.join("\n");

@@ -45,7 +45,7 @@ const EVIDENCE_USUAL: usize = 3;
 const DECIDING_MAX: usize = 3;
 const DECIDING_SHARE_MIN: f32 = 0.15;
 /// Longest quotation, in bytes.
-const QUOTE_BYTES_MAX: usize = 60;
+pub(crate) const QUOTE_BYTES_MAX: usize = 60;
 
 /// The level that evidence of this logit supports.
 pub(crate) fn level(logit: f32) -> f32 {

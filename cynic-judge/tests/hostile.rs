@@ -242,6 +242,40 @@ fn an_event_hides_neither_a_message_nor_a_command() {
     }
 }
 
+/// What an item makes the judge quote, keep or repeat is bounded, whatever it is padded with.
+#[test]
+fn padding_makes_no_item_too_large_to_be_judged() {
+    let padded = format!("rm -rf / --no-preserve-root # {}", "a".repeat(600_000));
+    let item = json!({ "type": "event", "event": { "command": padded } }).to_string();
+    let (judgment, details) = sound(item.as_bytes(), &Hint::default()).expect("an event");
+    assert!(judgment.q_score < 38.2, "{}", judgment.q_score);
+    let said = details.evidence.iter().filter_map(|evidence| evidence.text.as_ref());
+    let longest = said.map(|text| text.len()).max();
+    assert!(longest.is_some_and(|longest| longest < 500), "{longest:?} bytes are quoted");
+
+    let list = vec!["1"; 1 << 20].join(",");
+    let event = format!("{{\"type\":\"event\",\"event\":{{\"{}\":[{list}]}}}}", "k".repeat(64));
+    let told = sound(event.as_bytes(), &Hint::default()).expect_err("68 MiB as a text");
+    assert_eq!(told.kind, ItemErrorKind::TooLarge, "{told}");
+
+    let tasks = vec!["\"task\":\"aaaaaaaaa\""; 100_000].join(",");
+    let item = format!("{{\"type\":\"text\",\"content\":\"x y z\",\"context\":{{{tasks}}}}}");
+    let _ = sound(item.as_bytes(), &Hint::default()).expect("a text");
+}
+
+/// What takes long to look at is looked at so often, and hides nothing else.
+#[test]
+fn names_in_numbers_hide_no_danger_behind_them() {
+    let danger = "cmd = request.args[\"cmd\"]\nos.system(cmd)\npickle.loads(request.data)\n";
+    let padded = "checkServerTrusted\n".repeat(10_000) + danger;
+    let hint = Hint { name: Some("x.py".into()), ..plain() };
+    let (judgment, details) = sound(padded.as_bytes(), &hint).expect("code");
+    assert!(judgment.q_score < 45.0, "{}", judgment.q_score);
+    assert!(details.evidence.iter().any(|evidence| evidence.code == "request.run"));
+    let line = " ".repeat(128 << 10) + &".get".repeat(32 << 10);
+    let _ = sound(line.as_bytes(), &hint).expect("code");
+}
+
 /// A second body of the same name is a body too.
 #[test]
 fn a_field_that_comes_twice_is_read_twice() {

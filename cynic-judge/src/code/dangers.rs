@@ -249,8 +249,8 @@ const USES: &[Use] = &[
 
 /// Bytes before and after a name that are near it.
 const NEAR_BYTES: usize = 180;
-/// How often an item's names are looked at closely: a file of nothing else costs no more.
-const LOOKS_MAX: u32 = 4096;
+/// How often what is near one use is looked at: a file of nothing else costs no more, and hides no other use.
+const LOOKS_MAX: u16 = 512;
 
 /// The uses by the hash of a name, with a sieve before them: hardly any name is in it.
 struct Index {
@@ -322,12 +322,13 @@ fn sieve_bit(hash: u64) -> usize {
 /// Looks names up in their places.
 pub(super) struct Looker {
     index: &'static Index,
-    looks: u32,
+    /// How often what is near each use was looked at.
+    looks: Vec<u16>,
 }
 
 impl Default for Looker {
     fn default() -> Looker {
-        Looker { index: index(), looks: 0 }
+        Looker { index: index(), looks: vec![0; USES.len()] }
     }
 }
 
@@ -336,26 +337,25 @@ impl Looker {
     pub(super) fn look(&mut self, all: &Scan, text: &str, span: Span, hash: u64) -> Vec<Meaning> {
         let index = self.index;
         let bit = sieve_bit(hash);
-        if index.sieve[bit / 64] & 1 << (bit % 64) == 0 || self.looks >= LOOKS_MAX {
+        if index.sieve[bit / 64] & 1 << (bit % 64) == 0 {
             return Vec::new();
         }
         let bytes = text.as_bytes();
         let (head, tail) = (&bytes[..span.0], skip_blanks(&bytes[span.1..]));
         let first = index.by_hash.partition_point(|(other, _)| *other < hash);
         let own = index.by_hash[first..].iter().take_while(|(other, _)| *other == hash);
-        own.map(|(_, place)| &index.places[*place])
-            .filter(|place| place.fits(head, tail))
-            .filter(
-                |place| !matches!(place.meaning, Meaning::Danger(hit) if all.hit(hit) >= ENOUGH),
-            )
-            .filter(|place| {
+        own.map(|(_, number)| (*number, &index.places[*number]))
+            .filter(|(_, place)| place.fits(head, tail))
+            .filter(|(_, place)| !matches!(place.meaning, Meaning::Danger(hit) if all.hit(hit) >= ENOUGH))
+            .filter(|(number, place)| {
                 if !place.asks_what_is_near() {
                     return true;
                 }
-                self.looks += 1;
-                place.is_so(&surroundings(bytes, span, place.ahead))
+                let looks = &mut self.looks[*number];
+                *looks = looks.saturating_add(1);
+                *looks <= LOOKS_MAX && place.is_so(&surroundings(bytes, span, place.ahead))
             })
-            .map(|place| place.meaning)
+            .map(|(_, place)| place.meaning)
             .collect()
     }
 }

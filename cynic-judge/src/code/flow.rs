@@ -174,6 +174,7 @@ impl Flow {
             }
             b"route" | b"get" | b"post" | b"put" | b"delete" | b"patch"
                 if text[..span.0].ends_with('.')
+                    && span.0 - line_start <= DECORATOR_BYTES_MAX
                     && text[line_start..span.0].trim_start().starts_with('@') =>
             {
                 self.handler = true;
@@ -522,6 +523,8 @@ impl Flow {
     }
 }
 
+/// Where on its line a decorator's method is, at most.
+const DECORATOR_BYTES_MAX: usize = 200;
 /// Bytes of a string in which names are looked for, and of a list of parameters.
 const INTERPOLATED_BYTES_MAX: usize = 512;
 const PARAMETERS_BYTES_MAX: usize = 512;

@@ -26,6 +26,9 @@ const BINARY_PROBE_BYTES: usize = 8 * 1024;
 /// How much is read at once, and looked at to recognise an input: larger than any first line of a person's.
 const READ_BYTES: usize = 64 * 1024;
 
+/// What some programs write before UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// One input that the user named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -270,14 +273,17 @@ fn read_stream(
 ) -> ControlFlow<()> {
     let mut stream = BufReader::with_capacity(READ_BYTES, stream);
     let result = match input.format(reading) {
-        Format::Lines => read_lines(input, &mut stream, Vec::new(), sink),
+        Format::Lines => read_lines(input, &mut stream, None, sink),
         Format::Plain => read_body(input, stream, sink),
         Format::Json => read_json(input, stream, sink),
-        Format::Unknown => match looks_like_json(&mut stream) {
-            Ok(true) => read_json(input, stream, sink),
-            Ok(false) => read_body(input, stream, sink),
-            Err(error) => Err(error),
-        },
+        Format::Unknown => {
+            let mut head = Vec::new();
+            match looks_like_json(&mut stream, &mut head) {
+                Ok(true) => read_json(input, head.chain(stream), sink),
+                Ok(false) => read_body(input, head.chain(stream), sink),
+                Err(error) => Err(error),
+            }
+        }
     };
     result.unwrap_or_else(|error| {
         let message = format!("could not read it: {}", describe(&error));
@@ -285,63 +291,72 @@ fn read_stream(
     })
 }
 
-/// An object's opening and its first key, or its end: `{"` or `{}`; a block of a shell script is neither.
-fn looks_like_json(stream: &mut impl BufRead) -> io::Result<bool> {
-    let start = stream.fill_buf()?;
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-    let mut solid = start.iter().filter(|byte| !byte.is_ascii_whitespace());
-    Ok(solid.next() == Some(&b'{') && matches!(solid.next(), Some(b'"' | b'}')))
+/// An object's opening and its first key, or its end: `{"` or `{}`; a block of a shell script is neither. Reads into
+/// `head` until that is certain: a pipe may bring any few bytes at once.
+fn looks_like_json(stream: &mut impl BufRead, head: &mut Vec<u8>) -> io::Result<bool> {
+    let mut opened = false;
+    for byte in stream.take(READ_BYTES as u64).bytes() {
+        let byte = byte?;
+        head.push(byte);
+        match byte {
+            _ if BOM.starts_with(head) || byte.is_ascii_whitespace() => {}
+            b'{' if !opened => opened = true,
+            _ => return Ok(opened && matches!(byte, b'"' | b'}')),
+        }
+    }
+    Ok(false)
 }
 
-/// One JSON item; or lines of them, if the first line is one by itself and others follow.
+/// One JSON item; or lines of them, if the first line is one by itself and others follow. Blank lines before it count
+/// as lines only.
 fn read_json(
     input: &Input<'_>,
     mut stream: impl BufRead,
     sink: Sink<'_>,
 ) -> io::Result<ControlFlow<()>> {
-    let mut first = Vec::new();
-    match lines::read_line(&mut stream, ITEM_BYTES_MAX, &mut first)? {
-        Line::TooLong => return Ok(sink(input.too_large(None))),
-        Line::End => return Ok(sink(input.problem(ProblemKind::Empty, EMPTY))),
-        Line::Read => {}
+    let (mut first, mut number) = (Vec::new(), 0);
+    while first.trim_ascii().is_empty() {
+        number += 1;
+        match lines::read_line(&mut stream, ITEM_BYTES_MAX, &mut first)? {
+            Line::TooLong => return Ok(sink(input.too_large(None))),
+            Line::End => return Ok(sink(input.problem(ProblemKind::Empty, EMPTY))),
+            Line::Read => first = strip_bom(first),
+        }
     }
     if is_whole_object(&first) {
         if stream.fill_buf()?.is_empty() {
-            return Ok(sink(input.item(Form::Json, strip_bom(first))));
+            return Ok(sink(input.item(Form::Json, first)));
         }
-        return read_lines(input, &mut stream, first, sink);
+        return read_lines(input, &mut stream, Some((number, first)), sink);
     }
     if !stream.fill_buf()?.is_empty() {
         first.push(b'\n');
     }
     match read_rest(stream, first)? {
-        Some(bytes) => Ok(sink(input.item(Form::Json, strip_bom(bytes)))),
+        Some(bytes) => Ok(sink(input.item(Form::Json, bytes))),
         None => Ok(sink(input.too_large(None))),
     }
 }
 
 fn is_whole_object(line: &[u8]) -> bool {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     line.trim_ascii_start().starts_with(b"{")
         && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }
 
-/// JSON items, one a line; `first` is a line that was read already. Constant memory.
+/// JSON items, one a line; `first` is a line that was read already, and its number. Constant memory.
 fn read_lines(
     input: &Input<'_>,
     stream: &mut impl BufRead,
-    first: Vec<u8>,
+    first: Option<(u64, Vec<u8>)>,
     sink: Sink<'_>,
 ) -> io::Result<ControlFlow<()>> {
-    let mut number = 0u64;
-    let mut line = first;
-    let mut pending = (!line.is_empty()).then_some(Line::Read);
+    let mut pending = first.is_some().then_some(Line::Read);
+    let (mut number, mut line) = first.unwrap_or((1, Vec::new()));
     loop {
         let read = match pending.take() {
             Some(read) => read,
             None => lines::read_line(stream, ITEM_BYTES_MAX, &mut line)?,
         };
-        number += 1;
         let label = format!("{}:{number}", input.label);
         let here = Input { label: &label, name: input.name.clone(), bulk: true };
         let flow = match read {
@@ -357,6 +372,7 @@ fn read_lines(
             return Ok(flow);
         }
         line.clear();
+        number += 1;
     }
 }
 
@@ -417,8 +433,8 @@ fn read_rest(stream: impl Read, mut bytes: Vec<u8>) -> io::Result<Option<Vec<u8>
 }
 
 fn strip_bom(mut bytes: Vec<u8>) -> Vec<u8> {
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
+    if bytes.starts_with(BOM) {
+        bytes.drain(..BOM.len());
     }
     bytes
 }

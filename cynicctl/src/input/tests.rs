@@ -56,7 +56,7 @@ fn the_name_tells_what_a_file_is() {
 #[test]
 fn without_a_name_the_bytes_tell() {
     assert_eq!(read("item", b"{\"a\":1}", Reading::Detect), ["item Json {\"a\":1}"]);
-    assert_eq!(read("item", b" \n{ \"a\"", Reading::Detect), ["item Json  \n{ \"a\""]);
+    assert_eq!(read("item", b" \n{ \"a\"", Reading::Detect), ["item Json { \"a\""]);
     assert_eq!(read("script", b"{ echo hi; }", Reading::Detect), ["script Plain { echo hi; }"]);
     assert_eq!(
         read("two", b"{\"a\":1}\n{\"b\":2}\n", Reading::Detect),
@@ -66,6 +66,52 @@ fn without_a_name_the_bytes_tell() {
         read("pretty.json", b"{\n\"a\":1\n}\n", Reading::Detect),
         ["pretty.json Json {\n\"a\":1\n}"]
     );
+}
+
+/// A pipe whose writer is slow: each read gets one byte.
+struct Drip<'a>(&'a [u8]);
+
+impl Read for Drip<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.0.len().min(1);
+        self.0.read(&mut buffer[..bytes])
+    }
+}
+
+#[test]
+fn what_an_input_is_does_not_depend_on_how_it_arrives() {
+    let seen = |content: &[u8]| {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut events = Vec::new();
+        let input = Input { label: "-", name: None, bulk: false };
+        let _ = read_stream(&input, Drip(content), Reading::Detect, &mut |event| {
+            events.push(event);
+            ControlFlow::Continue(())
+        });
+        told(&dir, &events)
+    };
+    let lines = ["-:1 Json {\"a\":1} (bulk)", "-:2 Json {\"b\":2} (bulk)"];
+    assert_eq!(seen(b"{\"a\":1}\n{\"b\":2}\n"), lines);
+    assert_eq!(seen(b"\xef\xbb\xbf{\"a\":1}\n{\"b\":2}\n"), lines);
+    assert_eq!(seen(b"{ }"), ["- Json { }"]);
+    for body in ["{ echo hi; }", "{{ \"a\" }}", "\"{}\"", "{"] {
+        assert_eq!(seen(body.as_bytes()), [format!("- Plain {body}")]);
+    }
+}
+
+#[test]
+fn blank_lines_before_json_are_skipped() {
+    for name in ["two", "two.json"] {
+        assert_eq!(
+            read(name, b"\xef\xbb\xbf\n \r\n{\"a\":1}\n{\"b\":2}\n", Reading::Detect),
+            [
+                format!("{name}:3 Json {{\"a\":1}} (bulk)"),
+                format!("{name}:4 Json {{\"b\":2}} (bulk)")
+            ]
+        );
+    }
+    assert_eq!(read("one.json", b"\n{\"a\":1}\n", Reading::Detect), ["one.json Json {\"a\":1}"]);
+    assert_eq!(read("none.json", b"\n \n", Reading::Detect), ["none.json Empty"]);
 }
 
 #[test]

@@ -132,7 +132,7 @@ pub enum Command {
 #[command(after_help = JUDGE_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct JudgeArgs {
-    /// Files, directories (with all that is in them), or `-` for standard input
+    /// Files, directories (with all that is in them but hidden entries), or `-` for standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub files: Vec<OsString>,
     /// Read every input as JSON items, one a line
@@ -179,6 +179,8 @@ How an input is read:
   *.json               a JSON item: {\"type\": …, \"content\" | \"code\" | \"event\": …}
   any other file       the body itself; its name tells the language
   no name, or `-`      JSON if it looks like it, else the body itself
+  a directory          its files; what is hidden, empty or binary is skipped with a note,
+                       a program or script that is binary fails
 
 Examples:
   cynicctl judge mail.eml --explain

@@ -26,6 +26,13 @@ const BINARY_PROBE_BYTES: usize = 8 * 1024;
 /// How much is read at once, and looked at to recognise an input: larger than any first line of a person's.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Endings of files that the judge takes for commands or code by their names.
+const PROGRAM_ENDINGS: &[&str] = &[
+    "sh", "bash", "zsh", "ksh", "fish", "ps1", "bat", "cmd", "py", "c", "h", "cc", "cpp", "hpp",
+    "rs", "go", "js", "ts", "jsx", "tsx", "java", "kt", "rb", "php", "pl", "cs", "swift", "scala",
+    "lua", "sql", "m", "r", "hs", "ex", "erl", "zig", "diff", "patch",
+];
+
 /// What some programs write before UTF-8.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -136,21 +143,25 @@ fn total_bytes(sources: &[Source]) -> Option<u64> {
         .sum()
 }
 
-/// Everything below a directory, sorted by name; hidden entries are left out, links to directories are not
-/// followed.
+/// Everything below a directory, sorted by name; hidden entries are skipped, links to directories are not followed.
 fn read_directory(root: &Path, reading: Reading, sink: Sink<'_>) -> ControlFlow<()> {
     let hidden = |entry: &walkdir::DirEntry| {
         entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
     };
-    let walk = WalkDir::new(root).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| !hidden(entry)) {
+    let mut walk = WalkDir::new(root).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
         match entry {
+            Ok(entry) if hidden(&entry) => {
+                if entry.file_type().is_dir() {
+                    walk.skip_current_dir();
+                }
+                sink(skipped(&entry, "hidden"))?;
+            }
             // A link counts as what it leads to, but is not descended into.
             Ok(entry) if entry.path().is_file() => read_file(entry.path(), reading, true, sink)?,
             Ok(entry) => {
                 if let Some(what) = no_file(&entry) {
-                    let label = entry.path().strip_prefix(".").unwrap_or(entry.path()).display();
-                    sink(Event::Note(format!("{label}: skipped, {what}")))?;
+                    sink(skipped(&entry, what))?;
                 }
             }
             Err(error) => {
@@ -165,6 +176,11 @@ fn read_directory(root: &Path, reading: Reading, sink: Sink<'_>) -> ControlFlow<
         }
     }
     ControlFlow::Continue(())
+}
+
+fn skipped(entry: &walkdir::DirEntry, why: &str) -> Event {
+    let label = entry.path().strip_prefix(".").unwrap_or(entry.path()).display();
+    Event::Note(format!("{label}: skipped, {why}"))
 }
 
 /// What an entry of a directory is that cannot be read as a file; `None` for a directory.
@@ -229,6 +245,15 @@ impl Input<'_> {
             (Reading::Detect, None | Some("")) => Format::Unknown,
             (Reading::Body, _) | (Reading::Detect, Some(_)) => Format::Plain,
         }
+    }
+
+    /// Whether name or first bytes say that it is run or compiled.
+    fn is_program(&self, bytes: &[u8]) -> bool {
+        let ending = self.name.as_deref().and_then(|name| name.rsplit_once('.'));
+        let named = ending.is_some_and(|(_, ending)| {
+            PROGRAM_ENDINGS.iter().any(|program| ending.eq_ignore_ascii_case(program))
+        });
+        named || bytes.starts_with(b"#!")
     }
 
     fn item(&self, form: Form, bytes: Vec<u8>) -> Event {
@@ -396,8 +421,11 @@ fn read_body(
         return Ok(match (input.bulk, kind) {
             // In a directory, pictures and empty marker files are no mistake.
             (true, ProblemKind::Empty) => sink(input.note("skipped, empty")),
-            (true, _) => sink(input.note("skipped, binary")),
-            (false, kind) => sink(input.problem(kind, why)),
+            (true, ProblemKind::Binary) if !input.is_program(&bytes) => {
+                sink(input.note("skipped, binary"))
+            }
+            // A shell runs a script with NUL bytes in it: a gate must not let it through unseen.
+            (_, kind) => sink(input.problem(kind, why)),
         });
     }
     if let Some(note) = not_utf8(&bytes)

@@ -166,13 +166,14 @@ fn a_long_line_costs_only_itself() {
 }
 
 #[test]
-fn directories_are_read_in_order_without_what_is_hidden() {
+fn directories_are_read_in_order_and_what_is_skipped_is_named() {
     let dir = TempDir::new().expect("a temporary directory");
     for (name, content) in [
         ("b.txt", "b"),
         ("a/2.txt", "a2"),
         ("a/1.txt", "a1"),
         (".git/config", "hidden"),
+        ("a/.hidden.sh", "hidden"),
         ("empty.txt", ""),
         ("picture.png", "\u{0}PNG"),
     ] {
@@ -188,6 +189,8 @@ fn directories_are_read_in_order_without_what_is_hidden() {
     assert_eq!(
         told(&dir, &seen),
         [
+            "note .git: skipped, hidden",
+            "note a/.hidden.sh: skipped, hidden",
             "a/1.txt Plain a1 (bulk)",
             "a/2.txt Plain a2 (bulk)",
             "b.txt Plain b (bulk)",
@@ -198,5 +201,23 @@ fn directories_are_read_in_order_without_what_is_hidden() {
             "to_file Plain b (bulk)",
             "note to_nothing: skipped, a link to nothing",
         ]
+    );
+}
+
+#[test]
+fn a_program_in_a_directory_is_never_skipped_as_binary() {
+    let dir = TempDir::new().expect("a temporary directory");
+    for (name, content) in [
+        ("evil.sh", "#\0\nrm -rf /"),
+        ("picture", "\0PNG"),
+        ("run", "#!/bin/sh\n\0"),
+        ("setup.PY", "\0"),
+    ] {
+        fs::write(dir.path().join(name), content).expect("written");
+    }
+    let seen = events(&[Source::Path(dir.path().to_owned())], Reading::Detect);
+    assert_eq!(
+        told(&dir, &seen),
+        ["evil.sh Binary", "note picture: skipped, binary", "run Binary", "setup.PY Binary"]
     );
 }

@@ -257,15 +257,18 @@ fn a_busy_daemon_is_asked_again_under_the_same_id() {
 
 #[test]
 fn patience_ends_with_the_deadline() {
-    let scene = Scene::new(|peer| {
-        while let Some((seq, judge, _)) = peer.judge() {
-            peer.fail(seq, &judge, ErrorKind::Busy, Some(40));
-        }
-    });
-    let output = scene.run(&["judge", "--type", "text", "--deadline", "100ms", "--json"], "body");
-    assert_eq!(output.status.code(), Some(4));
-    let row: serde_json::Value = serde_json::from_str(&out(&output)).expect("JSON");
-    assert_eq!(row["error"]["kind"], "busy");
+    for strict in [&[][..], &["--strict"]] {
+        let scene = Scene::new(|peer| {
+            while let Some((seq, judge, _)) = peer.judge() {
+                peer.fail(seq, &judge, ErrorKind::Busy, Some(40));
+            }
+        });
+        let args = [&["judge", "--type", "text", "--deadline", "100ms", "--json"], strict].concat();
+        let output = scene.run(&args, "body");
+        assert_eq!(output.status.code(), Some(4), "{args:?}");
+        let row: serde_json::Value = serde_json::from_str(&out(&output)).expect("JSON");
+        assert_eq!(row["error"]["kind"], "busy");
+    }
 }
 
 /// A daemon that hangs takes connections, as its socket does, and answers nothing from then on.
@@ -341,6 +344,8 @@ fn fail_on_wins_over_items_that_failed() {
     assert_eq!(code(&["--fail-on", "growl"]), Some(3));
     assert_eq!(code(&["--fail-on", "bark"]), Some(1));
     assert_eq!(code(&[]), Some(1));
+    assert_eq!(code(&["--strict", "--fail-on", "growl"]), Some(3));
+    assert_eq!(code(&["--strict", "--fail-on", "bark"]), Some(1));
 }
 
 #[test]

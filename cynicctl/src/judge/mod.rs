@@ -194,7 +194,7 @@ impl Run {
     fn stop(mut self) -> anyhow::Result<Exit> {
         self.printer.finish()?;
         anstream::eprintln!("stopped at the first failure (--strict)");
-        Ok(Exit::Failed)
+        Ok(self.exit())
     }
 
     fn interrupted(mut self) -> anyhow::Result<Exit> {

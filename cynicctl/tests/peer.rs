@@ -85,6 +85,11 @@ impl Peer {
     }
 
     fn answer(&mut self, seq: u64, judge: &Judge, q_score: f32) {
+        let details = explanation::encode(&Details::<String>::default()).expect("an explanation");
+        self.answer_with(seq, judge, q_score, &details);
+    }
+
+    fn answer_with(&mut self, seq: u64, judge: &Judge, q_score: f32, details: &[u8]) {
         let judged = Judged {
             task: judge.task,
             judgment: judgment(q_score),
@@ -93,8 +98,7 @@ impl Peer {
             worker: WorkerId { slot: 0, generation: 1 },
             timings: Timings::default(),
         };
-        let details = explanation::encode(&Details::<String>::default()).expect("an explanation");
-        self.send(&ToClient { seq, reply: Reply::Judged(Box::new(judged)) }, &details);
+        self.send(&ToClient { seq, reply: Reply::Judged(Box::new(judged)) }, details);
     }
 
     fn fail(&mut self, seq: u64, judge: &Judge, kind: ErrorKind, retry_after_ms: Option<u32>) {
@@ -346,6 +350,17 @@ fn fail_on_wins_over_items_that_failed() {
     assert_eq!(code(&[]), Some(1));
     assert_eq!(code(&["--strict", "--fail-on", "growl"]), Some(3));
     assert_eq!(code(&["--strict", "--fail-on", "bark"]), Some(1));
+}
+
+#[test]
+fn an_answer_that_is_none_is_not_the_items_fault() {
+    let scene = Scene::new(|peer| {
+        let (seq, judge, _) = peer.judge().expect("a request");
+        peer.answer_with(seq, &judge, 60.0, b"no explanation");
+    });
+    let output = scene.run(&["judge", "--type", "text", "--json"], "body");
+    assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""));
+    assert!(err(&output).starts_with("error: malformed message"), "{}", err(&output));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Every way in which an item ends without a judgment, in the one form that is shown.
 
-use cynic_proto::codec::FrameError;
 use cynic_proto::error::{ErrorKind, TaskError};
 use cynic_proto::ids::TaskId;
 use cynic_proto::item::ItemErrorKind;
@@ -44,18 +43,6 @@ pub(crate) fn of_task(task: TaskId, error: &TaskError) -> Failure {
     };
     let (kind, deaths) = (error.kind.name(), error.deaths.clone());
     Failure { item_id: None, task: Some(task), kind, message, cause, deaths }
-}
-
-/// An item that does not fit a frame with its request.
-pub(super) fn of_frame(error: &FrameError) -> Failure {
-    Failure {
-        item_id: None,
-        task: None,
-        kind: "invalid_item",
-        message: error.to_string(),
-        cause: Some("too_large".to_owned()),
-        deaths: Vec::new(),
-    }
 }
 
 const fn item_error_name(kind: ItemErrorKind) -> &'static str {

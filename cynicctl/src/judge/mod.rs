@@ -213,7 +213,8 @@ impl Run {
     }
 }
 
-/// Tells what fails one item from what fails the run.
+/// Tells what fails one item from what fails the run. That an item fits its frame was seen to when it was read: an error
+/// of frames is the daemon's.
 fn outcome(
     answer: Result<client::Outcome, ClientError>,
     item: &[u8],
@@ -222,7 +223,6 @@ fn outcome(
         Ok(client::Outcome::Judged(answer)) => return Ok(Outcome::Judged(answer)),
         Ok(client::Outcome::Echoed(task)) => return Ok(Outcome::Echoed(task)),
         Ok(client::Outcome::Failed { task, error }) => failure::of_task(task, &error),
-        Err(ClientError::Frame(error)) => failure::of_frame(&error),
         Err(error) => return Err(error),
     };
     failure.item_id = failure::item_id(item);

@@ -31,7 +31,14 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn soon<T>(
     answer: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
-    let waited = LOOK_PATIENCE;
+    within(LOOK_PATIENCE, answer).await
+}
+
+/// An answer that is waited for no longer than that.
+pub(crate) async fn within<T>(
+    waited: Duration,
+    answer: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
     timeout(waited, answer).await.unwrap_or(Err(ClientError::NoAnswer { waited }))
 }
 

@@ -6,20 +6,24 @@ use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
-use cynic_proto::client::{ClientError, unexpected};
+use cynic_proto::client::{Client, ClientError, unexpected};
 use cynic_proto::finding::{Finding, FindingState};
 use cynic_proto::handshake::BUILD;
 use cynic_proto::message::{RefusalKind, Reply, Request};
 use cynic_proto::socket::admin_of;
 
-use crate::daemon::{connect_for, print};
+use crate::daemon::{connect_for, print, within};
 use crate::exit::Exit;
 use crate::text::{printable, wrap};
 use crate::view::json;
 use crate::view::style::{BAD, FAINT, GOOD, WARN, columns, paint};
+
+/// How long the daemon may take to greet, and to look itself over: above what it gives its store to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where what was found begins, behind the mark and the check's name.
 const INDENT: usize = 24;
@@ -29,19 +33,12 @@ pub(crate) async fn run(socket: PathBuf, as_json: bool) -> Result<Exit> {
     let admin_socket = admin_of(&socket);
     let mut findings = vec![kernel(), seccomp(), landlock(), socket_file(&socket)];
     findings.extend(admin_socket_file(&admin_socket));
-    match connect_for(&Request::Doctor, socket).await {
+    match within(PATIENCE, connect_for(&Request::Doctor, socket)).await {
         Ok(client) => {
             findings.push(Finding::good("connection", format!("this program is {BUILD}")));
-            match client.request(Request::Doctor, Bytes::new()).await? {
-                (Reply::Findings(found), _) => findings.extend(found),
-                (Reply::Refused { kind: RefusalKind::NotPermitted, message }, _) => {
-                    let advice = "run it with sudo to see what the daemon sees";
-                    findings.push(Finding::warn("daemon", message, advice));
-                }
-                (other, _) => return Err(unexpected(other).into()),
-            }
+            findings.extend(of_daemon(&client).await);
         }
-        Err(error) => findings.push(no_connection(error)),
+        Err(error) => findings.push(failed("connection", error)),
     }
     if as_json {
         print(&(String::from_utf8(json::encode(&findings)?)? + "\n"))?;
@@ -50,6 +47,20 @@ pub(crate) async fn run(socket: PathBuf, as_json: bool) -> Result<Exit> {
     }
     let worst = findings.iter().map(|finding| finding.state).max();
     Ok(if worst == Some(FindingState::Bad) { Exit::Failed } else { Exit::Success })
+}
+
+/// What the daemon finds. That it does not say is found too, beside what can be seen without it.
+async fn of_daemon(client: &Client) -> Vec<Finding> {
+    let answer = within(PATIENCE, client.request(Request::Doctor, Bytes::new())).await;
+    match answer.map(|(reply, _)| reply) {
+        Ok(Reply::Findings(found)) => found,
+        Ok(Reply::Refused { kind: RefusalKind::NotPermitted, message }) => {
+            let advice = "run it with sudo to see what the daemon sees";
+            vec![Finding::warn("daemon", message, advice)]
+        }
+        Ok(other) => vec![failed("daemon", unexpected(other))],
+        Err(error) => vec![failed("daemon", error)],
+    }
 }
 
 fn text(findings: &[Finding], columns: usize) -> String {
@@ -84,7 +95,7 @@ fn text(findings: &[Finding], columns: usize) -> String {
     out + &sum + "\n"
 }
 
-fn no_connection(error: ClientError) -> Finding {
+fn failed(check: &str, error: ClientError) -> Finding {
     let advice = match error {
         ClientError::NotRunning { .. } => {
             "start it: `systemctl start cynicd`, or run `cynicd`; `journalctl -u cynicd` says why it ended"
@@ -95,7 +106,7 @@ fn no_connection(error: ClientError) -> Finding {
         ClientError::Handshake(_) => "install the same release of cynicctl and cynicd",
         _ => "look into the daemon's log: `journalctl -u cynicd`",
     };
-    Finding::bad("connection", format!("{:#}", anyhow::Error::new(error)), advice)
+    Finding::bad(check, format!("{:#}", anyhow::Error::new(error)), advice)
 }
 
 fn socket_file(path: &Path) -> Finding {

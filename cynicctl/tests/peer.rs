@@ -311,6 +311,28 @@ fn a_daemon_that_hangs_is_told_from_one_that_works() {
 }
 
 #[test]
+fn the_doctor_says_that_the_daemon_hangs_beside_what_it_sees_itself() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let socket = dir.path().join("socket");
+    let _listener = UnixListener::bind(&socket).expect("bound");
+    let scene = Scene::new(|peer| while peer.frame().is_some() {});
+    let alone = cynicctl(&socket).args(["doctor", "--json"]).spawn().expect("started");
+    let greeted = scene.start(&["doctor", "--json"]);
+    for (check, child) in [("connection", alone), ("daemon", greeted)] {
+        let output = finish(child, "");
+        assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+        let found: serde_json::Value = serde_json::from_str(&out(&output)).expect("JSON");
+        let found = found.as_array().expect("a list");
+        assert_eq!(found[0]["check"], "kernel");
+        let last = found.last().expect("a finding");
+        assert_eq!((&last["check"], &last["state"]), (&check.into(), &"bad".into()));
+        let what = last["what"].as_str().expect("a text");
+        assert!(what.starts_with("the daemon did not answer within 10s"), "{what}");
+    }
+    scene.end();
+}
+
+#[test]
 fn a_daemon_that_is_not_ready_says_why() {
     let scene = Scene::new(|peer| {
         while let Some(frame) = peer.frame() {

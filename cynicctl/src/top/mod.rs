@@ -13,6 +13,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use cynic_proto::client::{Client, ClientError};
 use cynic_proto::stats::Stats;
+use ratatui::Terminal;
+use ratatui::backend::Backend;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -39,23 +41,22 @@ pub(crate) async fn run(socket: PathBuf) -> Result<Exit> {
     let client = connect_to_look(socket.clone()).await?;
     let stats = soon(client.stats()).await?;
     let mut terminal = ratatui::try_init().context("could not take over the terminal")?;
-    let shown = show(&mut terminal, Model::new(stats), client, socket, coloured).await;
+    let answers = follow(Some(client), socket);
+    let shown = show(&mut terminal, Model::new(stats), listen(), answers, coloured).await;
     ratatui::restore();
     shown.map(|()| Exit::Success)
 }
 
-async fn show(
-    terminal: &mut ratatui::DefaultTerminal,
+async fn show<B: Backend>(
+    terminal: &mut Terminal<B>,
     mut model: Model,
-    client: Client,
-    socket: PathBuf,
+    mut events: mpsc::Receiver<Option<Key>>,
+    mut answers: mpsc::Receiver<Result<Stats, ClientError>>,
     coloured: bool,
-) -> Result<()> {
-    let mut events = listen();
-    let mut client = Some(client);
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.reset();
+) -> Result<()>
+where
+    B::Error: Send + Sync + 'static,
+{
     loop {
         terminal
             .draw(|frame| screen::draw(frame, &model, coloured))
@@ -67,12 +68,35 @@ async fn show(
                 Some(Some(key)) => if model.key(key) == Next::Quit { return Ok(()) },
                 None => return Ok(()),
             },
-            _ = ticks.tick() => match ask(&mut client, &socket).await {
-                Ok(stats) => model.update(stats),
-                Err(error) => model.lost(error.to_string()),
+            answer = answers.recv() => match answer {
+                Some(Ok(stats)) => model.update(stats),
+                Some(Err(error)) => model.lost(error.to_string()),
+                None => return Ok(()),
             },
         }
     }
+}
+
+/// The figures, asked for beside the screen: a daemon that hangs holds up neither keys nor drawing. Ends with the
+/// receiver.
+fn follow(
+    mut client: Option<Client>,
+    socket: PathBuf,
+) -> mpsc::Receiver<Result<Stats, ClientError>> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
+        loop {
+            ticks.tick().await;
+            let answer = ask(&mut client, &socket).await;
+            if sender.send(answer).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// Asks for the figures, over a new connection if the last one broke.
@@ -104,4 +128,40 @@ fn listen() -> mpsc::Receiver<Option<Key>> {
         }
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::backend::TestBackend;
+    use tokio::net::UnixListener;
+
+    #[tokio::test]
+    async fn keys_are_heard_while_the_daemon_hangs() {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        let socket = dir.path().join("socket");
+        let listener = UnixListener::bind(&socket).expect("bound");
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a screen");
+        let (keys, events) = mpsc::channel(KEYS_MAX);
+        let model = Model::new(Stats::default());
+        let asked = async {
+            let (peer, _) = listener.accept().await.expect("a client");
+            keys.send(Some(Key::Quit)).await.expect("listened to");
+            peer
+        };
+        let shown = show(&mut terminal, model, events, follow(None, socket), false);
+        let (shown, peer) = tokio::join!(shown, asked);
+        shown.expect("shown");
+        // Whoever asked still waits for the greeting: behind its own there is no end yet.
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            match peer.try_read(&mut bytes) {
+                Ok(n) => assert_ne!(n, 0, "the key had to wait until the daemon was given up"),
+                Err(error) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+    }
 }

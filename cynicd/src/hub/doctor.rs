@@ -99,7 +99,8 @@ impl Hub {
         if self.pool.is_draining() {
             let what = format!("draining, so that nothing is taken; {what}");
             Finding::warn("workers", what, "`cynicctl resume` takes work again")
-        } else if !self.pool.is_ready() {
+        } else if !self.pool.is_ready() && !self.pool.is_refusing_for_the_store() {
+            // Where the store is to blame its own finding says so.
             Finding::bad("workers", what, advice)
         } else if live < usize::from(size.get()) {
             Finding::warn("workers", what, advice)

@@ -310,8 +310,7 @@ fn bind_failures(records: &[&Record]) -> Result<PgArguments, sqlx::error::BoxDyn
     arguments.add(rows.iter().map(|(e, _)| e.failed_at_us).collect::<Vec<_>>())?;
     arguments.add(rows.iter().map(|(e, _)| e.kind.name()).collect::<Vec<_>>())?;
     arguments.add(rows.iter().map(|(e, _)| e.message.as_str()).collect::<Vec<_>>())?;
-    arguments
-        .add(rows.iter().map(|(_, deaths)| deaths.replace("\\u0000", "")).collect::<Vec<_>>())?;
+    arguments.add(rows.iter().map(|(_, deaths)| deaths.as_str()).collect::<Vec<_>>())?;
     arguments.add(rows.iter().map(|(e, _)| e.item_id.as_deref()).collect::<Vec<_>>())?;
     arguments.add(rows.iter().map(|(e, _)| i64::from(e.client_uid)).collect::<Vec<_>>())?;
     arguments.add(rows.iter().map(|(e, _)| i16::from(e.attempts)).collect::<Vec<_>>())?;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use cynic_proto::error::{Death, DeathCause};
 use cynic_proto::explanation;
-use cynic_proto::history::{HistoryQuery, HistoryRow};
+use cynic_proto::history::{HistoryQuery, HistoryRow, RecordKinds};
+use cynic_proto::ids::WorkerId;
 use cynic_proto::judgment::Details;
 use cynic_proto::message::Ack;
 use cynicd::recorder::{Entry, Fate, SafePlace};
@@ -195,6 +197,31 @@ on_both_stores! {
         let shown = handle.show(garbage.task).await.unwrap();
         assert!(shown.details_unreadable && shown.judgment.unwrap().summary.contains("could not be read"));
         assert_eq!(rig.integer("SELECT count(*) FROM failures").await, 1);
+        rig.close().await;
+    }
+
+    async fn what_a_worker_says_last_is_kept_and_hides_no_page(rig: Rig) {
+        let handle = rig.start();
+        let said = "json: \\u0000 is \\\\u0000, not \u{fffd}";
+        let mut entry = failure(1, "it died");
+        let Entry::Failure(died) = &mut entry else { panic!("it is one") };
+        died.deaths = vec![Death {
+            cause: DeathCause::Signal(11),
+            worker: WorkerId { slot: 1, generation: 7 },
+            task: None,
+            stage: None,
+            dimension: None,
+            stderr_tail: said.replace('\u{fffd}', "\0"),
+        }];
+        let task = died.task;
+        submit(&handle, entry).await.unwrap();
+        let shown = handle.show(task).await.unwrap().failures;
+        assert_eq!(shown[0].deaths[0].stderr_tail, said);
+        // As earlier builds left it on PostgreSQL.
+        rig.execute("UPDATE failures SET deaths = '[{\"stderr_tail\":\"\\\"}]'").await;
+        let page = handle.history(HistoryQuery { limit: 6, kinds: RecordKinds::Failures, ..HistoryQuery::default() }).await.unwrap();
+        let [HistoryRow::Failure(row)] = &page.rows[..] else { panic!("{page:?}") };
+        assert_eq!((row.message.as_str(), &row.deaths[..]), ("it died", &[][..]));
         rig.close().await;
     }
 

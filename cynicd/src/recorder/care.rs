@@ -161,7 +161,7 @@ async fn make_zones(store: &SqliteStore) -> Result<(), sqlx::Error> {
     }
 }
 
-/// Makes the zones from `first` to before `end` from the judgments that are there now, or makes them anew.
+/// Makes the zones from `first` to before `end` from the judgments that are there now.
 async fn make(store: &SqliteStore, first: i64, end: i64) -> Result<(), sqlx::Error> {
     let mut zones = Vec::new();
     for number in first..end {
@@ -170,10 +170,12 @@ async fn make(store: &SqliteStore, first: i64, end: i64) -> Result<(), sqlx::Err
             None => zones.extend(read_zone(store, number).await?),
         }
     }
-    if !zones.is_empty() {
-        for sql in zones::write(&zones) {
-            store.execute(sql).await?;
-        }
+    if zones.is_empty() { Ok(()) } else { write_zones(store, &zones).await }
+}
+
+async fn write_zones(store: &SqliteStore, zones: &[Box<Zone>]) -> Result<(), sqlx::Error> {
+    for sql in zones::write(zones) {
+        store.execute(sql).await?;
     }
     Ok(())
 }
@@ -245,10 +247,13 @@ async fn retain_age_sqlite(store: &SqliteStore, cutoff: i64) -> Result<(), sqlx:
              AND judged_at_us < {cutoff}"
         );
         store.execute(Sql::new(Dialect::Sqlite, delete)).await?;
-        store
-            .execute(Sql::new(Dialect::Sqlite, format!("DELETE FROM zones WHERE zone = {zone}")))
-            .await?;
-        make(store, zone, zone + 1).await?;
+        // One that says too much until it is written anew does no harm; one that is missing is not made again.
+        if let Some(left) = read_zone(store, zone).await? {
+            write_zones(store, &[left]).await?;
+        } else {
+            let sql = format!("DELETE FROM zones WHERE zone = {zone}");
+            store.execute(Sql::new(Dialect::Sqlite, sql)).await?;
+        }
         if zone == newest / ZONE_ROWS {
             break; // All that is left in it may be the newest record itself.
         }
@@ -324,6 +329,11 @@ async fn in_time<T>(
 
 #[cfg(test)]
 mod tests {
+    use cynic_proto::ids::{TaskId, WorkerId};
+    use cynic_proto::message::{Ack, Timings};
+
+    use super::super::entry::{Entry, JudgmentEntry};
+    use super::super::record::Record;
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -344,5 +354,57 @@ mod tests {
         );
         assert!(!at(54 * HOUR, Duration::ZERO));
         assert!(at(55 * HOUR, Duration::ZERO), "a day later");
+    }
+
+    /// Judgments of an hour each, the first at `first`; the numbers run on from the newest.
+    fn hourly(first: u32, judgments: u32) -> Vec<std::sync::Arc<Record>> {
+        let entry = |n: u32| JudgmentEntry {
+            task: TaskId::new(),
+            judged_at_us: i64::from(n) * HOUR.as_micros() as i64,
+            judgment: zones::tests::judgment(),
+            explanation: Vec::new(),
+            content: None,
+            client_uid: 0,
+            ack: Ack::Judged,
+            worker: WorkerId { slot: 0, generation: 0 },
+            attempts: 1,
+            timings: Timings::default(),
+            calibration: 0,
+        };
+        let record = |n| Record::new(Entry::Judgment(Box::new(entry(n))), false).into();
+        (first..first + judgments).map(record).collect()
+    }
+
+    #[tokio::test]
+    async fn a_zone_that_is_broken_off_in_the_middle_of_retention_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("cynic.db"), false).await.unwrap();
+        store.write(&hourly(0, 600)).await.unwrap();
+        make_zones(&store).await.unwrap();
+        let execute = async |sql: &str| {
+            store.execute(Sql::new(Dialect::Sqlite, sql.to_owned())).await.unwrap();
+        };
+        let zones = async || sqlite_integer(&store, "SELECT count(*) FROM zones").await.unwrap();
+        assert_eq!(zones().await, Some(2));
+        // Zones cannot be written: as if it were killed where it would write one.
+        execute(
+            "CREATE TRIGGER broken_off BEFORE INSERT ON zones BEGIN SELECT RAISE(ABORT, 'off'); END",
+        )
+        .await;
+        let cutoff = 100 * HOUR.as_micros() as i64;
+        retain_age_sqlite(&store, cutoff).await.unwrap_err();
+        assert_eq!(zones().await, Some(2));
+        execute("DROP TRIGGER broken_off").await;
+        retain_age_sqlite(&store, cutoff).await.unwrap();
+        let left = "SELECT count(*) FROM judgments";
+        assert_eq!(sqlite_integer(&store, left).await.unwrap(), Some(500));
+        let first = "SELECT min(judged_at_us_min) FROM zones";
+        assert_eq!(sqlite_integer(&store, first).await.unwrap(), Some(cutoff));
+        // A zone without judgments goes.
+        retain_age_sqlite(&store, 300 * HOUR.as_micros() as i64).await.unwrap();
+        assert_eq!(
+            (zones().await, sqlite_integer(&store, left).await.unwrap()),
+            (Some(1), Some(300))
+        );
     }
 }

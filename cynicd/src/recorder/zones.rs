@@ -296,7 +296,7 @@ fn domain_bit(domain: Domain) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use Dimension::{Kenosis, Vigilance};
     use Side::{Above, Below};
     use cynic_proto::history::DimensionBound;
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     /// GROWL, 45.5, of the domain shell, VIGILANCE 19.5 and KENOSIS 100.
-    fn judgment() -> Judgment {
+    pub(in super::super) fn judgment() -> Judgment {
         let mut judgment = Judgment {
             q_score: 45.5,
             verdict: Verdict::Growl,

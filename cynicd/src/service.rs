@@ -203,7 +203,6 @@ fn recorder_config(config: &Config) -> RecorderConfig {
     };
     RecorderConfig {
         database,
-        store_content: config.store_content,
         commit_budget: config.stage_budgets[Stage::Persist as usize],
         retention: config.retention,
         spool_bytes_max: config.spool_bytes_max,

@@ -371,7 +371,7 @@ mod tests {
             timings: Timings::default(),
             calibration: 0,
         };
-        let record = |n| Record::new(Entry::Judgment(Box::new(entry(n))), false).into();
+        let record = |n| Record::new(Entry::Judgment(Box::new(entry(n)))).into();
         (first..first + judgments).map(record).collect()
     }
 

@@ -42,8 +42,6 @@ pub struct RecorderConfig {
     pub spill_after: Duration,
     /// Most bytes of the spool; over that, entries stay in memory until that is full too.
     pub spool_bytes_max: u64,
-    /// Keep the items and the quotations from them, not just hashes and summaries.
-    pub store_content: bool,
     /// Commits that take longer are counted as over budget; nothing else is done about them.
     pub commit_budget: Duration,
     /// When old records are deleted.
@@ -88,7 +86,6 @@ impl RecorderConfig {
             lanes: 2,
             spill_after: Duration::from_secs(2),
             spool_bytes_max: SPOOL_BYTES_MAX,
-            store_content: false,
             commit_budget: Duration::from_millis(100),
             retention: Retention::default(),
             // A count through everything on a slow server.

@@ -76,7 +76,6 @@ pub(super) struct Driver {
     gate: Arc<Gate>,
     commands: mpsc::UnboundedReceiver<Command>,
     status: watch::Sender<RecorderStatus>,
-    store_content: bool,
     next_seq: u64,
     /// In memory only, by number: the lowest is the oldest.
     pending: BTreeMap<u64, Pending>,
@@ -107,7 +106,6 @@ pub(super) struct Parts {
     pub gate: Arc<Gate>,
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub status: watch::Sender<RecorderStatus>,
-    pub store_content: bool,
     pub commit_budget: Duration,
     pub first_seq: u64,
     pub care: Care,
@@ -124,7 +122,6 @@ impl Driver {
             gate: parts.gate,
             commands: parts.commands,
             status: parts.status,
-            store_content: parts.store_content,
             next_seq: parts.first_seq,
             pending: BTreeMap::new(),
             drained: HashMap::new(),
@@ -224,7 +221,7 @@ impl Driver {
         let seq = self.next_seq;
         self.next_seq += 1;
         let item = Item { seq, bytes, urgent: on_settled.is_some(), submitted: now };
-        let record = Arc::new(Record::new(entry, self.store_content));
+        let record = Arc::new(Record::new(entry));
         self.pending.insert(seq, Pending { record, bytes, on_settled, submitted: now });
         item
     }

@@ -32,7 +32,7 @@ pub struct JudgmentEntry {
     pub judgment: Judgment,
     /// Why it is what it is, encoded as [`cynic_proto::explanation`] does; as the worker sent it.
     pub explanation: Vec<u8>,
-    /// The item itself; dropped unless the recorder is told to store content.
+    /// The item itself, where it is to be stored. Without it no quotation from it is stored either.
     pub content: Option<Vec<u8>>,
     /// The user id of the client.
     pub client_uid: u32,

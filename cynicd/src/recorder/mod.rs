@@ -280,7 +280,6 @@ fn parts(
         gate,
         commands,
         status,
-        store_content: config.store_content,
         commit_budget: config.commit_budget,
         first_seq: left.last_seq + 1,
         care: Care::new(config.retention, config.care_timeout),

@@ -46,16 +46,11 @@ pub(super) struct Derived {
 }
 
 impl Record {
-    /// Makes an entry ready. Without `store_content`, the item and all quotations from it are left out.
-    pub(super) fn new(mut entry: Entry, store_content: bool) -> Record {
+    /// Makes an entry ready. Without its item, all quotations from that are left out too.
+    pub(super) fn new(mut entry: Entry) -> Record {
         let mut derived = Derived::default();
         match &mut entry {
-            Entry::Judgment(judgment) => {
-                if !store_content {
-                    judgment.content = None;
-                }
-                derived = derive(judgment, store_content);
-            }
+            Entry::Judgment(judgment) => derived = derive(judgment),
             Entry::Failure(failure) => {
                 failure.message = clean(std::mem::take(&mut failure.message));
                 failure.item_id = failure.item_id.take().map(item_id);
@@ -139,7 +134,7 @@ impl Record {
 }
 
 /// Reads the explanation and leaves in the entry what may be stored of it.
-fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
+fn derive(entry: &mut JudgmentEntry) -> Derived {
     let unreadable =
         || Derived { item_id: None, summary: "(the explanation could not be read)".to_owned() };
     let explanation = std::mem::take(&mut entry.explanation);
@@ -150,7 +145,8 @@ fn derive(entry: &mut JudgmentEntry, store_content: bool) -> Derived {
     };
     explanation.item_id = derived.item_id.as_deref();
     explanation.summary = &derived.summary;
-    let stored = explanation.reworded(|text, placed| match (store_content, placed) {
+    let with_content = entry.content.is_some();
+    let stored = explanation.reworded(|text, placed| match (with_content, placed) {
         (true, _) => Some(Cow::Borrowed(text)),
         (false, true) => said_of_place(text),
         (false, false) => Some(unquoted(text)),
@@ -251,7 +247,7 @@ mod tests {
             task: None,
             message: "it died".to_owned(),
         };
-        let record = Record::new(Entry::Notice(Box::new(notice)), false);
+        let record = Record::new(Entry::Notice(Box::new(notice)));
         let encoded = record.encode().unwrap();
         assert_eq!(Record::decode(&encoded).unwrap(), record);
         let mut before = vec![FORMAT_WITH_FEATURES];

@@ -60,7 +60,7 @@ pub(crate) fn judgment(n: u32) -> JudgmentEntry {
         judged_at_us: FIRST_US + i64::from(n) * 1_000_000,
         judgment,
         explanation: explanation::encode(&details).unwrap(),
-        content: Some(format!("my password={SECRET}").into_bytes()),
+        content: None,
         client_uid: 1000 + n % 3,
         ack: Ack::Judged,
         worker: WorkerId { slot: 1, generation: 7 },

@@ -59,7 +59,7 @@ pub use status::RecorderStatus;
 use care::Care;
 use driver::{Command, Driver, Parts};
 use gate::Gate;
-use postgres::PostgresStore;
+use postgres::{FIRST_ANSWER_TIMEOUT, PostgresStore};
 use spool::{LeftBehind, Spool};
 use sqlite::SqliteStore;
 use store::{Store, Stores};
@@ -125,7 +125,7 @@ impl std::fmt::Debug for Rejected {
 
 impl Recorder {
     /// Takes hold of the data directory, opens the store, and starts the recorder's thread. Blocks until the
-    /// store is open; a PostgreSQL server that does not answer is waited for a second.
+    /// store is open; a PostgreSQL server that does not answer is waited for a few seconds.
     ///
     /// # Errors
     /// The data directory is in use, cannot be written or is damaged; the schema is newer than this build.
@@ -219,7 +219,8 @@ async fn open(
             };
             stores.recall_calibration().await;
             if unreached.is_none() {
-                stores.refresh_calibration().await?;
+                let refreshed = within(FIRST_ANSWER_TIMEOUT, stores.refresh_calibration()).await;
+                unreached = refreshed.err().map(|error| store::describe(&error));
             }
             stores
         }

@@ -27,6 +27,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same at the daemon's start, which waits for it.
 const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the start waits for the answers of a server that it is connected to: the schema and the calibration take
+/// milliseconds where nothing is wrong, and a long migration goes on without being waited for.
+pub(super) const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Connections for queries: one for a person, one for an export that runs meanwhile.
 const READERS: u32 = 2;
 
@@ -80,24 +84,35 @@ impl PostgresStore {
         })
     }
 
-    /// Connects a first time. A server that cannot be reached now is no error, and why is what is returned: judgments wait
-    /// in the spool until it can.
+    /// Connects a first time. A server that cannot be used now is no error, and why is what is returned: judgments wait
+    /// in the spool until it can. An error is what no waiting mends: the schema is of another build.
     pub(super) async fn try_first(&self) -> Result<Option<String>, RecorderError> {
+        const SILENT: &str = "the database does not answer";
         let connected = tokio::time::timeout(FIRST_CONNECT_TIMEOUT, self.options.connect()).await;
-        let mut connection = match connected {
+        let connection = match connected {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Ok(Some(super::store::describe(&error))),
-            Err(_) => return Ok(Some("the database does not answer".to_owned())),
+            Err(_) => return Ok(Some(SILENT.to_owned())),
         };
-        match schema::migrate_postgres(&mut connection, &self.options).await {
-            Ok(()) => {
+        match tokio::time::timeout(FIRST_ANSWER_TIMEOUT, self.migrate(connection)).await {
+            Ok(Ok(connection)) => {
                 self.migrated.set(true);
                 *self.lanes[0].lock().await = Some(connection);
                 Ok(None)
             }
-            Err(error @ RecorderError::Open { .. }) => Ok(Some(super::store::describe(&error))),
-            Err(e) => Err(e),
+            Ok(Err(error)) if schema::is_of_another_build(&error) => Err(error),
+            Ok(Err(error)) => Ok(Some(super::store::describe(&error))),
+            Err(_) => Ok(Some(SILENT.to_owned())),
         }
+    }
+
+    /// Brings the schema up to date. On its own, so that an abandoned attempt does not break off a long migration.
+    async fn migrate(&self, mut connection: PgConnection) -> Result<PgConnection, RecorderError> {
+        let options = self.options.clone();
+        let migrating = tokio::task::spawn_local(async move {
+            schema::migrate_postgres(&mut connection, &options).await.map(|()| connection)
+        });
+        migrating.await.map_err(|panic| RecorderError::Thread(std::io::Error::other(panic)))?
     }
 
     /// Writes a batch in one transaction.
@@ -157,19 +172,13 @@ impl PostgresStore {
 
     async fn connect(&self) -> Result<PgConnection, Failure> {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect()).await;
-        let mut connection = connecting
+        let connection = connecting
             .map_err(|_| Failure::Transient("the server does not answer".to_owned()))?
             .map_err(|e| classify(&e))?;
         if self.migrated.get() {
             return Ok(connection);
         }
-        // On its own, so that an abandoned attempt does not break off a long migration.
-        let options = self.options.clone();
-        let migrating = tokio::task::spawn_local(async move {
-            let result = schema::migrate_postgres(&mut connection, &options).await;
-            result.map(|()| connection)
-        });
-        let migrated = migrating.await.map_err(|e| Failure::Transient(e.to_string()))?;
+        let migrated = self.migrate(connection).await;
         let connection = migrated.map_err(|e| Failure::Transient(super::store::describe(&e)))?;
         self.migrated.set(true);
         Ok(connection)

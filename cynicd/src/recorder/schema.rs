@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
@@ -121,6 +121,14 @@ pub(super) async fn migrate_postgres(
         .run_direct(None, connection, false)
         .await
         .map_err(|source| RecorderError::Migrate { database, source })
+}
+
+/// Whether a schema is one that this build does not know, which no waiting changes.
+pub(super) fn is_of_another_build(error: &RecorderError) -> bool {
+    let RecorderError::Migrate { source, .. } = error else {
+        return matches!(error, RecorderError::NewerSchema { .. });
+    };
+    matches!(source, MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_))
 }
 
 #[cfg(test)]

@@ -56,6 +56,54 @@ async fn down_at_the_start() {
     rig.close().await;
 }
 
+/// A server that takes connections and cannot be used at the start, until it is well again.
+async fn unusable_at_the_start(mut rig: Rig, goes_to: SafePlace, well_again: &str) {
+    let handle = rig.start();
+    status(&handle, |status| status.degraded.is_some()).await;
+    let fate = submit(&handle, numbered(1)).await.unwrap();
+    assert_eq!(fate, Fate::Stored { place: goes_to, earlier: None });
+    rig.execute(well_again).await;
+    status(&handle, |status| status.degraded.is_none() && status.stats.spilled == 0).await;
+    all_there(&rig, 1).await;
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn read_only_at_the_start() {
+    let rig = rig();
+    rig.execute("ALTER DATABASE cynic SET default_transaction_read_only = on").await;
+    let well_again = "BEGIN READ WRITE; ALTER DATABASE cynic RESET ALL; COMMIT";
+    unusable_at_the_start(rig, SafePlace::Spool, well_again).await;
+}
+
+#[tokio::test]
+async fn without_a_table_of_calibrations_at_the_start() {
+    let mut rig = rig();
+    rig.start();
+    rig.close().await;
+    rig.execute("ALTER TABLE calibration_uses RENAME TO elsewhere").await;
+    let well_again = "ALTER TABLE elsewhere RENAME TO calibration_uses";
+    unusable_at_the_start(rig, SafePlace::Database, well_again).await;
+}
+
+#[tokio::test]
+async fn silent_from_the_first_question_on() {
+    let mut rig = rig();
+    let proxy = Proxy::new(&rig.server.as_ref().unwrap().socket());
+    let real = std::mem::replace(&mut rig.config.database, Database::Postgres(proxy.url()));
+    // The first thing that is asked.
+    proxy.hold(b"?column?");
+    let handle = rig.start();
+    status(&handle, |status| status.degraded.is_some()).await;
+    let fate = submit(&handle, numbered(1)).await.unwrap();
+    assert_eq!(fate, Fate::Stored { place: SafePlace::Spool, earlier: None });
+    proxy.release();
+    status(&handle, |status| status.degraded.is_none() && status.stats.spilled == 0).await;
+    rig.config.database = real;
+    all_there(&rig, 1).await;
+    rig.close().await;
+}
+
 #[tokio::test]
 async fn down_at_the_start_with_nothing_to_write() {
     let mut rig = rig();

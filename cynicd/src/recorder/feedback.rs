@@ -97,7 +97,7 @@ impl Stores {
         &self,
         request: CalibrationRequest,
     ) -> Result<CalibrationReport, RecorderError> {
-        let before = self.calibration_in_use().await?;
+        let (in_store, before) = self.calibration_in_use().await?;
         let samples = self.samples().await?;
         let fitted = match request {
             CalibrationRequest::DryRun | CalibrationRequest::Fit => {
@@ -124,7 +124,7 @@ impl Stores {
             }
             CalibrationRequest::Use(version) => {
                 after.version = version;
-                applied = version != before.version;
+                applied = version != in_store;
             }
             CalibrationRequest::Show => {}
         }
@@ -139,7 +139,7 @@ impl Stores {
 
     /// Looks which calibration is in use, also when another host has changed it.
     pub(super) async fn refresh_calibration(&self) -> Result<(), RecorderError> {
-        let in_use = self.calibration_in_use().await?;
+        let (_, in_use) = self.calibration_in_use().await?;
         if **self.calibration.borrow() != in_use {
             self.publish_calibration(in_use).await;
         }
@@ -173,11 +173,21 @@ impl Stores {
         }
     }
 
-    async fn calibration_in_use(&self) -> Result<Calibration, RecorderError> {
+    /// The version that the store says is in use, and the calibration that is: one that cannot be read leaves in use what
+    /// was, so that another can be put in its place.
+    async fn calibration_in_use(&self) -> Result<(u32, Calibration), RecorderError> {
         let failed = failed("look up the calibration in use");
         let sql = self.sql("SELECT version FROM calibration_uses ORDER BY seq DESC LIMIT 1");
         let version = self.store.integer(sql).await.map_err(failed)?.unwrap_or(0) as u32;
-        Ok(self.calibration_of(version).await?.unwrap_or_default())
+        match self.calibration_of(version).await {
+            Ok(found) => Ok((version, found.unwrap_or_default())),
+            Err(RecorderError::Refused(error)) => {
+                let kept = Calibration::clone(&self.calibration.borrow());
+                tracing::warn!(error, in_use = kept.version, "the calibration was not changed");
+                Ok((version, kept))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn calibration_of(&self, version: u32) -> Result<Option<Calibration>, RecorderError> {
@@ -192,7 +202,8 @@ impl Stores {
         };
         let unreadable = || {
             RecorderError::Refused(format!(
-                "the stored calibration {version} cannot be read: use another with `calibrate --use`"
+                "the stored calibration {version} cannot be read: use another with \
+                 `cynicctl calibrate --revert VERSION`, 0 for the model's own"
             ))
         };
         from_json(version, &json).map(Some).ok_or_else(unreadable)

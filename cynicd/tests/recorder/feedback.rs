@@ -96,6 +96,23 @@ on_both_stores! {
         rig.close().await;
     }
 
+    async fn a_calibration_that_cannot_be_read_stays_out_of_use_and_is_taken_back(rig: Rig) {
+        let handle = rig.start();
+        say_that_the_bad_end_at_56(&handle).await;
+        handle.calibrate(CalibrationRequest::Fit).await.unwrap();
+        rig.close().await;
+        rig.execute("UPDATE calibrations SET thresholds = 'nonsense'").await;
+        let handle = rig.start();
+        let named = handle.calibrate(CalibrationRequest::Use(1)).await.unwrap_err().to_string();
+        assert!(named.contains("calibrate --revert"), "{named}");
+        let back = handle.calibrate(CalibrationRequest::Use(0)).await.unwrap();
+        assert!(back.applied);
+        assert_eq!(*handle.calibration(), Calibration::default());
+        let in_use = "SELECT version FROM calibration_uses ORDER BY seq DESC LIMIT 1";
+        assert_eq!(rig.integer(in_use).await, 0);
+        rig.close().await;
+    }
+
     async fn what_calibration_learns_from_is_the_uncalibrated_confidence(rig: Rig) {
         let handle = rig.start();
         say_that_the_bad_end_at_56(&handle).await;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use cynic_proto::sandbox::SandboxMode;
-use cynic_proto::socket;
 use serde::Deserialize;
 
 use super::{ConfigError, LogFormat};
@@ -272,8 +271,8 @@ pub(super) fn with_environment(
         let variable = variable.to_string_lossy().into_owned();
         let Some(path) = variable.strip_prefix(ENV_PREFIX).map(str::to_lowercase) else { continue };
         let value = value.to_string_lossy().into_owned();
-        // The client's own variables, and those that name the whole file, are not keys.
-        if variable == socket::SOCKET_ENV || variable == "CYNIC_CONFIG" || variable == "CYNIC_LOG" {
+        // What names the whole file, and what is read as a filter, are not keys.
+        if variable == "CYNIC_CONFIG" || variable == "CYNIC_LOG" {
             continue;
         }
         let parsed = format!("v = {value}").parse::<toml::Table>().ok();

@@ -28,6 +28,8 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.pool.size.get(), 3);
     assert_eq!(config.data_dir, PathBuf::from("/elsewhere"));
     assert_eq!(config.sandbox, SandboxMode::Off);
+    let config = parse("socket = \"/of/the/file\"", &[("CYNIC_SOCKET", "/s")]).expect("valid");
+    assert_eq!(config.socket.path, PathBuf::from("/s"));
 }
 
 #[test]

@@ -155,13 +155,15 @@ struct Lines {
     file: File,
     bytes: u64,
     bytes_max: u64,
+    /// The last line may be there in part.
+    cut_off: bool,
 }
 
 impl Lines {
     fn open(path: PathBuf, bytes_max: u64) -> io::Result<Lines> {
         let file = open(&path)?;
         let bytes = file.metadata()?.len();
-        Ok(Lines { path, file, bytes, bytes_max })
+        Ok(Lines { path, file, bytes, bytes_max, cut_off: false })
     }
 
     fn add(&mut self, line: &str) -> io::Result<()> {
@@ -169,11 +171,20 @@ impl Lines {
         if self.bytes > 0 && self.bytes + bytes > self.bytes_max {
             let mut full = self.path.clone().into_os_string();
             full.push(".1");
-            std::fs::rename(&self.path, full)?;
+            match std::fs::rename(&self.path, full) {
+                // Somebody else has moved it away or removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
             self.file = open(&self.path)?;
-            self.bytes = 0;
+            (self.bytes, self.cut_off) = (0, false);
         }
+        if self.cut_off {
+            self.file.write_all(b"\n")?;
+        }
+        self.cut_off = true;
         self.file.write_all(line.as_bytes())?;
+        self.cut_off = false;
         self.bytes += bytes;
         Ok(())
     }
@@ -370,5 +381,33 @@ mod tests {
         let read = |path: &Path| std::fs::read_to_string(path).expect("there");
         assert_eq!(read(&path), "line 4\n");
         assert_eq!(read(&dir.path().join("traces.jsonl.1")), "line 3\n");
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("traces.jsonl");
+        let mut lines = Lines::open(path.clone(), 10).expect("opened");
+        lines.add("line 1\n").expect("added");
+        std::fs::rename(&path, dir.path().join("elsewhere")).expect("moved");
+        lines.add("line 2\n").expect("added");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), "line 2\n");
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_ends_where_the_next_begins() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("traces.jsonl");
+        let mut lines = Lines::open(path.clone(), 1000).expect("opened");
+        lines.add("line 1\n").expect("added");
+        let opened = std::mem::replace(&mut lines.file, File::open(&path).expect("opened"));
+        lines.add("line 2\n").expect_err("it is open for reading only");
+        lines.file = opened;
+        // As much as a full disk took.
+        lines.file.write_all(b"li").expect("written");
+        lines.add("line 3\n").expect("added");
+        lines.add("line 4\n").expect("added");
+        let read = std::fs::read_to_string(&path).expect("there");
+        assert_eq!(read, "line 1\nli\nline 3\nline 4\n");
     }
 }

@@ -219,6 +219,11 @@ impl Hub {
             let why = self.figures.last_cause().unwrap_or("unknown");
             problems.push(format!("{missing} of {of} workers do not start, last: {why}"));
         }
+        let left_out = self.pool.dimensions_left_out();
+        if !left_out.is_empty() {
+            let names: Vec<_> = left_out.iter().map(|dimension| dimension.name()).collect();
+            problems.push(format!("left out, as they keep failing: {}", names.join(", ")));
+        }
         problems
     }
 

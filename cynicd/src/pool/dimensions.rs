@@ -167,6 +167,15 @@ impl Dimensions {
         self.0.iter().filter_map(trial).collect()
     }
 
+    /// The dimensions that tasks go without.
+    pub(super) fn left_out(&self) -> Vec<Dimension> {
+        let left_out = |(n, breaker): (usize, &Breaker)| {
+            let open = !matches!(breaker.state, State::Closed { .. });
+            open.then(|| Dimension::ALL[n])
+        };
+        self.0.iter().enumerate().filter_map(left_out).collect()
+    }
+
     /// The dimensions that ever failed.
     pub(super) fn stats(&self, now: Instant) -> Vec<DimensionStats> {
         let failed = |(_, breaker): &(Dimension, &Breaker)| breaker.deaths + breaker.fallbacks > 0;
@@ -299,6 +308,7 @@ mod tests {
         let mut dimensions = opened(now);
         let due = now + RULES.pause;
         assert_eq!(dimensions.skip(worker(1), true, due), 0);
+        assert_eq!(dimensions.left_out(), [VIGILANCE], "by all but the trial");
         dimensions.lease_over(worker(1), due);
         assert_eq!(dimensions.skip(worker(2), true, due), 0);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use cynic_proto::model::Dimension;
 use cynic_proto::stats::{PoolStats, WorkerStats};
 
 use super::slot::Slot;
@@ -73,6 +74,11 @@ impl Pool {
             slot.failures >= FAILURES_TOLD && !(slot.is_live() && slot.was_of_use(now))
         };
         self.slots.iter().take(size).filter(missing).count()
+    }
+
+    /// Dimensions whose scorers keep failing, which tasks go without.
+    pub fn dimensions_left_out(&self) -> Vec<Dimension> {
+        self.dimensions.left_out()
     }
 
     /// The configuration in force.

@@ -69,6 +69,7 @@ async fn assert_left_out_and_back(name: &str) -> (u64, Stats) {
     let broken = daemon.stats().await;
     assert!(vigilance(&broken).opened >= 1, "{broken:?}");
     assert_ne!(vigilance(&broken).state, "closed");
+    assert!(broken.degraded.concat().contains("left out, as they keep failing: VIGILANCE"));
 
     // Mended: the next workers are sound. Those that are not die in a trial or are killed here.
     let next = home.path("next");

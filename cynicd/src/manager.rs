@@ -6,6 +6,8 @@
 use std::env;
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::sync::mpsc::{self as sync_mpsc, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
@@ -16,6 +18,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The watchdog is fed this many times in its interval, so that one late beat is no alarm.
 const BEATS_PER_WATCHDOG: u32 = 3;
+
+/// How much more time is asked for while the store is opened; anew each quarter of it.
+const START_EXTENSION: Duration = Duration::from_mins(1);
 
 /// The connection to the service manager.
 #[derive(Debug)]
@@ -44,6 +49,30 @@ impl Manager {
             ready: false,
             status: String::new(),
         }
+    }
+
+    /// Does what comes before readiness and may take as long as it does, such as the check of a large store: the manager is
+    /// asked for more time all the while.
+    pub fn starting<T>(&self, work: impl FnOnce() -> T) -> T {
+        if self.interval.is_none() {
+            return work();
+        }
+        let extend = || {
+            let micros = START_EXTENSION.as_micros();
+            tell(&[NotifyState::Custom(&format!("EXTEND_TIMEOUT_USEC={micros}"))]);
+        };
+        extend();
+        thread::scope(|scope| {
+            let (working, over) = sync_mpsc::channel::<()>();
+            scope.spawn(move || {
+                while over.recv_timeout(START_EXTENSION / 4) == Err(RecvTimeoutError::Timeout) {
+                    extend();
+                }
+            });
+            let done = work();
+            drop(working);
+            done
+        })
     }
 
     /// When [`Manager::beat`] is due; `None` without a manager.

@@ -93,7 +93,8 @@ pub fn run(source: Source, config: &Config, log: LogControl) -> Result<(), Servi
             gateway::remove_stale(&socket.path)?;
         }
     }
-    let (recorder, recorder_thread) = Recorder::start(recorder_config(config))?;
+    let (recorder, recorder_thread) =
+        manager.starting(|| Recorder::start(recorder_config(config)))?;
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(system("start the runtime"))?;
     let local = LocalSet::new();

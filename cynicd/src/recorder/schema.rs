@@ -52,6 +52,29 @@ async fn migrate_file(
     path: &Path,
     scripts: &'static [Script],
 ) -> Result<(), RecorderError> {
+    refuse_newer_file(connection, path, scripts).await?;
+    migrator(scripts).run_direct(None, connection, false).await.map_err(|source| {
+        if has_room(path) {
+            RecorderError::Migrate { database: path.display().to_string(), source }
+        } else {
+            RecorderError::NoRoom { path: path.to_owned(), source: source.into() }
+        }
+    })
+}
+
+/// Refuses an embedded store of a later build: before it is checked, which takes long and changes nothing about that.
+pub(super) async fn refuse_newer_sqlite(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), RecorderError> {
+    refuse_newer_file(connection, path, SQLITE).await
+}
+
+async fn refuse_newer_file(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    scripts: &[Script],
+) -> Result<(), RecorderError> {
     let failed = |source| not_opened(path, source);
     let tracked: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
@@ -63,13 +86,7 @@ async fn migrate_file(
             sqlx::query_scalar(APPLIED).fetch_one(&mut *connection).await.map_err(failed)?;
         refuse_newer(&path.display().to_string(), found, scripts)?;
     }
-    migrator(scripts).run_direct(None, connection, false).await.map_err(|source| {
-        if has_room(path) {
-            RecorderError::Migrate { database: path.display().to_string(), source }
-        } else {
-            RecorderError::NoRoom { path: path.to_owned(), source: source.into() }
-        }
-    })
+    Ok(())
 }
 
 fn refuse_newer(

@@ -75,6 +75,7 @@ impl SqliteStore {
         let options = options(path);
         let mut connection = options.clone().connect().await.map_err(|e| not_opened(path, e))?;
         if check {
+            schema::refuse_newer_sqlite(&mut connection, path).await?;
             quick_check(&mut connection, path).await?;
         }
         schema::migrate_sqlite(&mut connection, path).await?;

@@ -50,6 +50,8 @@ fn launch(home: &Home) -> (Manager, Daemon) {
 fn a_life_is_told_from_readiness_to_the_end() {
     let home = Home::new("[pool]\nsize = 1");
     let (mut manager, daemon) = launch(&home);
+    // While the store is opened, whatever that takes.
+    manager.hears("EXTEND_TIMEOUT_USEC=60000000\n", &daemon);
     manager.hears("READY=1\nSTATUS=ready: 1 of 1 workers live", &daemon);
     for _ in 0..3 {
         manager.hears("WATCHDOG=1\n", &daemon);

@@ -352,6 +352,27 @@ fn a_daemon_that_is_not_ready_says_why() {
     assert!(said.starts_with("not ready (") && said.contains("2 of 2 workers"), "{said}");
 }
 
+/// As it does behind the service manager's socket while the daemon is restarted.
+#[test]
+fn a_daemon_that_ends_before_it_greets_is_followed_by_the_next() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let socket = dir.path().join("socket");
+    let listener = UnixListener::bind(&socket).expect("bound");
+    let peer = std::thread::spawn(move || {
+        drop(listener.accept().expect("a client"));
+        let (stream, _) = listener.accept().expect("it asks again");
+        let mut peer = Peer::greet(stream, &Hello::new(Role::Daemon));
+        let frame = peer.frame().expect("a request");
+        let ToDaemon { seq, .. } = frame.message().expect("a request");
+        let (status, degraded) = ("ready".to_owned(), false);
+        let reply = Reply::Pong(Pong { ready: true, degraded, status });
+        peer.send(&ToClient { seq, reply }, &[]);
+    });
+    let output = finish(cynicctl(&socket).arg("ping").spawn().expect("started"), "");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    peer.join().expect("the script ran to its end");
+}
+
 #[test]
 fn fail_on_wins_over_items_that_failed() {
     let script = |peer: &mut Peer| {

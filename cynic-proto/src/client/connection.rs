@@ -35,8 +35,36 @@ pub(super) struct Command {
     pub(super) reply: ReplySender,
 }
 
+/// How often a greeting that was cut off is tried again: a daemon that ends takes connections to its last moment, and
+/// behind the service manager's socket the next one is there already. Nothing was asked yet.
+const CUT_OFF_MAX: u32 = 3;
+
 /// Connects and greets.
 pub(super) async fn open(options: &Options) -> Result<Stream, ClientError> {
+    let mut cut_off = 0;
+    loop {
+        match open_once(options).await {
+            Err(error) if cut_off < CUT_OFF_MAX && is_cut_off(&error) => {
+                cut_off += 1;
+                sleep(RECONNECT_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether the peer has closed before it greeted.
+fn is_cut_off(error: &ClientError) -> bool {
+    match error {
+        ClientError::Frame(error) => matches!(error, codec::FrameError::Truncated),
+        ClientError::Io { source, .. } => {
+            matches!(source.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+        }
+        _ => false,
+    }
+}
+
+async fn open_once(options: &Options) -> Result<Stream, ClientError> {
     let path = &options.socket;
     let io_error = |action| {
         let path = path.clone();

@@ -164,7 +164,7 @@ const USES: &[Use] = &[
     danger(Hit::RequestAssigned, "[", "key k prop property", "]=").with("for(constkeyin for(letkeyin for(varkeyin for(constkin for(letkin for(varkin for(constpropin for(letpropin .foreach((key .foreach(key").unless("__proto__ hasown object.create(null prototype"),
     danger(Hit::RequestAssigned, ".", "create fill update insert insertone findbyidandupdate assign findoneandupdate build updateone", "(req.body) ($request->all()) (user,req.body) (**request. (req.params.id,req.body (...req.body ({...req.body").unless("pick( only("),
     danger(Hit::RequestAssigned, "^object.", "assign", "(").with(",req.body) ,request.body)"),
-    danger(Hit::RequestAssigned, "params.", "permit!", ""),
+    danger(Hit::RequestAssigned, "params.", "permit", "!"),
     danger(Hit::RequestAssigned, "", "setattr", "(").with("request. data.items payload.items body.items"),
     // CWE-390, CWE-208
     danger(Hit::ErrorsSwallowed, "except: exception: exceptionase:", "pass", ""),
@@ -411,4 +411,17 @@ fn ends_with(mut bytes: &[u8], part: &[u8]) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_can_be_met() {
+        let folded = |byte: u8| super::super::in_name(byte) && !byte.is_ascii_uppercase();
+        for name in USES.iter().flat_map(|use_| use_.names.split(' ')) {
+            assert!(!name.is_empty() && name.bytes().all(folded), "{name:?} is no folded name");
+        }
+    }
 }

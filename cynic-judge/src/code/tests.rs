@@ -203,6 +203,7 @@ const PAIRS: &[(Hit, &str, &str)] = &[
         "if (access(path, W_OK) == 0) f = fopen(path, \"w\");",
         "f = fopen(path, \"wx\");",
     ),
+    (Hit::RequestAssigned, "user.update(params.permit!)", "user.update(params.permit(:name))"),
     (
         Hit::SecretsSent,
         "key = open('/home/a/.ssh/id_rsa').read()\nrequests.post(url, data=key)",

@@ -136,7 +136,7 @@ pub enum Lane {
     /// Somebody waits for this one.
     #[default]
     Interactive,
-    /// One of many; may travel with others.
+    /// One of many, for whose sum somebody waits.
     Bulk,
 }
 

@@ -51,7 +51,7 @@ pub struct Config {
     /// Most bytes in a chunk; a larger item travels alone.
     pub chunk_bytes_max: usize,
     /// How long a chunk should take; a quarter of it while interactive tasks come, each of which may have to wait for
-    /// the end of one.
+    /// the end of one, and an eighth where the tasks are interactive themselves.
     pub chunk_time: Duration,
     /// Tasks in a row over which a dimension crashes or overruns before it is left out; 0 leaves none out.
     pub dimension_failures_max: u32,

@@ -14,15 +14,49 @@ use super::{Delivery, Effect, Intake, Pool, Scored, Store};
 /// Items that a chunk may have though the next client in line has fewer waiting: most of what chunks gain.
 const SHARED_CHUNK_ITEMS_MIN: usize = 8;
 
-/// Weight of the newest figure in the running mean of a bulk item's time: smooth over about eight leases.
+/// Weight of the newest figure in the running mean of an item's time: smooth over about eight leases.
 const MEAN_WEIGHT: u32 = 8;
 
-/// While somebody asks interactively, chunks are shorter by this: most of an interactive task's time is the wait for
+/// While somebody asks interactively, bulk chunks are shorter by this: most of an interactive task's time is the wait for
 /// the end of one.
-const CHUNKS_SHORTER: u32 = 4;
+const BULK_SHORTER: u32 = 4;
+
+/// Interactive chunks are shorter, and smaller, by these: they save null and small tasks the wake-ups, and one large or
+/// slow item must not keep those behind it from a worker that is idle.
+const INTERACTIVE_SHORTER: u32 = 8;
+const INTERACTIVE_SMALLER: usize = 64;
 
 /// For how long after an interactive task the next one is expected.
 const INTERACTIVE_EXPECTED: Duration = Duration::from_secs(1);
+
+/// Mean time of a recent item in a worker, by lane.
+#[derive(Debug)]
+pub(super) struct ItemTimes {
+    interactive: Duration,
+    bulk: Duration,
+}
+
+impl ItemTimes {
+    /// Before the first answer.
+    pub(super) fn all(time: Duration) -> ItemTimes {
+        ItemTimes { interactive: time, bulk: time }
+    }
+
+    fn of(&self, lane: Lane) -> Duration {
+        match lane {
+            Lane::Interactive => self.interactive,
+            Lane::Bulk => self.bulk,
+        }
+    }
+
+    fn add(&mut self, lane: Lane, time: Duration) {
+        let mean = match lane {
+            Lane::Interactive => &mut self.interactive,
+            Lane::Bulk => &mut self.bulk,
+        };
+        *mean = (*mean * (MEAN_WEIGHT - 1) + time) / MEAN_WEIGHT;
+    }
+}
 
 impl Pool {
     /// Gives work to idle workers until one of the two runs out.
@@ -103,19 +137,16 @@ impl Pool {
         sound.or_else(|| idle().next()).map(|slot| slot.id)
     }
 
-    /// Takes the next lease's tasks off the queue: one, or a chunk of small bulk ones.
+    /// Takes the next lease's tasks off the queue: one, or a chunk of small ones that one client sent.
     fn take(&mut self, lane: Lane, now: Instant) -> Vec<TaskId> {
-        let items_max = match lane {
-            // What a dimension is tried with again travels alone.
-            Lane::Bulk if !self.dimensions.trial_due(now) => {
-                // Nobody gets much more with one turn than the next one can take with his.
-                let next = self.queue.waiting_of_next(lane);
-                let fair = next.map_or(usize::MAX, |waiting| waiting.max(SHARED_CHUNK_ITEMS_MIN));
-                self.chunk_items(now).min(fair)
-            }
-            Lane::Interactive | Lane::Bulk => 1,
+        // What a dimension is tried with again travels alone.
+        let items_max =
+            if self.dimensions.trial_due(now) { 1 } else { self.chunk_items(lane, now) };
+        let bytes_max = match lane {
+            Lane::Interactive => self.config.chunk_bytes_max / INTERACTIVE_SMALLER,
+            Lane::Bulk => self.config.chunk_bytes_max,
         };
-        let (tasks, bytes_max) = (&self.tasks, self.config.chunk_bytes_max);
+        let tasks = &self.tasks;
         let (mut items, mut bytes, mut closed) = (0, 0, false);
         self.queue.take(lane, |id| {
             let Some(task) = tasks.get(&id) else { return true };
@@ -132,13 +163,25 @@ impl Pool {
         })
     }
 
-    /// How many bulk items make about [`super::Config::chunk_time`], or a part of it.
-    fn chunk_items(&self, now: Instant) -> usize {
+    /// How many items of the client whose turn it is make about [`super::Config::chunk_time`], or a part of it.
+    fn chunk_items(&self, lane: Lane, now: Instant) -> usize {
         let expected = |at| now.saturating_duration_since(at) < INTERACTIVE_EXPECTED;
-        let shorter = if self.interactive_at.is_some_and(expected) { CHUNKS_SHORTER } else { 1 };
-        let per_item = self.bulk_item_time.as_nanos().max(1);
+        // Nobody gets much more with one turn than the next one can take with his.
+        let next = self.queue.waiting_of(lane, 1);
+        let fair = next.map_or(usize::MAX, |waiting| waiting.max(SHARED_CHUNK_ITEMS_MIN));
+        let (shorter, most) = match lane {
+            // No more than leaves as many to each of the other workers.
+            Lane::Interactive => {
+                let waiting = self.queue.waiting_of(lane, 0).unwrap_or(0);
+                (INTERACTIVE_SHORTER, fair.min(waiting / self.slots.len()))
+            }
+            Lane::Bulk if self.interactive_at.is_some_and(expected) => (BULK_SHORTER, fair),
+            Lane::Bulk => (1, fair),
+        };
+        let per_item = self.item_times.of(lane).as_nanos().max(1);
         let items = (self.config.chunk_time / shorter).as_nanos() / per_item;
-        usize::try_from(items).unwrap_or(usize::MAX).clamp(1, self.config.chunk_items_max.max(1))
+        let most = most.min(self.config.chunk_items_max);
+        usize::try_from(items).unwrap_or(usize::MAX).min(most).max(1)
     }
 
     fn lease(&mut self, worker: WorkerId, tasks: Vec<TaskId>, now: Instant) {
@@ -223,10 +266,7 @@ impl Pool {
         let changes = changes.into_iter().map(|(d, change)| Effect::Dimension(d, change));
         self.effects.extend(changes);
         if over {
-            if lane == Lane::Bulk {
-                self.bulk_item_time =
-                    (self.bulk_item_time * (MEAN_WEIGHT - 1) + per_item) / MEAN_WEIGHT;
-            }
+            self.item_times.add(lane, per_item);
             self.dimensions.lease_over(worker, now);
             self.lease_over(worker, now);
         }

@@ -35,6 +35,7 @@ pub use queue::ClientId;
 use admission::Holding;
 use breaker::Breaker;
 use dimensions::Dimensions;
+use dispatch::ItemTimes;
 use queue::Queue;
 use report::Counters;
 use slot::{Slot, State};
@@ -286,8 +287,8 @@ pub struct Pool {
     bytes_held: usize,
     bytes_waiting: usize,
     tasks_waiting: usize,
-    /// Mean time of a recent bulk item in a worker; sizes the chunks.
-    bulk_item_time: Duration,
+    /// Sizes the chunks.
+    item_times: ItemTimes,
     /// When an interactive task came last.
     interactive_at: Option<Instant>,
     effects: Effects,
@@ -298,7 +299,7 @@ impl Pool {
     pub fn new(config: Config, seed: u64, now: Instant) -> Pool {
         let slots = (0..config.size.get()).map(|slot| Slot::new(slot, now)).collect();
         Pool {
-            bulk_item_time: config.chunk_time,
+            item_times: ItemTimes::all(config.chunk_time),
             interactive_at: None,
             config,
             slots,

@@ -247,12 +247,13 @@ impl Queue {
         self.lane_mut(lane).take(next, wants)
     }
 
-    /// How many tasks the client has in a lane whose turn comes after the present one; `None` if there is no other.
-    pub(super) fn waiting_of_next(&self, lane: Lane) -> Option<usize> {
+    /// How many tasks the client has in a lane whose turn comes after so many others; `None` if there is no such client.
+    /// Another user's turn comes before that of the same user's next client.
+    pub(super) fn waiting_of(&self, lane: Lane, nth: usize) -> Option<usize> {
         let queue = self.lane(lane);
-        match (queue.turns.front(), queue.turns.get(1)) {
-            (_, Some(next)) => queue.users.get(next)?.next_len(0),
-            (Some(only), None) => queue.users.get(only)?.next_len(1),
+        match (queue.turns.get(nth), queue.turns.front()) {
+            (Some(user), _) => queue.users.get(user)?.next_len(0),
+            (None, Some(only)) => queue.users.get(only)?.next_len(nth),
             (None, None) => None,
         }
     }

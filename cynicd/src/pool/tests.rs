@@ -217,7 +217,7 @@ fn a_chunk_is_sized_by_whole_leases_and_is_smaller_beside_interactive_work() {
     for task in 100..300 {
         assert_eq!(bench.submit_to(task, 1, Lane::Bulk), []);
     }
-    bench.pool.bulk_item_time = Duration::from_micros(100);
+    bench.pool.item_times = ItemTimes::all(Duration::from_micros(100));
     let mut sizes = Vec::new();
     for turn in 0..6 {
         match turn {
@@ -237,6 +237,30 @@ fn a_chunk_is_sized_by_whole_leases_and_is_smaller_beside_interactive_work() {
     assert_eq!(sizes, [10, 10, 10, 1, 2, 10], "the fourth is the interactive task");
 }
 
+/// What the next two leases hold when thirty tasks of one client wait for two workers.
+fn shared_out(config: Config, item_time: Duration) -> [usize; 2] {
+    let size = NonZeroU16::new(2).expect("positive");
+    let mut bench = Bench::with(Config { size, ..config });
+    let (first, first_nonce, _) = lease(&bench.submit(1));
+    let (second, second_nonce, _) = lease(&bench.submit(2));
+    for task in 10..40 {
+        assert_eq!(bench.submit(task), []);
+    }
+    bench.pool.item_times = ItemTimes::all(item_time);
+    let (.., some) = lease(&bench.feed(done(first, first_nonce, 1)));
+    let (.., others) = lease(&bench.feed(done(second, second_nonce, 2)));
+    [some.len(), others.len()]
+}
+
+#[test]
+fn what_one_client_asks_at_once_travels_in_small_chunks() {
+    let (quick, slow) = (Duration::from_micros(1), Duration::from_micros(100));
+    assert_eq!(shared_out(Config::default(), quick), [15, 7], "half of what waits, for each");
+    assert_eq!(shared_out(Config::default(), slow), [1, 1], "an eighth of a millisecond's worth");
+    let config = Config { chunk_bytes_max: 64 * 250, ..Config::default() };
+    assert_eq!(shared_out(config, quick), [2, 2], "of a hundred bytes each");
+}
+
 #[test]
 fn the_neighbours_of_a_culprit_in_a_chunk_go_on() {
     let mut bench = Bench::new(1);
@@ -244,7 +268,7 @@ fn the_neighbours_of_a_culprit_in_a_chunk_go_on() {
     for task in [10, 11, 12] {
         assert_eq!(bench.submit_to(task, 1, Lane::Bulk), []);
     }
-    bench.pool.bulk_item_time = Duration::from_micros(1);
+    bench.pool.item_times = ItemTimes::all(Duration::from_micros(1));
     let effects = bench.feed(done(busy, nonce, 1));
     let (worker, nonce, tasks) = lease(&effects);
     assert_eq!(tasks, [10, 11, 12]);
@@ -480,7 +504,7 @@ fn a_client_with_much_gets_no_more_with_its_turn_than_one_with_less() {
     for task in 10..22 {
         let _ = bench.submit_to(task, 3, Lane::Bulk);
     }
-    bench.pool.bulk_item_time = Duration::from_nanos(1);
+    bench.pool.item_times = ItemTimes::all(Duration::from_nanos(1));
     let (worker, nonce, greedy) = lease(&bench.feed(done(busy, nonce, 1)));
     assert_eq!(greedy, (100..112).collect::<Vec<_>>());
     let mut effects = Effects::new();

@@ -238,9 +238,9 @@ fn a_chunk_is_sized_by_whole_leases_and_is_smaller_beside_interactive_work() {
 }
 
 /// What the next two leases hold when thirty tasks of one client wait for two workers.
-fn shared_out(config: Config, item_time: Duration) -> [usize; 2] {
+fn shared_out(chunk_bytes_max: usize, item_time: Duration) -> [usize; 2] {
     let size = NonZeroU16::new(2).expect("positive");
-    let mut bench = Bench::with(Config { size, ..config });
+    let mut bench = Bench::with(Config { size, chunk_bytes_max, ..Config::default() });
     let (first, first_nonce, _) = lease(&bench.submit(1));
     let (second, second_nonce, _) = lease(&bench.submit(2));
     for task in 10..40 {
@@ -255,10 +255,10 @@ fn shared_out(config: Config, item_time: Duration) -> [usize; 2] {
 #[test]
 fn what_one_client_asks_at_once_travels_in_small_chunks() {
     let (quick, slow) = (Duration::from_micros(1), Duration::from_micros(100));
-    assert_eq!(shared_out(Config::default(), quick), [15, 7], "half of what waits, for each");
-    assert_eq!(shared_out(Config::default(), slow), [1, 1], "an eighth of a millisecond's worth");
-    let config = Config { chunk_bytes_max: 64 * 250, ..Config::default() };
-    assert_eq!(shared_out(config, quick), [2, 2], "of a hundred bytes each");
+    let ample = Config::default().chunk_bytes_max;
+    assert_eq!(shared_out(ample, quick), [15, 7], "half of what waits, for each");
+    assert_eq!(shared_out(ample, slow), [1, 1], "an eighth of a millisecond's worth");
+    assert_eq!(shared_out(64 * 250, quick), [2, 2], "of a hundred bytes each");
 }
 
 #[test]

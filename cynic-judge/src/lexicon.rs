@@ -144,17 +144,17 @@ const fn key(hash: u64) -> u32 {
 }
 
 /// The words of a list, without the lines that begin with `#`; whether each is the first of its line.
-struct Words<'a> {
+pub(crate) struct Words<'a> {
     rest: &'a [u8],
     at_start: bool,
 }
 
 impl<'a> Words<'a> {
-    const fn of(list: &'a str) -> Self {
+    pub(crate) const fn of(list: &'a str) -> Self {
         Words { rest: list.as_bytes(), at_start: true }
     }
 
-    const fn next(&mut self) -> Option<(&'a [u8], bool)> {
+    pub(crate) const fn next(&mut self) -> Option<(&'a [u8], bool)> {
         loop {
             match self.rest {
                 [] => return None,
@@ -194,7 +194,7 @@ const fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 /// The place of a name; how many names there are where it is none of them.
-const fn place(names: &[&str], word: &[u8]) -> usize {
+pub(crate) const fn place(names: &[&str], word: &[u8]) -> usize {
     let mut n = 0;
     while n < names.len() && !equal(names[n].as_bytes(), word) {
         n += 1;

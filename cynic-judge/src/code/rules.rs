@@ -201,7 +201,7 @@ impl<G: Grams> Scanner<'_, G> {
             self.scan.record(Hit::Reordered, span);
         }
         // The shortest instruction has three words.
-        if text.split_ascii_whitespace().nth(2).is_none() {
+        if text.split_ascii_whitespace().nth(2).is_none() || !crate::text::may_instruct(text) {
             return;
         }
         let found = crate::text::scan_part(text);

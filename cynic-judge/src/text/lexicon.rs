@@ -24,8 +24,14 @@ classes! {
 /// The lexicon of texts.
 pub(crate) type Lexicon = lexicon::Lexicon<8192>;
 
-pub(crate) static LEXICON: Lexicon = Lexicon::build(include_str!("lexicon.txt"), &Class::NAMES)
-    .number(include_str!("order.txt"), super::order::FIRST_WORD, Class::English.bit());
+/// One class a line, its words behind it.
+pub(super) const LIST: &str = include_str!("lexicon.txt");
+
+pub(crate) static LEXICON: Lexicon = Lexicon::build(LIST, &Class::NAMES).number(
+    include_str!("order.txt"),
+    super::order::FIRST_WORD,
+    Class::English.bit(),
+);
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 mod chunk;
 pub(crate) mod features;
 mod found;
+mod glance;
 pub(crate) mod lexicon;
 pub(crate) mod order;
 pub(crate) mod scan;
@@ -10,6 +11,7 @@ mod technical;
 mod token;
 
 pub(crate) use chunk::is_untrustworthy;
+pub(crate) use glance::may_instruct;
 use scan::{Grams, Scan, Scanner};
 
 use crate::fold;

@@ -165,6 +165,9 @@ impl Pool {
 
     /// How many items of the client whose turn it is make about [`super::Config::chunk_time`], or a part of it.
     fn chunk_items(&self, lane: Lane, now: Instant) -> usize {
+        if lane == Lane::Interactive && self.tasks_waiting < 2 * self.slots.len() {
+            return 1; // each worker has its own
+        }
         let expected = |at| now.saturating_duration_since(at) < INTERACTIVE_EXPECTED;
         // Nobody gets much more with one turn than the next one can take with his.
         let next = self.queue.waiting_of(lane, 1);

@@ -87,7 +87,7 @@ impl Pool {
             (Store::Scarce, Lane::Bulk)
             | (Store::Full { .. } | Store::Refusing, Lane::Interactive) => {
                 let at_it = |slot: &&Slot| slot.lease().is_some_and(|lease| lease.lane == lane);
-                self.slots.iter().filter(at_it).count() >= (self.slots.len() / 2).max(1)
+                self.slots.iter().filter(at_it).count() >= (self.size() / 2).max(1)
             }
         }
     }
@@ -124,6 +124,11 @@ impl Pool {
             }
             return;
         }
+    }
+
+    /// Workers that there should be. Slots are more after the pool has shrunk.
+    fn size(&self) -> usize {
+        usize::from(self.config.size.get())
     }
 
     fn may_go(&self, task: TaskId) -> bool {
@@ -165,19 +170,16 @@ impl Pool {
 
     /// How many items of the client whose turn it is make about [`super::Config::chunk_time`], or a part of it.
     fn chunk_items(&self, lane: Lane, now: Instant) -> usize {
-        if lane == Lane::Interactive && self.tasks_waiting < 2 * self.slots.len() {
+        if lane == Lane::Interactive && self.tasks_waiting < 2 * self.size() {
             return 1; // each worker has its own
         }
         let expected = |at| now.saturating_duration_since(at) < INTERACTIVE_EXPECTED;
+        let (waiting, then) = self.queue.waiting(lane);
         // Nobody gets much more with one turn than the next one can take with his.
-        let next = self.queue.waiting_of(lane, 1);
-        let fair = next.map_or(usize::MAX, |waiting| waiting.max(SHARED_CHUNK_ITEMS_MIN));
+        let fair = then.map_or(usize::MAX, |waiting| waiting.max(SHARED_CHUNK_ITEMS_MIN));
         let (shorter, most) = match lane {
             // No more than leaves as many to each of the other workers.
-            Lane::Interactive => {
-                let waiting = self.queue.waiting_of(lane, 0).unwrap_or(0);
-                (INTERACTIVE_SHORTER, fair.min(waiting / self.slots.len()))
-            }
+            Lane::Interactive => (INTERACTIVE_SHORTER, fair.min(waiting / self.size())),
             Lane::Bulk if self.interactive_at.is_some_and(expected) => (BULK_SHORTER, fair),
             Lane::Bulk => (1, fair),
         };

@@ -247,15 +247,18 @@ impl Queue {
         self.lane_mut(lane).take(next, wants)
     }
 
-    /// How many tasks the client has in a lane whose turn comes after so many others; `None` if there is no such client.
-    /// Another user's turn comes before that of the same user's next client.
-    pub(super) fn waiting_of(&self, lane: Lane, nth: usize) -> Option<usize> {
+    /// How many tasks the client has whose turn it is in a lane, and the one whose turn comes then, if there is another.
+    pub(super) fn waiting(&self, lane: Lane) -> (usize, Option<usize>) {
         let queue = self.lane(lane);
-        match (queue.turns.get(nth), queue.turns.front()) {
-            (Some(user), _) => queue.users.get(user)?.next_len(0),
-            (None, Some(only)) => queue.users.get(only)?.next_len(nth),
-            (None, None) => None,
-        }
+        let Some(next) = queue.next(&self.pauses) else { return (0, None) };
+        let user = |nth: usize| queue.turns.get(nth).and_then(|uid| queue.users.get(uid));
+        let first_but = |nth: usize| usize::from(nth == 0);
+        let served = user(next.user);
+        let then = match user(first_but(next.user)) {
+            Some(other) => other.next_len(0),
+            None => served.and_then(|user| user.next_len(first_but(next.client))),
+        };
+        (served.and_then(|user| user.next_len(next.client)).unwrap_or(0), then)
     }
 
     /// How many clients have tasks in a lane.
@@ -388,6 +391,23 @@ mod tests {
         assert_eq!(queue.remove(first), None);
         assert_eq!(drain(&mut queue), [3, 2]);
         assert_eq!(queue.clients(Lane::Bulk), 0);
+    }
+
+    #[test]
+    fn who_waits_is_who_is_served_though_another_is_first_in_line() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for task in 1..=5 {
+            queue.push(Lane::Bulk, USER, A, TaskId(task));
+        }
+        assert_eq!(queue.waiting(Lane::Bulk), (5, None));
+        queue.push(Lane::Bulk, USER, B, TaskId(10));
+        assert_eq!(queue.waiting(Lane::Bulk), (5, Some(1)));
+        queue.charge(USER, A, now);
+        assert_eq!(queue.waiting(Lane::Bulk), (1, Some(5)));
+        queue.push(Lane::Bulk, USER + 1, ClientId(3), TaskId(11));
+        queue.push(Lane::Bulk, USER + 1, ClientId(3), TaskId(12));
+        assert_eq!(queue.waiting(Lane::Bulk), (1, Some(2)), "then it is another user's turn");
+        assert_eq!(queue.take(Lane::Bulk, |_| true), [TaskId(10)]);
     }
 
     #[test]

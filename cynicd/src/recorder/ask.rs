@@ -49,6 +49,7 @@ impl Stores {
         } else {
             Vec::new()
         };
+        let start = query::start(&query, &judgments, &failures);
         let judgments =
             judgments.into_iter().map(|row| HistoryRow::Judgment(Box::new(row))).collect();
         let failures = failures.into_iter().map(|row| HistoryRow::Failure(Box::new(row))).collect();
@@ -57,7 +58,7 @@ impl Stores {
         if query.features {
             self.add_features(&mut merged).await.map_err(&failed)?;
         }
-        Ok(query::page(&query, merged, self.page_bytes_max))
+        Ok(query::page(&query, start, merged, self.page_bytes_max))
     }
 
     async fn add_features(&self, rows: &mut [HistoryRow]) -> Result<(), sqlx::Error> {

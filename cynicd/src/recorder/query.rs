@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use cynic_proto::codec;
 use cynic_proto::history::{
-    Cursor, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, HistoryPage, HistoryQuery, HistoryRow,
-    RecordKinds, Side,
+    Cursor, FailureRow, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, HistoryPage, HistoryQuery,
+    HistoryRow, JudgmentRow, RecordKinds, Side,
 };
 use cynic_proto::ids::TaskId;
 
@@ -114,7 +114,7 @@ pub(super) fn wants_failures(query: &HistoryQuery) -> bool {
 
 /// Selects one more judgment than the page takes, so that the end is known.
 pub(super) fn judgments(query: &HistoryQuery, dialect: Dialect, path: Path<'_>, rows: u32) -> Sql {
-    let columns = read::judgment_columns();
+    let columns = &*read::JUDGMENT_COLUMNS;
     let mut sql = Sql::new(dialect, format!("SELECT {columns} FROM judgments j"));
     match path {
         Path::Direct => {}
@@ -177,7 +177,7 @@ fn judgment_conditions(sql: &mut Sql, query: &HistoryQuery, path: Path<'_>) {
 
 /// Selects the judgments from one number on, in order.
 pub(super) fn run(first: i64, rows: i64) -> Sql {
-    let text = format!("SELECT {} FROM judgments j", read::judgment_columns());
+    let text = format!("SELECT {} FROM judgments j", *read::JUDGMENT_COLUMNS);
     let mut sql = Sql::new(Dialect::Sqlite, text);
     sql.and_bind("j.seq >= ", Bind::Int(first));
     sql.and_bind("j.seq < ", Bind::Int(first + rows));
@@ -187,7 +187,7 @@ pub(super) fn run(first: i64, rows: i64) -> Sql {
 
 /// Selects judgments by their tasks, with all that is kept of them.
 pub(super) fn full_judgments(tasks: &[TaskId], dialect: Dialect) -> Sql {
-    let columns = read::judgment_columns();
+    let columns = &*read::JUDGMENT_COLUMNS;
     let mut sql =
         Sql::new(dialect, format!("SELECT {columns}, j.details, j.content FROM judgments j"));
     sql.and("j.task_id IN (");
@@ -266,10 +266,34 @@ pub(super) fn merge(rows: [Vec<HistoryRow>; 2], oldest_first: bool) -> Vec<Histo
     }
 }
 
-/// Makes a page of records in their order: as many as it takes by count and by bytes, and at least one.
-pub(super) fn page(query: &HistoryQuery, rows: Vec<HistoryRow>, bytes_max: usize) -> HistoryPage {
-    let limit = limit(query) as usize;
+/// Where a page begins. Newest first, a kind of which the first page shows nothing begins where it does now, so that what
+/// comes later is on no later page.
+pub(super) fn start(
+    query: &HistoryQuery,
+    judgments: &[JudgmentRow],
+    failures: &[FailureRow],
+) -> Cursor {
     let mut cursor = query.cursor.unwrap_or(Cursor { judgment_seq: None, failure_seq: None });
+    let newest = |first: Option<i64>| Some(first.map_or(0, |seq| seq + 1));
+    if !query.oldest_first && wants_judgments(query) {
+        cursor.judgment_seq =
+            cursor.judgment_seq.or_else(|| newest(judgments.first().map(|row| row.seq)));
+    }
+    if !query.oldest_first && wants_failures(query) {
+        cursor.failure_seq =
+            cursor.failure_seq.or_else(|| newest(failures.first().map(|row| row.seq)));
+    }
+    cursor
+}
+
+/// Makes a page of records in their order, from `cursor` on: as many as it takes by count and by bytes, and at least one.
+pub(super) fn page(
+    query: &HistoryQuery,
+    mut cursor: Cursor,
+    rows: Vec<HistoryRow>,
+    bytes_max: usize,
+) -> HistoryPage {
+    let limit = limit(query) as usize;
     let (mut page, mut bytes) = (HistoryPage::default(), 0);
     for row in rows {
         // What cannot be encoded is told when it is sent.

@@ -2,6 +2,8 @@
 //!
 //! A row that cannot be decoded is an error that names its column, never a guess.
 
+use std::sync::LazyLock;
+
 use cynic_proto::history::{FailureRow, JudgmentRow, Truth};
 use cynic_proto::ids::{TaskId, WorkerId};
 use cynic_proto::judgment::{FinalScore, Judgment};
@@ -12,7 +14,7 @@ use super::columns;
 use super::query::{Bind, Sql};
 
 /// What to select for `judgment_row`, from `judgments j`.
-pub(super) fn judgment_columns() -> String {
+pub(super) static JUDGMENT_COLUMNS: LazyLock<String> = LazyLock::new(|| {
     let mut columns = columns::judgment();
     columns.retain(|c| !["coverage", "dims_version", "details", "content"].contains(&c.as_str()));
     let text: Vec<_> =
@@ -26,7 +28,7 @@ pub(super) fn judgment_columns() -> String {
         "j.seq, {}, (SELECT f.truth FROM feedback f WHERE f.task_id = j.task_id)",
         text.join(", ")
     )
-}
+});
 
 /// A stored judgment with all that is kept of it.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ macro_rules! row_readers {
         pub(super) mod $module {
             use super::*;
 
-            /// Runs a statement that selects [`judgment_columns`].
+            /// Runs a statement that selects [`JUDGMENT_COLUMNS`].
             pub(in super::super) async fn judgments(
                 pool: &sqlx::Pool<$database>,
                 sql: Sql,
@@ -65,7 +67,7 @@ macro_rules! row_readers {
                 rows.iter().map(|row| judgment_row(row).map(|(row, _)| row)).collect()
             }
 
-            /// Runs a statement that selects [`judgment_columns`], `details` and `content`.
+            /// Runs a statement that selects [`JUDGMENT_COLUMNS`], `details` and `content`.
             pub(in super::super) async fn full_judgments(
                 pool: &sqlx::Pool<$database>,
                 sql: Sql,
@@ -118,7 +120,7 @@ macro_rules! row_readers {
                 query
             }
 
-            /// Reads [`judgment_columns`]; also says how many columns that were.
+            /// Reads [`JUDGMENT_COLUMNS`]; also says how many columns that were.
             pub(in super::super) fn judgment_row(
                 row: &$row,
             ) -> Result<(JudgmentRow, usize), sqlx::Error> {

@@ -226,6 +226,23 @@ on_both_stores! {
         rig.close().await;
     }
 
+    async fn what_comes_after_the_first_page_is_on_no_later_one(rig: Rig) {
+        let handle = rig.start();
+        for n in 1..=4 {
+            handle.submit(Entry::Judgment(Box::new(judgment(n))), None).unwrap();
+        }
+        handle.flush().await.unwrap();
+        let mut query = HistoryQuery { limit: 2, ..HistoryQuery::default() };
+        let page = handle.history(query.clone()).await.unwrap();
+        handle.submit(failure(5, "later"), None).unwrap();
+        handle.submit(Entry::Judgment(Box::new(judgment(6))), None).unwrap();
+        handle.flush().await.unwrap();
+        query.cursor = page.next;
+        let shown = all(&handle, &query).await.len();
+        assert_eq!((page.rows.len(), shown), (2, 2));
+        rig.close().await;
+    }
+
     async fn pages_of_long_records_end_earlier(rig: Rig) {
         const BYTES_MAX: usize = 4000;
         rig.config.page_bytes_max = BYTES_MAX;

@@ -26,6 +26,20 @@ fn where_the_stores_room_is_scarce_half_of_the_workers_take_bulk_work() {
 }
 
 #[test]
+fn half_of_a_pool_that_has_shrunk_is_half_of_what_is_left() {
+    let mut bench = Bench::new(4);
+    let smaller = Config { size: NonZeroU16::new(2).expect("positive"), ..Config::default() };
+    for effect in bench.feed(Event::Configure(Box::new(smaller))) {
+        if let Effect::Stop(worker) = effect {
+            let _ = bench.die(worker);
+        }
+    }
+    bench.feed(Event::StoreRoom(Room::Scarce));
+    assert!(matches!(bench.submit_to(1, 1, Lane::Bulk)[..], [Effect::Lease { .. }]));
+    assert_eq!(bench.submit_to(2, 1, Lane::Bulk), []);
+}
+
+#[test]
 fn a_full_store_holds_bulk_work_back_for_a_moment_and_then_has_all_refused() {
     let mut bench = Bench::new(1);
     assert_eq!(bench.feed(Event::StoreRoom(Room::None)), []);

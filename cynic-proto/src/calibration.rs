@@ -98,6 +98,8 @@ pub enum CalibrationRequest {
     Use(u32),
     /// Say what is in use and how it fares on the feedback.
     Show,
+    /// Use again what was in use before the present one was first put to use.
+    Revert,
 }
 
 /// What a calibration changes.
@@ -111,7 +113,7 @@ pub struct CalibrationReport {
     pub applied: bool,
     /// One line a domain that has feedback or thresholds of its own.
     pub domains: Vec<DomainCalibration>,
-    /// All versions that can be used, newest first; 0, the model's own, comes last.
+    /// The newest versions that can be used, newest first, at most 1,000; 0, the model's own, comes last.
     pub versions: Vec<CalibrationVersion>,
 }
 

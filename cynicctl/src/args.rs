@@ -455,7 +455,7 @@ pub struct CalibrateArgs {
     /// Fit thresholds to the feedback and judge by them from now on
     #[arg(long, group = "action")]
     pub apply: bool,
-    /// Judge by an earlier version again: this one, or the one before; 0 is the model's own
+    /// Judge by an earlier version again: this one, or what was in use before; 0 is the model's own
     #[arg(long, value_name = "VERSION", group = "action")]
     pub revert: Option<Option<u32>>,
     /// Print the report as JSON
@@ -475,7 +475,7 @@ change, only where the verdicts begin. Each judgment records its calibration.
 Examples:
   cynicctl calibrate --dry-run
   cynicctl calibrate --apply
-  cynicctl calibrate --revert        # the version before; --revert 0 for the model's own";
+  cynicctl calibrate --revert        # what was in use before; --revert 0 for the model's own";
 
 /// Where to write the copy.
 #[derive(Debug, Args)]

@@ -37,7 +37,7 @@ pub(crate) async fn give(socket: PathBuf, args: FeedbackArgs) -> Result<Exit> {
 pub(crate) async fn calibrate(socket: PathBuf, args: &CalibrateArgs) -> Result<Exit> {
     let request = match args.revert {
         Some(Some(version)) => CalibrationRequest::Use(version),
-        Some(None) => CalibrationRequest::Use(earlier(&socket).await?),
+        Some(None) => CalibrationRequest::Revert,
         None if args.apply => CalibrationRequest::Fit,
         None if args.dry_run => CalibrationRequest::DryRun,
         None => CalibrationRequest::Show,
@@ -57,14 +57,4 @@ async fn ask(socket: PathBuf, request: CalibrationRequest) -> Result<Calibration
         (Reply::Calibration(report), _) => Ok(*report),
         (other, _) => Err(unexpected(other).into()),
     }
-}
-
-/// The version before the one in use.
-async fn earlier(socket: &std::path::Path) -> Result<u32> {
-    let report = ask(socket.to_owned(), CalibrationRequest::Show).await?;
-    let in_use = report.before.version;
-    let earlier = report.versions.iter().map(|v| v.version).filter(|v| *v < in_use).max();
-    earlier.ok_or_else(|| {
-        anyhow::anyhow!("the model's own thresholds are in use: there is nothing to revert to")
-    })
 }

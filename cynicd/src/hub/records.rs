@@ -91,8 +91,9 @@ impl Hub {
     }
 
     pub(super) fn calibrate(&mut self, client: ClientId, seq: u64, request: CalibrationRequest) {
+        let judge_version = self.judge_version;
         self.ask_store(client, seq, async move |recorder| {
-            let report = recorder.calibrate(request).await;
+            let report = recorder.calibrate(request, judge_version).await;
             report.map_or_else(|e| unanswered(&e), |report| Reply::Calibration(Box::new(report)))
         });
     }

@@ -2,10 +2,12 @@
 //! [`crate::calibration`]; nothing here is on the way of a judgment.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use cynic_proto::calibration::{
-    Calibration, CalibrationReport, CalibrationRequest, CalibrationVersion, Thresholds,
+    Calibration, CalibrationReport, CalibrationRequest, CalibrationVersion, DomainCalibration,
+    Thresholds,
 };
 use cynic_proto::history::{Feedback, FeedbackRow, JudgmentRow, check_note};
 use cynic_proto::model::Domain;
@@ -18,8 +20,8 @@ use super::record::clean;
 use super::store::{Store, Stores, describe};
 use crate::calibration::{self, FEEDBACKS_MAX, Sample};
 
-/// Earlier calibrations listed in a report.
-const VERSIONS_SHOWN_MAX: u32 = 20;
+/// Calibrations listed in a report.
+const VERSIONS_SHOWN_MAX: u32 = 1000;
 
 fn failed(action: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
     move |source| RecorderError::Query { action, source }
@@ -92,49 +94,57 @@ impl Stores {
         Ok(row)
     }
 
-    /// Does what is asked about the calibration; what is put to use is in use when this returns.
+    /// Does what is asked about the calibration of a judge; what is put to use is in use when this returns.
     pub(super) async fn calibrate(
         &self,
         request: CalibrationRequest,
+        judge_version: Option<u32>,
     ) -> Result<CalibrationReport, RecorderError> {
         let (in_store, before) = self.calibration_in_use().await?;
-        let samples = self.samples().await?;
+        let samples = self.samples(judge_version).await?;
+        let wanted = match request {
+            CalibrationRequest::Use(version) => Some(version),
+            CalibrationRequest::Revert => Some(self.version_before(in_store).await?),
+            _ => None,
+        };
+        if let Some(version) = wanted {
+            let found = self.calibration_of(version).await?;
+            let missing = || RecorderError::NotFound(format!("there is no calibration {version}"));
+            let after = found.ok_or_else(missing)?;
+            let fitted = calibration::weigh(&before, &after, &samples);
+            return self.report(before, after, version != in_store, fitted.domains).await;
+        }
         let fitted = match request {
-            CalibrationRequest::DryRun | CalibrationRequest::Fit => {
-                calibration::fit(&before, &samples)
-            }
             CalibrationRequest::Show => calibration::weigh(&before, &before, &samples),
-            CalibrationRequest::Use(version) => {
-                let after = self.calibration_of(version).await?.ok_or_else(|| {
-                    RecorderError::NotFound(format!("there is no calibration {version}"))
-                })?;
-                calibration::weigh(&before, &after, &samples)
-            }
+            _ => calibration::fit(&before, &samples),
         };
         let mut after = Calibration { version: before.version, domains: fitted.thresholds };
-        let mut applied = false;
-        match request {
-            CalibrationRequest::DryRun | CalibrationRequest::Fit
-                if fitted.thresholds == before.domains => {}
-            CalibrationRequest::DryRun => after.version = self.newest_version().await? + 1,
-            CalibrationRequest::Fit => {
-                after.version = self.newest_version().await? + 1;
-                self.add_calibration(&after, samples.len()).await?;
-                applied = true;
-            }
-            CalibrationRequest::Use(version) => {
-                after.version = version;
-                applied = version != in_store;
-            }
-            CalibrationRequest::Show => {}
+        let changes = after != before;
+        if changes {
+            after.version = self.newest_version().await? + 1;
         }
+        let applied = changes && request == CalibrationRequest::Fit;
+        if applied {
+            self.add_calibration(&after, samples.len()).await?;
+        }
+        self.report(before, after, applied, fitted.domains).await
+    }
+
+    /// Puts `after` to use where that is so, and tells of it.
+    async fn report(
+        &self,
+        before: Calibration,
+        after: Calibration,
+        applied: bool,
+        domains: Vec<DomainCalibration>,
+    ) -> Result<CalibrationReport, RecorderError> {
         if applied {
             self.use_calibration(after.version).await?;
             self.publish_calibration(after.clone()).await;
         }
         let in_use = if applied { after.version } else { before.version };
         let versions = self.versions(in_use).await?;
-        Ok(CalibrationReport { before, after, applied, domains: fitted.domains, versions })
+        Ok(CalibrationReport { before, after, applied, domains, versions })
     }
 
     /// Looks which calibration is in use, also when another host has changed it.
@@ -209,13 +219,33 @@ impl Stores {
         from_json(version, &json).map(Some).ok_or_else(unreadable)
     }
 
-    /// What was said of judgments of the newest judge, newest first.
-    async fn samples(&self) -> Result<Vec<Sample>, RecorderError> {
-        let sql = self.sql(&format!(
-            "SELECT domain, q_score, confidence, truth FROM feedback \
-             WHERE judge_version = (SELECT max(judge_version) FROM feedback) \
-             ORDER BY given_at_us DESC LIMIT {FEEDBACKS_MAX}"
-        ));
+    /// What was in use before a version first was.
+    async fn version_before(&self, version: u32) -> Result<u32, RecorderError> {
+        if version == 0 {
+            let nothing = "the model's own thresholds are in use: there is nothing to revert to; name a version";
+            return Err(RecorderError::Refused(nothing.to_owned()));
+        }
+        let mut sql = self.sql(
+            "SELECT version FROM calibration_uses WHERE seq < \
+             (SELECT min(seq) FROM calibration_uses WHERE version = ",
+        );
+        sql.bind(Bind::Int(version.into()));
+        sql.text.push_str(") ORDER BY seq DESC LIMIT 1");
+        let before = self.store.integer(sql).await;
+        Ok(before.map_err(failed("look up the calibration before"))?.unwrap_or(0) as u32)
+    }
+
+    /// What was said of judgments of this judge, newest first; where none has come up yet, of the one that judged last.
+    async fn samples(&self, judge_version: Option<u32>) -> Result<Vec<Sample>, RecorderError> {
+        let mut sql = self
+            .sql("SELECT domain, q_score, confidence, truth FROM feedback WHERE judge_version = ");
+        match judge_version {
+            Some(version) => sql.bind(Bind::Int(version.into())),
+            None => {
+                sql.text.push_str("(SELECT judge_version FROM judgments ORDER BY seq DESC LIMIT 1)")
+            }
+        }
+        let _ = write!(sql.text, " ORDER BY given_at_us DESC LIMIT {FEEDBACKS_MAX}");
         let samples = rows!(self, sql, |row| {
             let truth: String = Row::try_get(row, 3)?;
             Ok(Sample {

@@ -442,15 +442,18 @@ impl RecorderHandle {
         self.calibration.borrow().clone()
     }
 
-    /// Fits a calibration to the feedback, puts one to use, or says what is in use.
+    /// Fits a calibration to the feedback on a judge (`None` is the one that judged last), puts one to use, or says what
+    /// is in use.
     ///
     /// # Errors
     /// There is no such version; the database does not answer.
     pub async fn calibrate(
         &self,
         request: CalibrationRequest,
+        judge_version: Option<u32>,
     ) -> Result<CalibrationReport, RecorderError> {
-        self.ask(QUESTION_TIMEOUT, async move |stores| stores.calibrate(request).await).await
+        let asked = async move |stores: Rc<Stores>| stores.calibrate(request, judge_version).await;
+        self.ask(QUESTION_TIMEOUT, asked).await
     }
 
     /// Copies the embedded store into a new file while it is written to. What was handed over before is in it.

@@ -60,7 +60,7 @@ on_both_stores! {
     async fn a_calibration_is_tried_put_to_use_survives_and_is_taken_back(rig: Rig) {
         let handle = rig.start();
         say_that_the_bad_end_at_56(&handle).await;
-        let tried = handle.calibrate(CalibrationRequest::DryRun).await.unwrap();
+        let tried = handle.calibrate(CalibrationRequest::DryRun, None).await.unwrap();
         assert!(!tried.applied && tried.before == Calibration::default());
         assert_eq!(tried.after.version, 1);
         assert_eq!(handle.calibration().version, 0);
@@ -69,7 +69,7 @@ on_both_stores! {
         assert_eq!((line.domain, line.good, line.bad), (Domain::Shell, 24, 36));
         assert!(line.after.accuracy > line.before.accuracy, "{line:?}");
 
-        let fitted = handle.calibrate(CalibrationRequest::Fit).await.unwrap();
+        let fitted = handle.calibrate(CalibrationRequest::Fit, None).await.unwrap();
         assert!(fitted.applied);
         assert_eq!(fitted.after, tried.after);
         assert_eq!(*handle.calibration(), fitted.after);
@@ -78,34 +78,67 @@ on_both_stores! {
         handle.calibration().apply(&mut judged);
         assert_eq!(judged.verdict, Verdict::Growl);
         // Nothing new was said: nothing new is made.
-        let again = handle.calibrate(CalibrationRequest::Fit).await.unwrap();
+        let again = handle.calibrate(CalibrationRequest::Fit, None).await.unwrap();
         assert!(!again.applied && again.before == again.after, "{again:?}");
 
         rig.close().await;
         let handle = rig.start();
         assert_eq!(*handle.calibration(), fitted.after);
-        let back = handle.calibrate(CalibrationRequest::Use(0)).await.unwrap();
+        let back = handle.calibrate(CalibrationRequest::Use(0), None).await.unwrap();
         assert!(back.applied);
         assert_eq!(*handle.calibration(), Calibration::default());
         assert_eq!(back.versions.iter().map(|v| (v.version, v.in_use)).collect::<Vec<_>>(), [(1, false), (0, true)]);
-        let forward = handle.calibrate(CalibrationRequest::Use(1)).await.unwrap();
+        let forward = handle.calibrate(CalibrationRequest::Use(1), None).await.unwrap();
         assert_eq!(forward.after, fitted.after);
-        let none = handle.calibrate(CalibrationRequest::Use(7)).await.unwrap_err();
+        let none = handle.calibrate(CalibrationRequest::Use(7), None).await.unwrap_err();
         assert!(matches!(none, RecorderError::NotFound(_)), "{none}");
         assert_eq!(handle.calibration().version, 1);
+        rig.close().await;
+    }
+
+    async fn what_was_in_use_before_is_taken_up_again(rig: Rig) {
+        let handle = rig.start();
+        say_that_the_bad_end_at_56(&handle).await;
+        let use_ = async |request| handle.calibrate(request, None).await.map(|report| report.after.version);
+        assert_eq!(use_(CalibrationRequest::Fit).await.unwrap(), 1);
+        let copy = "INSERT INTO calibrations SELECT 2, created_at_us, feedbacks, thresholds FROM calibrations";
+        rig.execute(copy).await;
+        // The one that was thrown out is not what was in use before the third.
+        assert_eq!(use_(CalibrationRequest::Use(2)).await.unwrap(), 2);
+        assert_eq!(use_(CalibrationRequest::Use(0)).await.unwrap(), 0);
+        assert_eq!(use_(CalibrationRequest::Fit).await.unwrap(), 3);
+        assert_eq!(use_(CalibrationRequest::Revert).await.unwrap(), 0);
+        assert!(use_(CalibrationRequest::Revert).await.is_err(), "there is nothing before that");
+        // Step by step back to the beginning.
+        assert_eq!(use_(CalibrationRequest::Use(2)).await.unwrap(), 2);
+        assert_eq!(use_(CalibrationRequest::Revert).await.unwrap(), 1);
+        assert_eq!(use_(CalibrationRequest::Revert).await.unwrap(), 0);
+        rig.close().await;
+    }
+
+    async fn feedback_on_another_judge_is_left_out(rig: Rig) {
+        let handle = rig.start();
+        say_that_the_bad_end_at_56(&handle).await;
+        let own = judgment(1).judgment.judge_version;
+        let fits = async |judge| {
+            let report = handle.calibrate(CalibrationRequest::DryRun, judge).await.unwrap();
+            report.before != report.after
+        };
+        assert!(fits(None).await && fits(Some(own)).await);
+        assert!(!fits(Some(own + 1)).await);
         rig.close().await;
     }
 
     async fn a_calibration_that_cannot_be_read_stays_out_of_use_and_is_taken_back(rig: Rig) {
         let handle = rig.start();
         say_that_the_bad_end_at_56(&handle).await;
-        handle.calibrate(CalibrationRequest::Fit).await.unwrap();
+        handle.calibrate(CalibrationRequest::Fit, None).await.unwrap();
         rig.close().await;
         rig.execute("UPDATE calibrations SET thresholds = 'nonsense'").await;
         let handle = rig.start();
-        let named = handle.calibrate(CalibrationRequest::Use(1)).await.unwrap_err().to_string();
+        let named = handle.calibrate(CalibrationRequest::Use(1), None).await.unwrap_err().to_string();
         assert!(named.contains("calibrate --revert"), "{named}");
-        let back = handle.calibrate(CalibrationRequest::Use(0)).await.unwrap();
+        let back = handle.calibrate(CalibrationRequest::Use(0), None).await.unwrap();
         assert!(back.applied);
         assert_eq!(*handle.calibration(), Calibration::default());
         let in_use = "SELECT version FROM calibration_uses ORDER BY seq DESC LIMIT 1";
@@ -116,7 +149,7 @@ on_both_stores! {
     async fn what_calibration_learns_from_is_the_uncalibrated_confidence(rig: Rig) {
         let handle = rig.start();
         say_that_the_bad_end_at_56(&handle).await;
-        let fitted = handle.calibrate(CalibrationRequest::Fit).await.unwrap().after;
+        let fitted = handle.calibrate(CalibrationRequest::Fit, None).await.unwrap().after;
         let factor = fitted.of(Domain::Shell).confidence_factor;
         let mut judged = judgment(70);
         judged.judgment.domain = Domain::Shell;
@@ -138,12 +171,12 @@ async fn a_calibration_stays_in_use_when_the_database_cannot_be_reached() {
     let mut rig = Rig::postgres();
     let handle = rig.start();
     say_that_the_bad_end_at_56(&handle).await;
-    let fitted = handle.calibrate(CalibrationRequest::Fit).await.unwrap().after;
+    let fitted = handle.calibrate(CalibrationRequest::Fit, None).await.unwrap().after;
     rig.close().await;
     rig.server.as_mut().unwrap().stop();
     let handle = rig.start();
     assert_eq!(*handle.calibration(), fitted);
-    assert!(handle.calibrate(CalibrationRequest::Show).await.is_err());
+    assert!(handle.calibrate(CalibrationRequest::Show, None).await.is_err());
     rig.server.as_mut().unwrap().resume();
     rig.close().await;
 }

@@ -64,11 +64,13 @@ impl Request {
                 Takes::Role(Role::Read)
             }
             Request::Quarantine(request) if request.is_read() => Takes::Role(Role::Read),
+            Request::DeadLetters(request) if request.is_read() => Takes::Role(Role::Read),
             Request::Drain
             | Request::Resume
             | Request::Calibrate(_)
             | Request::Backup(_)
             | Request::Quarantine(_)
+            | Request::DeadLetters(_)
             | Request::Reload
             | Request::Scale(_)
             | Request::RestartWorkers
@@ -95,6 +97,7 @@ impl Request {
             Request::Backup(_) => "backup",
             Request::Quarantine(QuarantineRequest::Replay(_)) => "replay",
             Request::Quarantine(_) => "quarantine",
+            Request::DeadLetters(_) => "dead-letters",
             Request::Reload => "reload",
             Request::Scale(_) => "scale",
             Request::RestartWorkers => "restart-workers",

@@ -19,53 +19,69 @@ impl TaskId {
     }
 }
 
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Uuid::from_u128(self.0), f)
-    }
-}
-
-impl fmt::Debug for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+/// Names a dead letter: what made recording its entry idempotent. Of a judgment that is its task's id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LetterId(pub u128);
 
 /// The text is not a UUID.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a task id: expected a UUID such as 019123ab-4567-7abc-8def-0123456789ab")]
 pub struct ParseTaskIdError(String);
 
-impl FromStr for TaskId {
-    type Err = ParseTaskIdError;
+/// The text is not a UUID.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a dead letter's id: expected one that `cynicctl dead-letters list` gives")]
+pub struct ParseLetterIdError(String);
 
-    fn from_str(text: &str) -> Result<TaskId, ParseTaskIdError> {
-        let uuid = Uuid::parse_str(text.trim()).map_err(|_| ParseTaskIdError(text.to_owned()))?;
-        Ok(TaskId(uuid.as_u128()))
-    }
-}
-
-// Text where a person reads it (JSON), 16 raw bytes on the wire.
-impl Serialize for TaskId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            self.0.to_be_bytes().serialize(serializer)
+/// An id that is a UUID: text where a person reads it (JSON), 16 raw bytes on the wire.
+macro_rules! is_uuid {
+    ($id:ident, $error:ident) => {
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&Uuid::from_u128(self.0), f)
+            }
         }
-    }
+
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $id {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<$id, $error> {
+                let uuid = Uuid::parse_str(text.trim()).map_err(|_| $error(text.to_owned()))?;
+                Ok($id(uuid.as_u128()))
+            }
+        }
+
+        impl Serialize for $id {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.to_be_bytes().serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<$id, D::Error> {
+                if deserializer.is_human_readable() {
+                    let text = String::deserialize(deserializer)?;
+                    text.parse().map_err(serde::de::Error::custom)
+                } else {
+                    Ok($id(u128::from_be_bytes(<[u8; 16]>::deserialize(deserializer)?)))
+                }
+            }
+        }
+    };
 }
 
-impl<'de> Deserialize<'de> for TaskId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<TaskId, D::Error> {
-        if deserializer.is_human_readable() {
-            let text = String::deserialize(deserializer)?;
-            text.parse().map_err(serde::de::Error::custom)
-        } else {
-            Ok(TaskId(u128::from_be_bytes(<[u8; 16]>::deserialize(deserializer)?)))
-        }
-    }
-}
+is_uuid!(TaskId, ParseTaskIdError);
+is_uuid!(LetterId, ParseLetterIdError);
 
 /// A worker's place in the pool and the generation of the process in it, so that a late event of a
 /// dead process is told from one of its successor.

@@ -9,6 +9,7 @@ pub mod canary;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod codec;
+pub mod dead_letters;
 pub mod error;
 pub mod event;
 pub mod exit_code;

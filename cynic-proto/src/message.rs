@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{CalibrationReport, CalibrationRequest};
+use crate::dead_letters::{DeadLettersReply, DeadLettersRequest};
 use crate::error::{ErrorKind, TaskError};
 use crate::event::{EventsBatch, EventsQuery};
 use crate::finding::Finding;
@@ -88,6 +89,8 @@ pub enum Request {
     Doctor,
     /// Kill the worker in this slot; its task goes to another, and its item is not blamed.
     KillWorker(u16),
+    /// Look at the entries that the database refused, write them again, or drop them.
+    DeadLetters(DeadLettersRequest),
 }
 
 impl Request {
@@ -209,6 +212,8 @@ pub enum Reply {
     Report(String),
     /// What was found.
     Findings(Vec<Finding>),
+    /// What there is of entries that the database refused, or what was done with them.
+    DeadLetters(Box<DeadLettersReply>),
 }
 
 /// A judgment and how it came about.

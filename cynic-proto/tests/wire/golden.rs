@@ -13,6 +13,9 @@ use cynic_proto::calibration::{
     Thresholds,
 };
 use cynic_proto::codec;
+use cynic_proto::dead_letters::{
+    DeadLetter, DeadLettersReply, DeadLettersRequest, LetterEntry, Retried, RetryOutcome,
+};
 use cynic_proto::error::{Death, DeathCause, ErrorKind, TaskError};
 use cynic_proto::event::{Event, EventsBatch, EventsQuery, Happening, Kind};
 use cynic_proto::explanation;
@@ -22,7 +25,7 @@ use cynic_proto::history::{
     BackupReport, Cursor, DimensionBound, FailureRow, FeedbackRow, HistoryPage, HistoryQuery,
     HistoryRow, JudgmentRow, RecordKinds, ShowRow, Side, Truth,
 };
-use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::ids::{LetterId, TaskId, WorkerId};
 use cynic_proto::item::{Form, Hint, ItemError, ItemErrorKind};
 use cynic_proto::judgment::{Details, Evidence, Fallback, FallbackReason, FinalScore, Judgment};
 use cynic_proto::limits::FRAME_BYTES_MAX;
@@ -172,6 +175,12 @@ fn requests() -> Vec<Request> {
         Request::Canary(canary),
         Request::Doctor,
         Request::KillWorker(3),
+        Request::DeadLetters(DeadLettersRequest::List(Some(300))),
+        Request::DeadLetters(DeadLettersRequest::Show(LetterId(task(5).0))),
+        Request::DeadLetters(DeadLettersRequest::Retry(LetterId(task(5).0))),
+        Request::DeadLetters(DeadLettersRequest::RetryAll(None)),
+        Request::DeadLetters(DeadLettersRequest::Drop(LetterId(task(5).0))),
+        Request::DeadLetters(DeadLettersRequest::DropAll),
     ]
 }
 
@@ -192,7 +201,7 @@ fn replies() -> Vec<Reply> {
     };
     let backup = BackupReport { path: "/backup.db".to_owned(), bytes: 65_536, judgments: 300 };
     let pong = Pong { ready: true, degraded: false, status: "ready".to_owned() };
-    vec![
+    let mut replies = vec![
         Reply::Judged(Box::new(judged)),
         Reply::Echoed(task(1)),
         Reply::Failed { task: task(1), error: Box::new(task_error()) },
@@ -210,6 +219,39 @@ fn replies() -> Vec<Reply> {
         Reply::Replayed(Box::new(replayed())),
         Reply::Report("done".to_owned()),
         Reply::Findings(vec![Finding::warn("disk", "little left", "free some")]),
+    ];
+    replies.extend(dead_letters().map(|reply| Reply::DeadLetters(Box::new(reply))));
+    replies
+}
+
+fn dead_letters() -> [DeadLettersReply; 7] {
+    let id = LetterId(task(5).0);
+    let letter = DeadLetter {
+        id,
+        seq: 300,
+        task: Some(task(5)),
+        at_us: 1_700_000_000_000_000,
+        error: "CHECK constraint failed".to_owned(),
+        bytes: 1061,
+    };
+    let notice =
+        LetterEntry::Notice { at_us: 7, kind: "worker.died".to_owned(), message: "m".to_owned() };
+    let outcomes = [
+        RetryOutcome::Stored,
+        RetryOutcome::Repeated,
+        RetryOutcome::Refused("no".to_owned()),
+        RetryOutcome::Unreadable("format 9".to_owned()),
+    ];
+    let retried = |outcome| Retried { id, task: None, outcome };
+    let holds = |entry| DeadLettersReply::Letter(letter.clone(), entry);
+    [
+        DeadLettersReply::Page { letters: vec![letter.clone()], next: Some(300) },
+        holds(LetterEntry::Judgment(Box::new(judgment_row()))),
+        holds(LetterEntry::Failure(Box::new(failure_row()))),
+        holds(notice),
+        holds(LetterEntry::Unreadable("it is empty".to_owned())),
+        DeadLettersReply::Retried { letters: outcomes.map(retried).to_vec(), next: None },
+        DeadLettersReply::Dropped(3),
     ]
 }
 

@@ -149,6 +149,7 @@ impl Hub {
             Request::Quarantine(request) => {
                 return self.quarantine_request(client, seq, request, &payload);
             }
+            Request::DeadLetters(request) => return self.dead_letters(client, seq, request),
             Request::Reload => return self.reload(Some(Asker { client, seq })),
             Request::Scale(size) => return self.scale(Asker { client, seq }, size),
             Request::RestartWorkers => return self.restart_workers(Asker { client, seq }),

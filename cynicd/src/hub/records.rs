@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cynic_proto::calibration::CalibrationRequest;
+use cynic_proto::dead_letters::DeadLettersRequest;
 use cynic_proto::history::{Feedback, HistoryQuery, ShowRow, Truth};
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{RefusalKind, Reply};
@@ -95,6 +96,13 @@ impl Hub {
         self.ask_store(client, seq, async move |recorder| {
             let report = recorder.calibrate(request, judge_version).await;
             report.map_or_else(|e| unanswered(&e), |report| Reply::Calibration(Box::new(report)))
+        });
+    }
+
+    pub(super) fn dead_letters(&mut self, client: ClientId, seq: u64, request: DeadLettersRequest) {
+        self.ask_store(client, seq, async move |recorder| {
+            let reply = recorder.dead_letters(request).await;
+            reply.map_or_else(|e| unanswered(&e), |reply| Reply::DeadLetters(Box::new(reply)))
         });
     }
 

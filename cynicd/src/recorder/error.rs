@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use cynic_proto::ids::LetterId;
+
 /// What went wrong, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum RecorderError {
@@ -82,6 +84,14 @@ pub enum RecorderError {
         /// Why not.
         #[source]
         source: sqlx::Error,
+    },
+    /// A letter cannot be written now; that says nothing against it.
+    #[error("could not write the dead letter {letter}, which stays: {why}")]
+    NotWritten {
+        /// Which one.
+        letter: LetterId,
+        /// What the database said.
+        why: String,
     },
     /// The database takes too long.
     #[error("the database has not answered within {} s: try again later", .0.as_secs())]

@@ -14,8 +14,8 @@ use cynic_proto::model::Domain;
 use sqlx::Row;
 
 use super::error::RecorderError;
-use super::query::{Bind, Sql};
-use super::read;
+use super::query::Bind;
+use super::read::{self, rows};
 use super::record::clean;
 use super::store::{Store, Stores, describe};
 use crate::calibration::{self, FEEDBACKS_MAX, Sample};
@@ -25,22 +25,6 @@ const VERSIONS_SHOWN_MAX: u32 = 1000;
 
 fn failed(action: &'static str) -> impl Fn(sqlx::Error) -> RecorderError {
     move |source| RecorderError::Query { action, source }
-}
-
-/// Runs a statement on the store's connections for queries and reads each row with the same text.
-macro_rules! rows {
-    ($stores:expr, $sql:expr, |$row:ident| $read:expr) => {
-        match &$stores.store {
-            Store::Sqlite(store) => {
-                let rows = read::sqlite::query($sql).fetch_all(&store.reader).await;
-                rows.and_then(|rows| rows.iter().map(|$row| $read).collect::<Result<Vec<_>, _>>())
-            }
-            Store::Postgres(store) => {
-                let rows = read::postgres::query($sql).fetch_all(&store.reader).await;
-                rows.and_then(|rows| rows.iter().map(|$row| $read).collect::<Result<Vec<_>, _>>())
-            }
-        }
-    };
 }
 
 /// What makes no sense in a feedback, if anything.
@@ -314,10 +298,6 @@ impl Stores {
             in_use: in_use == 0,
         });
         Ok(versions)
-    }
-
-    fn sql(&self, text: &str) -> Sql {
-        Sql::new(self.store.dialect(), text.to_owned())
     }
 }
 

@@ -20,6 +20,7 @@ mod entry;
 mod error;
 mod feedback;
 mod gate;
+mod letters;
 mod postgres;
 mod query;
 mod read;
@@ -40,6 +41,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use cynic_proto::calibration::{Calibration, CalibrationReport, CalibrationRequest};
+use cynic_proto::dead_letters::{DeadLettersReply, DeadLettersRequest};
 use cynic_proto::history::{
     BackupReport, Feedback, FeedbackRow, HistoryPage, HistoryQuery, ShowRow,
 };
@@ -454,6 +456,17 @@ impl RecorderHandle {
     ) -> Result<CalibrationReport, RecorderError> {
         let asked = async move |stores: Rc<Stores>| stores.calibrate(request, judge_version).await;
         self.ask(QUESTION_TIMEOUT, asked).await
+    }
+
+    /// Looks at the entries that the database refused, writes them again, or drops them.
+    ///
+    /// # Errors
+    /// There is no such letter; the database does not answer.
+    pub async fn dead_letters(
+        &self,
+        request: DeadLettersRequest,
+    ) -> Result<DeadLettersReply, RecorderError> {
+        self.ask(QUESTION_TIMEOUT, async move |stores| stores.dead_letters(request).await).await
     }
 
     /// Copies the embedded store into a new file while it is written to. What was handed over before is in it.

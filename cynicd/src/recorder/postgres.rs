@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cynic_proto::ids::LetterId;
 use cynic_proto::model::{AXIOMS, DIMENSIONS};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection};
@@ -18,7 +19,7 @@ use super::entry::Entry;
 use super::error::RecorderError;
 use super::record::Record;
 use super::schema;
-use super::store::{ByTable, WRITE_TIMEOUT, Written, classify};
+use super::store::{ByTable, TAKE_DEAD_LETTER, WRITE_TIMEOUT, Written, classify};
 use super::writer::Failure;
 
 /// How long a connection may take to be made: a few lost packets on a distant server, not a hang.
@@ -36,6 +37,10 @@ const READERS: u32 = 2;
 
 /// How long a query waits for a connection, and a connection for its last answer.
 const READER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The lane on which dead letters are written again: the first is the one that the spool is drained on, and takes the next
+/// batch where both are idle.
+const LETTERS_LANE: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct PostgresStore {
@@ -136,6 +141,30 @@ impl PostgresStore {
                 sqlx::query("COMMIT").execute(&mut *connection).await?;
                 Ok(Written::of(&tables, inserted, several as u64 + 2))
             }
+        })
+        .await
+    }
+
+    /// Writes the entry of a dead letter and removes that, in one transaction.
+    pub(super) async fn write_letter(
+        &self,
+        letter: LetterId,
+        records: &[Arc<Record>],
+    ) -> Result<Option<Written>, Failure> {
+        let tables = ByTable::new(records);
+        let inserts =
+            self.statements.inserts(&tables).map_err(|e| classify(&sqlx::Error::Encode(e)))?;
+        let trips = inserts.len() as u64 + 3;
+        self.with_lane(LETTERS_LANE, async |connection| {
+            sqlx::query("BEGIN").execute(&mut *connection).await?;
+            let take = sqlx::query(TAKE_DEAD_LETTER).bind(Uuid::from_u128(letter.0));
+            if take.execute(&mut *connection).await?.rows_affected() == 0 {
+                sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+                return Ok(None);
+            }
+            let inserted = insert(connection, inserts).await?;
+            sqlx::query("COMMIT").execute(&mut *connection).await?;
+            Ok(Some(Written::of(&tables, inserted, trips)))
         })
         .await
     }

@@ -43,6 +43,23 @@ pub(super) struct FullJudgment {
 pub(super) const FAILURE_COLUMNS: &str = "f.seq, CAST(f.task_id AS TEXT), f.failed_at_us, f.kind, f.message, \
      f.deaths, f.item_id, f.client_uid, f.attempts";
 
+/// Runs a statement on the store's connections for queries and reads each row with the same text.
+macro_rules! rows {
+    ($stores:expr, $sql:expr, |$row:ident| $read:expr) => {
+        match &$stores.store {
+            Store::Sqlite(store) => {
+                let rows = read::sqlite::query($sql).fetch_all(&store.reader).await;
+                rows.and_then(|rows| rows.iter().map(|$row| $read).collect::<Result<Vec<_>, _>>())
+            }
+            Store::Postgres(store) => {
+                let rows = read::postgres::query($sql).fetch_all(&store.reader).await;
+                rows.and_then(|rows| rows.iter().map(|$row| $read).collect::<Result<Vec<_>, _>>())
+            }
+        }
+    };
+}
+pub(super) use rows;
+
 /// Takes the columns of a row one after another.
 macro_rules! take {
     ($row:ident, $n:ident, $type:ty) => {{

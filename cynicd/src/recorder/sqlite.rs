@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cynic_proto::ids::LetterId;
 use cynic_proto::model::Dimension;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
@@ -24,7 +25,7 @@ use super::query::Sql;
 use super::read;
 use super::record::Record;
 use super::schema;
-use super::store::{ByTable, Written, classify, describe};
+use super::store::{ByTable, TAKE_DEAD_LETTER, Written, classify, describe};
 use super::writer::Failure;
 use super::zones::{Lately, Zone};
 
@@ -110,6 +111,33 @@ impl SqliteStore {
                 writing.execute("COMMIT").await?;
                 Ok(Written::of(&tables, inserted, several.len() as u64 + 2))
             }
+        })
+        .await
+        .map_err(|e| classify(&e))
+    }
+
+    /// Writes the entry of a dead letter and removes that, in one transaction.
+    pub(super) async fn write_letter(
+        &self,
+        letter: LetterId,
+        records: &[Arc<Record>],
+    ) -> Result<Option<Written>, Failure> {
+        let tables = ByTable::new(records);
+        let chunks = chunks(&tables);
+        let key = Uuid::from_u128(letter.0).to_string();
+        self.with_writer(async |writing| {
+            writing.execute("BEGIN IMMEDIATE").await?;
+            let take = sqlx::query(TAKE_DEAD_LETTER).bind(key);
+            if take.execute(&mut writing.connection).await?.rows_affected() == 0 {
+                writing.execute("ROLLBACK").await?;
+                return Ok(None);
+            }
+            let mut inserted = 0;
+            for chunk in &chunks {
+                inserted += writing.insert(chunk).await?;
+            }
+            writing.execute("COMMIT").await?;
+            Ok(Some(Written::of(&tables, inserted, chunks.len() as u64 + 3)))
         })
         .await
         .map_err(|e| classify(&e))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cynic_proto::calibration::Calibration;
 use cynic_proto::history::{FailureRow, JudgmentRow};
-use cynic_proto::ids::TaskId;
+use cynic_proto::ids::{LetterId, TaskId};
 use cynic_proto::message::Ack;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -102,6 +102,9 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
 const INSERT_DEAD_LETTER: &str = "INSERT INTO dead_letters (entry_key, task_id, refused_at_us, error, entry) \
      VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 
+/// Takes a letter out. Whoever does so writes its entry: of two at once, one finds nothing.
+pub(super) const TAKE_DEAD_LETTER: &str = "DELETE FROM dead_letters WHERE entry_key = $1";
+
 /// The database behind the recorder.
 #[derive(Debug)]
 pub(super) enum Store {
@@ -171,6 +174,18 @@ impl Store {
         }
     }
 
+    /// Writes the entry of a dead letter, which is one no more, in one transaction. `None` where there is no such letter.
+    pub(super) async fn write_letter(
+        &self,
+        letter: LetterId,
+        record: Arc<Record>,
+    ) -> Result<Option<Written>, Failure> {
+        match self {
+            Store::Sqlite(store) => store.write_letter(letter, &[record]).await,
+            Store::Postgres(store) => store.write_letter(letter, &[record]).await,
+        }
+    }
+
     pub(super) async fn judgments(&self, sql: Sql) -> Result<Vec<JudgmentRow>, sqlx::Error> {
         match self {
             Store::Sqlite(store) => read::sqlite::judgments(&store.reader, sql).await,
@@ -235,6 +250,10 @@ pub(super) struct Stores {
 pub(super) type Earlier = HashMap<TaskId, StoredJudgment>;
 
 impl Stores {
+    pub(super) fn sql(&self, text: &str) -> Sql {
+        Sql::new(self.store.dialect(), text.to_owned())
+    }
+
     /// Writes a batch, and reads what was there before for those of the `wanted` tasks that had a judgment.
     pub(super) async fn write(
         &self,

@@ -13,6 +13,8 @@ mod history;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod letters;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod postgres;

@@ -14,9 +14,10 @@ use bytes::Bytes;
 use cynic_proto::access::{Role, Takes};
 use cynic_proto::calibration::CalibrationRequest;
 use cynic_proto::client::{Client, ClientError, Options, Outcome};
+use cynic_proto::dead_letters::DeadLettersRequest;
 use cynic_proto::error::ErrorKind;
 use cynic_proto::event::{EventsQuery, Happening, Kind};
-use cynic_proto::ids::TaskId;
+use cynic_proto::ids::{LetterId, TaskId};
 use cynic_proto::message::{Ack, Judge, Lane, RefusalKind, Reply, Request};
 use cynic_proto::quarantine::QuarantineRequest;
 use cynic_proto::socket::admin_of;
@@ -115,6 +116,10 @@ async fn nobody_is_admin_at_the_judge_socket() {
         Request::Quarantine(QuarantineRequest::Clear),
         Request::Quarantine(QuarantineRequest::Retry(task)),
         Request::Quarantine(QuarantineRequest::Replay(task)),
+        Request::DeadLetters(DeadLettersRequest::Retry(LetterId(task.0))),
+        Request::DeadLetters(DeadLettersRequest::RetryAll(None)),
+        Request::DeadLetters(DeadLettersRequest::Drop(LetterId(task.0))),
+        Request::DeadLetters(DeadLettersRequest::DropAll),
         Request::Calibrate(CalibrationRequest::Fit),
         Request::Calibrate(CalibrationRequest::Use(0)),
     ];
@@ -131,6 +136,8 @@ async fn nobody_is_admin_at_the_judge_socket() {
         Request::Events(Box::default()),
         Request::Quarantine(QuarantineRequest::List),
         Request::Quarantine(QuarantineRequest::Show(task)),
+        Request::DeadLetters(DeadLettersRequest::List(None)),
+        Request::DeadLetters(DeadLettersRequest::Show(LetterId(task.0))),
         Request::Calibrate(CalibrationRequest::Show),
         Request::Calibrate(CalibrationRequest::DryRun),
     ] {

@@ -3,6 +3,7 @@
 //! Owns names, help and value types. Never touches a file or the daemon.
 
 pub mod bench;
+pub mod dead_letters;
 
 use std::ffi::OsString;
 use std::num::NonZeroU16;
@@ -78,6 +79,9 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// Run an item in quarantine alone in a fresh worker and show what happens
     Replay(ReplayArgs),
+    /// Look at the entries that the database refused, write them again, or drop them
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
     /// Take no more work and finish what was accepted
     Drain,
     /// Take work again after `drain`

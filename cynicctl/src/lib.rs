@@ -7,6 +7,7 @@ pub mod args;
 mod backup;
 pub mod bench;
 mod daemon;
+mod dead_letters;
 mod doctor;
 mod evaluate;
 pub mod events;
@@ -108,6 +109,7 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
             Command::Backup(args) => backup::run(socket, &args.file).await,
             Command::Quarantine(command) => quarantine::run(socket, command).await,
             Command::Replay(args) => quarantine::replay(socket, args).await,
+            Command::DeadLetters(command) => dead_letters::run(socket, command).await,
             Command::Drain => daemon::drain(socket).await,
             Command::Resume => daemon::resume(socket).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Success),

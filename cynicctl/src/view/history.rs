@@ -133,8 +133,9 @@ pub(super) fn iso(us: i64) -> String {
     timestamp(us).to_string()
 }
 
+/// A stored judgment as programs see it.
 #[derive(Debug, serde::Serialize)]
-struct JudgmentView<'a> {
+pub(super) struct JudgmentView<'a> {
     task_id: TaskId,
     time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +159,7 @@ struct JudgmentView<'a> {
 }
 
 impl<'a> JudgmentView<'a> {
-    fn new(row: &'a JudgmentRow) -> JudgmentView<'a> {
+    pub(super) fn new(row: &'a JudgmentRow) -> JudgmentView<'a> {
         let judgment = &row.judgment;
         JudgmentView {
             task_id: row.task,

@@ -3,6 +3,7 @@
 mod advice;
 pub mod bench;
 pub mod calibration;
+pub mod dead_letters;
 pub mod events;
 pub mod explain;
 pub mod history;

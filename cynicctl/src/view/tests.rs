@@ -1,9 +1,10 @@
 //! What people see, as snapshots: one judgment of each kind, hostile text in every place that takes any.
 
 use cynic_proto::client::Answer;
+use cynic_proto::dead_letters::{DeadLetter, LetterEntry, Retried, RetryOutcome};
 use cynic_proto::error::{Death, DeathCause};
 use cynic_proto::history::{FailureRow, HistoryRow, JudgmentRow, ShowRow, Truth};
-use cynic_proto::ids::{TaskId, WorkerId};
+use cynic_proto::ids::{LetterId, TaskId, WorkerId};
 use cynic_proto::item::Hint;
 use cynic_proto::judgment::{Details, Evidence, Fallback, FallbackReason, Judgment};
 use cynic_proto::message::{Ack, Judged, Timings};
@@ -18,7 +19,7 @@ use jiff::tz::TimeZone;
 use super::history::{self, Listing};
 use super::judged::{Failure, Judgments, Outcome, Row, Tally};
 use super::style::WHOLE;
-use super::{explain, json, quarantine, show, stats};
+use super::{dead_letters, explain, json, quarantine, show, stats};
 
 const TASK: TaskId = TaskId(0x0191_23ab_4567_7abc_8def_0123_4567_89ab);
 
@@ -448,4 +449,69 @@ fn items_in_quarantine_are_shown() {
     let value: serde_json::Value = serde_json::from_str(&json).expect("JSON again");
     assert_eq!(value["deaths"][1]["dimension"], "INTEGRITY");
     assert_eq!(value["sha256"], "07".repeat(32));
+}
+
+fn set_aside() -> DeadLetter {
+    DeadLetter {
+        id: LetterId(TASK.0),
+        seq: 3,
+        task: Some(TASK),
+        at_us: 1_776_157_962_000_000,
+        error:
+            "CHECK constraint\u{1b}[2J failed: q_score BETWEEN 0 AND 100, and so on and on and on"
+                .to_owned(),
+        bytes: 1061,
+    }
+}
+
+#[test]
+fn dead_letters_are_shown() {
+    let HistoryRow::Judgment(judgment) = stored() else { panic!("a judgment") };
+    let notice = LetterEntry::Notice {
+        at_us: 1_776_157_962_000_000,
+        kind: "worker.died".to_owned(),
+        message: "worker 1.3 died of a\u{202e}b".to_owned(),
+    };
+    let entries = [
+        LetterEntry::Judgment(judgment),
+        LetterEntry::Failure(Box::new(failed())),
+        notice,
+        LetterEntry::Unreadable("format 9 is not one that this build reads".to_owned()),
+    ];
+    let listing = dead_letters::Listing::new(80, TimeZone::UTC);
+    let list = listing.header() + &listing.rows(&[set_aside()]);
+    let mut parts = vec![list];
+    parts.extend(entries.iter().map(|e| dead_letters::note(&set_aside(), e, 80, &TimeZone::UTC)));
+    let text = strip(&parts.join("\n"));
+    for line in text.lines() {
+        assert!(crate::text::width(line) <= 80, "{line}");
+        assert!(!line.chars().any(crate::text::acts_on_terminal), "{line:?}");
+    }
+    let outcomes = [
+        RetryOutcome::Stored,
+        RetryOutcome::Repeated,
+        RetryOutcome::Refused("CHECK\u{1b} failed".to_owned()),
+        RetryOutcome::Unreadable("it is empty".to_owned()),
+    ];
+    let tried = outcomes.map(|outcome| Retried { id: LetterId(TASK.0), task: Some(TASK), outcome });
+    let told: String = tried.iter().map(dead_letters::retried).collect();
+    let mut lines = vec![dead_letters::json_line(&set_aside()).expect("JSON")];
+    lines.extend(tried.iter().map(|one| dead_letters::json_retried(one).expect("JSON")));
+    let kinds = ["judgment", "failure", "notice", "unreadable"];
+    for (entry, kind) in entries.iter().zip(kinds) {
+        let line = dead_letters::json_note(&set_aside(), entry).expect("JSON");
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON again");
+        assert!(kinds.iter().all(|other| value.get(other).is_some() == (*other == kind)), "{line}");
+    }
+    assert_snapshot!([text, told, lines.concat()].join("\n"));
+}
+
+#[test]
+fn a_listing_of_dead_letters_that_goes_into_a_file_is_whole() {
+    let listing = dead_letters::Listing::new(WHOLE, TimeZone::UTC);
+    let rows = strip(&listing.rows(&[set_aside()]));
+    assert!(
+        rows.contains("and so on and on and on") && rows.ends_with(&format!("{TASK}\n")),
+        "{rows}"
+    );
 }

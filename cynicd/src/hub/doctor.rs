@@ -177,7 +177,7 @@ impl Hub {
             None if stats.dead_letters > 0 => Finding::warn(
                 "database",
                 what,
-                "the database refuses some entries; the daemon's log says why",
+                "`cynicctl dead-letters list` says why; mend the schema, then `cynicctl dead-letters retry --all`",
             ),
             None => Finding::good("database", what),
         }

@@ -3,6 +3,7 @@
 mod access;
 mod bench;
 mod chunks;
+mod dead_letters;
 mod events;
 mod examples;
 mod figures;

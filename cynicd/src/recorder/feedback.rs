@@ -226,7 +226,8 @@ impl Stores {
         match judge_version {
             Some(version) => sql.bind(Bind::Int(version.into())),
             None => {
-                sql.text.push_str("(SELECT judge_version FROM judgments ORDER BY seq DESC LIMIT 1)")
+                sql.text
+                    .push_str("(SELECT judge_version FROM judgments ORDER BY seq DESC LIMIT 1)");
             }
         }
         let _ = write!(sql.text, " ORDER BY given_at_us DESC LIMIT {FEEDBACKS_MAX}");

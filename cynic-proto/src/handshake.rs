@@ -1,6 +1,7 @@
 //! The greeting that opens every connection. Its layout never changes, so that any two versions can
 //! tell each other apart. Behind a client's may follow how many wordings of explanations it knows by number, a `u16`;
-//! one that does not say so gets explanations in full.
+//! one that does not say so gets explanations in full. Behind the daemon's follows the largest frame that it takes from clients, in
+//! bytes, a `u32`.
 
 use serde::{Deserialize, Serialize};
 

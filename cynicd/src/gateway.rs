@@ -318,8 +318,11 @@ impl Gateway {
             [] => 0,
             known => codec::decode(known).map_err(|_| no_greeting())?,
         };
-        outbox
-            .push(&Hello::new(Role::Daemon), &Bytes::new(), self.frame_bytes_max)
+        let takes_bytes_max = u32::try_from(self.frame_bytes_max).unwrap_or(u32::MAX);
+        codec::encode(&takes_bytes_max)
+            .and_then(|limit| {
+                outbox.push(&Hello::new(Role::Daemon), &limit.into(), self.frame_bytes_max)
+            })
             .map_err(|e| handshake(e.to_string()))?;
         outbox.flush();
         Ok(Some(wordings))

@@ -14,9 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{ClientError, Options};
-use crate::codec::{self, Frame};
+use crate::codec::{self, Frame, FrameError};
+use crate::error::{ErrorKind, TaskError};
 use crate::explanation;
 use crate::handshake::{Hello, Role};
+use crate::item::ItemErrorKind;
 use crate::message::{RefusalKind, Reply, Request, ToClient, ToDaemon};
 use crate::stream::Stream;
 
@@ -39,8 +41,11 @@ pub(super) struct Command {
 /// behind the service manager's socket the next one is there already. Nothing was asked yet.
 const CUT_OFF_MAX: u32 = 3;
 
+/// A connection that has been greeted, and the largest frame that the daemon takes.
+pub(super) type Opened = (Stream, usize);
+
 /// Connects and greets.
-pub(super) async fn open(options: &Options) -> Result<Stream, ClientError> {
+pub(super) async fn open(options: &Options) -> Result<Opened, ClientError> {
     let mut cut_off = 0;
     loop {
         match open_once(options).await {
@@ -56,7 +61,7 @@ pub(super) async fn open(options: &Options) -> Result<Stream, ClientError> {
 /// Whether the peer has closed before it greeted.
 fn is_cut_off(error: &ClientError) -> bool {
     match error {
-        ClientError::Frame(error) => matches!(error, codec::FrameError::Truncated),
+        ClientError::Frame(error) => matches!(error, FrameError::Truncated),
         ClientError::Io { source, .. } => {
             matches!(source.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
         }
@@ -64,7 +69,7 @@ fn is_cut_off(error: &ClientError) -> bool {
     }
 }
 
-async fn open_once(options: &Options) -> Result<Stream, ClientError> {
+async fn open_once(options: &Options) -> Result<Opened, ClientError> {
     let path = &options.socket;
     let io_error = |action| {
         let path = path.clone();
@@ -83,12 +88,13 @@ async fn open_once(options: &Options) -> Result<Stream, ClientError> {
         })?;
     let stream = OwnedFd::try_from(socket).and_then(Stream::new).map_err(io_error("use"))?;
     match timeout(options.greeting_timeout, greet(&stream, options)).await {
-        Ok(greeted) => greeted.map(|()| stream),
+        Ok(greeted) => greeted.map(|takes_bytes_max| (stream, takes_bytes_max)),
         Err(_) => Err(ClientError::NoAnswer { waited: options.greeting_timeout }),
     }
 }
 
-async fn greet(stream: &Stream, options: &Options) -> Result<(), ClientError> {
+/// Returns the largest frame that the daemon takes.
+async fn greet(stream: &Stream, options: &Options) -> Result<usize, ClientError> {
     let failed = |action| {
         let path = options.socket.clone();
         move |source| ClientError::Io { action, path, source }
@@ -110,11 +116,12 @@ async fn greet(stream: &Stream, options: &Options) -> Result<(), ClientError> {
     let mut buffer = BytesMut::new();
     loop {
         if let Some(frame) = codec::take(&mut buffer, options.frame_bytes_max)? {
-            return accept_greeting(&frame);
+            let takes_bytes_max = accept_greeting(&frame)?;
+            return Ok(takes_bytes_max.min(options.frame_bytes_max));
         }
         stream.readable().await.map_err(failed("read from"))?;
         match stream.try_read(&mut buffer) {
-            Ok(0) => return Err(codec::FrameError::Truncated.into()),
+            Ok(0) => return Err(FrameError::Truncated.into()),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(failed("read from")(e)),
@@ -122,9 +129,13 @@ async fn greet(stream: &Stream, options: &Options) -> Result<(), ClientError> {
     }
 }
 
-fn accept_greeting(frame: &Frame) -> Result<(), ClientError> {
+fn accept_greeting(frame: &Frame) -> Result<usize, ClientError> {
     if let Ok(hello) = frame.message::<Hello>() {
-        return Ok(hello.expect(Role::Daemon)?);
+        hello.expect(Role::Daemon)?;
+        return Ok(match &frame.payload[..] {
+            [] => usize::MAX,
+            limit => usize::try_from(codec::decode::<u32>(limit)?).unwrap_or(usize::MAX),
+        });
     }
     // A daemon that refuses us says why in place of a greeting.
     match frame.message::<ToClient>()?.reply {
@@ -165,6 +176,8 @@ struct InFlight {
 
 struct Pump {
     options: Options,
+    /// The largest frame that the daemon takes.
+    takes_bytes_max: usize,
     next_seq: u64,
     in_flight: HashMap<u64, InFlight>,
     outbox: BytesMut,
@@ -172,15 +185,16 @@ struct Pump {
 }
 
 /// Runs until the last handle is gone or the connection cannot be made again.
-pub(super) async fn run(options: Options, stream: Stream, mut commands: mpsc::Receiver<Command>) {
+pub(super) async fn run(options: Options, opened: Opened, mut commands: mpsc::Receiver<Command>) {
+    let (mut stream, takes_bytes_max) = opened;
     let mut pump = Pump {
         options,
+        takes_bytes_max,
         next_seq: 1,
         in_flight: HashMap::new(),
         outbox: BytesMut::new(),
         inbox: BytesMut::new(),
     };
-    let mut stream = stream;
     loop {
         match pump.drive(&stream, &mut commands).await {
             Ok(()) => return,
@@ -194,6 +208,22 @@ pub(super) async fn run(options: Options, stream: Stream, mut commands: mpsc::Re
             Ok(again) => stream = again,
             Err(error) => return pump.fail_all(|| again(&error)),
         }
+    }
+}
+
+/// What is answered to a request that fits no frame: an item that is too large fails alone.
+fn unsent(request: &Request, error: FrameError) -> Result<(Reply, Bytes), ClientError> {
+    match (request, error) {
+        (Request::Judge(judge), FrameError::TooLong { len, max }) => {
+            let message = format!(
+                "the item takes a frame of {len} bytes, and the daemon takes {max} at most \
+                 (`clients.frame_bytes_max`): shorten it, or send it in parts"
+            );
+            let kind = ErrorKind::InvalidItem(ItemErrorKind::TooLarge);
+            let error = TaskError { kind, message, deaths: Vec::new(), retry_after_ms: None };
+            Ok((Reply::Failed { task: judge.task, error: Box::new(error) }, Bytes::new()))
+        }
+        (_, error) => Err(error.into()),
     }
 }
 
@@ -254,19 +284,14 @@ impl Pump {
             Ok(()) => {
                 self.in_flight.insert(seq, InFlight { request, payload, reply });
             }
-            Err(e) => drop(reply.send(Err(e.into()))),
+            Err(error) => drop(reply.send(unsent(&request, error))),
         }
     }
 
-    fn encode(
-        &mut self,
-        seq: u64,
-        request: &Request,
-        payload: &[u8],
-    ) -> Result<(), codec::FrameError> {
+    fn encode(&mut self, seq: u64, request: &Request, payload: &[u8]) -> Result<(), FrameError> {
         let mut frame = Vec::with_capacity(128 + payload.len());
         let message = ToDaemon { seq, request: request.clone() };
-        codec::put(&message, payload, self.options.frame_bytes_max, &mut frame)?;
+        codec::put(&message, payload, self.takes_bytes_max, &mut frame)?;
         self.outbox.extend_from_slice(&frame);
         Ok(())
     }
@@ -325,7 +350,8 @@ impl Pump {
         self.in_flight = again.into_iter().collect();
         while Instant::now() < until {
             match open(&self.options).await {
-                Ok(stream) => {
+                Ok((stream, takes_bytes_max)) => {
+                    self.takes_bytes_max = takes_bytes_max;
                     self.ask_again();
                     return Ok(stream);
                 }
@@ -348,7 +374,7 @@ impl Pump {
                 Ok(()) => {
                     self.in_flight.insert(seq, waiting);
                 }
-                Err(e) => drop(waiting.reply.send(Err(e.into()))),
+                Err(error) => drop(waiting.reply.send(unsent(&waiting.request, error))),
             }
         }
     }

@@ -185,9 +185,9 @@ impl Client {
     /// # Errors
     /// No daemon, no permission, another version. Must be called within a tokio runtime.
     pub async fn connect(options: Options) -> Result<Client, ClientError> {
-        let stream = connection::open(&options).await?;
+        let opened = connection::open(&options).await?;
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-        tokio::spawn(connection::run(options, stream, inbox));
+        tokio::spawn(connection::run(options, opened, inbox));
         Ok(Client { commands })
     }
 

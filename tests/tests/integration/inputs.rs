@@ -86,6 +86,24 @@ async fn files_that_are_no_text() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_larger_than_the_daemon_takes_fails_alone() {
+    let home = Home::new("[clients]\nframe_bytes_max = 65536\n");
+    let daemon = home.start().await;
+    let path = home.path("lines.jsonl");
+    let line = |content: &str| format!("{{\"content\":\"{content}\"}}\n");
+    let large = line(&"a long letter ".repeat(10_000));
+    fs::write(&path, line("Hello there.") + &large + &line("Good bye.")).expect("written");
+    let ended = daemon.cynicctl(["judge", "--json", &path.display().to_string()]);
+    let rows = ended.json();
+    assert_eq!((ended.code, rows.len()), (Some(1), 3), "{ended:?}");
+    assert!(rows[0]["verdict"].is_string() && rows[2]["verdict"].is_string(), "{ended:?}");
+    assert_eq!(rows[1]["error"]["cause"], "too_large", "{ended:?}");
+    let message = rows[1]["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("clients.frame_bytes_max"), "{message}");
+    is_unharmed(&daemon).await;
+}
+
+#[tokio::test]
 async fn json_that_is_no_item() {
     let home = Home::new("");
     let daemon = home.start().await;

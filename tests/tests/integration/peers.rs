@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cynic_proto::client::{Client, ClientError, Outcome};
+use cynic_proto::client::{Client, Outcome};
+use cynic_proto::error::ErrorKind;
 use cynic_proto::handshake::{Hello, PROTOCOL_VERSION, Role};
+use cynic_proto::item::ItemErrorKind;
 use cynic_proto::limits::FRAME_BYTES_MAX;
 use cynic_proto::message::{RefusalKind, Reply, Request};
 use cynic_proto::worker::PROFILE_NULL;
@@ -109,8 +111,9 @@ async fn an_oversize_frame_is_refused_before_it_comes() {
     // The client library notices by itself, and its connection stays of use.
     let client = daemon.client().await;
     let huge = Bytes::from(vec![b'x'; FRAME_BYTES_MAX]);
-    let error = client.judge(plain_request(), huge).await.expect_err("too large");
-    assert!(matches!(error, ClientError::Frame(_)), "{error}");
+    let outcome = client.judge(plain_request(), huge).await.expect("an answer");
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, ErrorKind::InvalidItem(ItemErrorKind::TooLarge), "{error:?}");
     assert!(client.ping().await.is_ok());
 }
 

@@ -154,6 +154,16 @@ pub enum Ack {
     Stored,
 }
 
+impl Lane {
+    /// The name, as on the command line, in JSON and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Lane::Interactive => "interactive",
+            Lane::Bulk => "bulk",
+        }
+    }
+}
+
 impl Ack {
     /// The name, as on the command line, in JSON and in tables.
     pub const fn name(self) -> &'static str {

@@ -10,12 +10,14 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use cynic_proto::event::Kind;
 use cynic_proto::history::{Cursor, Truth};
 use cynic_proto::ids::TaskId;
-use cynic_proto::model::{Dimension, Domain};
+use cynic_proto::message::{Ack, Lane};
+use cynic_proto::model::{Dimension, Domain, Verdict};
 
 use crate::events;
 use crate::exit::Exit;
@@ -158,14 +160,14 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub deadline: Option<Duration>,
     /// When to answer: once judged, or once stored
-    #[arg(long, value_enum, default_value_t = AckArg::Judged)]
-    pub ack: AckArg,
+    #[arg(long, default_value = "judged", value_parser = one_of(&ACKS))]
+    pub ack: Ack,
     /// End with exit code 3 if a verdict is this bad or worse
-    #[arg(long, value_enum, ignore_case = true, value_name = "VERDICT")]
-    pub fail_on: Option<FailOnArg>,
+    #[arg(long, ignore_case = true, value_name = "VERDICT", value_parser = one_of(&FAIL_ON))]
+    pub fail_on: Option<Verdict>,
     /// Where to queue [default: bulk for directories and JSON lines, else interactive]
-    #[arg(long, value_enum)]
-    pub lane: Option<LaneArg>,
+    #[arg(long, value_parser = one_of(&LANES))]
+    pub lane: Option<Lane>,
     /// Name each task by its place and content: the same command, run again, judges only what is not stored yet
     #[arg(long)]
     pub resume: bool,
@@ -193,31 +195,43 @@ Examples:
   cynicctl judge --json --resume big.jsonl > out    # interrupted? run it again
   echo 'rm -rf \"$DIR\"/' | cynicctl judge --type shell --profile protection";
 
-/// When to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AckArg {
-    /// As soon as it is judged; it is stored in the next batch
-    Judged,
-    /// After it was stored
-    Stored,
-}
+/// A value of the protocol's that an option takes, with its name and its help on the command line.
+type Named<T> = (T, &'static str, Option<&'static str>);
 
-/// From which verdict on to fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOnArg {
-    /// BARK
-    Bark,
-    /// GROWL or BARK
-    Growl,
-}
+const ACKS: [Named<Ack>; 2] = [
+    (Ack::Judged, "judged", Some("As soon as it is judged; it is stored in the next batch")),
+    (Ack::Stored, "stored", Some("After it was stored")),
+];
 
-/// Where to queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LaneArg {
-    /// Somebody waits for it
-    Interactive,
-    /// One of many
-    Bulk,
+const FAIL_ON: [Named<Verdict>; 2] =
+    [(Verdict::Bark, "bark", Some("BARK")), (Verdict::Growl, "growl", Some("GROWL or BARK"))];
+
+const VERDICTS: [Named<Verdict>; 4] = [
+    (Verdict::Howl, "howl", None),
+    (Verdict::Wag, "wag", None),
+    (Verdict::Growl, "growl", None),
+    (Verdict::Bark, "bark", None),
+];
+
+const LANES: [Named<Lane>; 2] = [
+    (Lane::Interactive, "interactive", Some("Somebody waits for it")),
+    (Lane::Bulk, "bulk", Some("One of many")),
+];
+
+const TRUTHS: [Named<Truth>; 2] = [
+    (Truth::Good, "good", Some("It was fine and deserved to pass")),
+    (Truth::Bad, "bad", Some("It was bad and deserved to be stopped")),
+];
+
+fn one_of<T>(values: &'static [Named<T>]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync,
+{
+    let possible = values.iter().map(|(_, name, help)| PossibleValue::new(*name).help(*help));
+    PossibleValuesParser::new(possible).try_map(|text| {
+        let named = values.iter().find(|(_, name, _)| name.eq_ignore_ascii_case(&text));
+        named.map(|(value, ..)| *value).ok_or("there is no such value")
+    })
 }
 
 /// What to measure the judge with.
@@ -308,8 +322,8 @@ pub struct FilterArgs {
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// One of these verdicts: howl, wag, growl, bark
-    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',', value_name = "VERDICT")]
-    pub verdict: Vec<VerdictArg>,
+    #[arg(long, ignore_case = true, value_delimiter = ',', value_parser = one_of(&VERDICTS))]
+    pub verdict: Vec<Verdict>,
     /// Judged as this: social, prompt, shell, code, prose, general
     #[arg(long, value_parser = domain)]
     pub domain: Option<Domain>,
@@ -417,8 +431,8 @@ pub struct FeedbackArgs {
     #[arg(value_name = "ID", value_parser = task_id)]
     pub task: TaskId,
     /// Whether the item deserved to pass
-    #[arg(value_enum)]
-    pub truth: TruthArg,
+    #[arg(value_parser = one_of(&TRUTHS))]
+    pub truth: Truth,
     /// Why, in a sentence
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
@@ -430,24 +444,6 @@ Said again, it replaces what was said before. `cynicctl show ID` shows it,
 
 Example:
   cynicctl feedback 019123ab-4567-7abc-8def-0123456789ab bad --note 'phishing, reported by the recipient'";
-
-/// What turned out to be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TruthArg {
-    /// It was fine and deserved to pass
-    Good,
-    /// It was bad and deserved to be stopped
-    Bad,
-}
-
-impl From<TruthArg> for Truth {
-    fn from(truth: TruthArg) -> Truth {
-        match truth {
-            TruthArg::Good => Truth::Good,
-            TruthArg::Bad => Truth::Bad,
-        }
-    }
-}
 
 /// What to do about the calibration.
 #[derive(Debug, Args)]
@@ -499,16 +495,6 @@ file in the data directory as cynic.db in place of the old one and its -wal and
 
 Example:
   cynicctl backup /var/lib/cynic/backup-$(date +%F).db";
-
-/// A verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names are the model's")]
-pub enum VerdictArg {
-    Howl,
-    Wag,
-    Growl,
-    Bark,
-}
 
 /// Which record to show, and how.
 #[derive(Debug, Args)]

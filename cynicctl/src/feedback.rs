@@ -24,11 +24,11 @@ pub(crate) async fn give(socket: PathBuf, args: FeedbackArgs) -> Result<Exit> {
         let message = format!("the note is longer than {NOTE_BYTES_MAX} bytes");
         return Err(UsageError(message).into());
     }
-    let truth = args.truth.into();
-    let request = Request::Feedback { task: args.task, truth, note: args.note };
+    let FeedbackArgs { task, truth, note } = args;
+    let request = Request::Feedback { task, truth, note };
     let client = connect_for(&request, socket).await?;
     match client.request(request, Bytes::new()).await? {
-        (Reply::Feedback(_), _) => print(&format!("noted: {} was {}\n", args.task, truth.name())),
+        (Reply::Feedback(_), _) => print(&format!("noted: {} was {}\n", task, truth.name())),
         (other, _) => Err(unexpected(other).into()),
     }
 }

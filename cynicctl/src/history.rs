@@ -13,10 +13,9 @@ use cynic_proto::history::{
     Side,
 };
 use cynic_proto::message::{Reply, Request};
-use cynic_proto::model::Verdict;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
-use crate::args::{FilterArgs, HistoryArgs, ShowArgs, VerdictArg};
+use crate::args::{FilterArgs, HistoryArgs, ShowArgs};
 use crate::daemon;
 use crate::exit::{Exit, UsageError};
 use crate::view::history::{self as view, Listing};
@@ -168,7 +167,7 @@ pub fn filter(args: &FilterArgs, now: Timestamp, zone: &TimeZone) -> Result<Hist
     Ok(HistoryQuery {
         since_us: since.map(Timestamp::as_microsecond),
         until_us: until.map(Timestamp::as_microsecond),
-        verdicts: args.verdict.iter().copied().map(verdict).collect(),
+        verdicts: args.verdict.clone(),
         q_min: args.q_min,
         q_max: args.q_max,
         domain: args.domain,
@@ -179,15 +178,6 @@ pub fn filter(args: &FilterArgs, now: Timestamp, zone: &TimeZone) -> Result<Hist
         kinds: if args.failures { RecordKinds::Failures } else { RecordKinds::All },
         ..HistoryQuery::default()
     })
-}
-
-const fn verdict(verdict: VerdictArg) -> Verdict {
-    match verdict {
-        VerdictArg::Howl => Verdict::Howl,
-        VerdictArg::Wag => Verdict::Wag,
-        VerdictArg::Growl => Verdict::Growl,
-        VerdictArg::Bark => Verdict::Bark,
-    }
 }
 
 /// A time ago (`90m`, `2d`), a date or a date and time in the user's zone, or one with its own zone.
@@ -224,7 +214,7 @@ fn time_ago(text: &str) -> Option<SignedDuration> {
 mod tests {
     use super::*;
     use clap::{Args as _, Command, FromArgMatches as _};
-    use cynic_proto::model::Dimension;
+    use cynic_proto::model::{Dimension, Verdict};
 
     fn now() -> Timestamp {
         "2026-04-14T12:00:00Z".parse().expect("a time")

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
+use cynic_proto::message::{Ack, Lane};
 
-use super::{AckArg, LaneArg, duration, duration_or_none};
+use super::{ACKS, LANES, duration, duration_or_none, one_of};
 
 /// What load to put on the daemon, and what to show of it.
 #[derive(Debug, Args)]
@@ -31,11 +32,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub in_flight: Option<u16>,
     /// Where to queue
-    #[arg(long, value_enum, default_value_t = LaneArg::Interactive)]
-    pub lane: LaneArg,
+    #[arg(long, default_value = "interactive", value_parser = one_of(&LANES))]
+    pub lane: Lane,
     /// When to answer: once judged, or once stored
-    #[arg(long, value_enum, default_value_t = AckArg::Judged)]
-    pub ack: AckArg,
+    #[arg(long, default_value = "judged", value_parser = one_of(&ACKS))]
+    pub ack: Ack,
     /// How long each figure is measured
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub duration: Duration,

@@ -19,12 +19,11 @@ use anstream::eprintln;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use cynic_proto::client::{Client, unexpected};
-use cynic_proto::message::{Ack, Lane, Reply, Request};
+use cynic_proto::message::{Reply, Request};
 use cynic_proto::stats::Stats;
 use tokio::time::{Instant, sleep};
 
 use crate::args::bench::{BenchArgs, BenchCommand};
-use crate::args::{AckArg, LaneArg};
 use crate::daemon::{connect, connect_for, print};
 use crate::exit::Exit;
 use crate::html::HtmlFile;
@@ -87,14 +86,8 @@ fn setting(args: &BenchArgs, mix: &Mix) -> Setting {
     Setting {
         clients: args.clients,
         in_flight: args.in_flight.unwrap_or(if open { IN_FLIGHT.1 } else { IN_FLIGHT.0 }),
-        lane: match args.lane {
-            LaneArg::Interactive => "interactive",
-            LaneArg::Bulk => "bulk",
-        },
-        ack: match args.ack {
-            AckArg::Judged => Ack::Judged.name(),
-            AckArg::Stored => Ack::Stored.name(),
-        },
+        lane: args.lane,
+        ack: args.ack,
         duration_s: args.duration.as_secs_f64(),
         warmup_s: args.warmup.as_secs_f64(),
         mix: mix.parts.iter().map(|part| (part.name.clone(), part.weight / sum)).collect(),
@@ -153,14 +146,8 @@ impl Bench {
             mix: Rc::clone(&self.mix),
             clients: self.args.clients.into(),
             in_flight: in_flight.into(),
-            lane: match self.args.lane {
-                LaneArg::Interactive => Lane::Interactive,
-                LaneArg::Bulk => Lane::Bulk,
-            },
-            ack: match self.args.ack {
-                AckArg::Judged => Ack::Judged,
-                AckArg::Stored => Ack::Stored,
-            },
+            lane: self.args.lane,
+            ack: self.args.ack,
             rate,
             warmup: self.args.warmup,
             duration: self.args.duration,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cynic_proto::message::{Ack, Lane};
 use cynic_proto::stats::RecorderStats;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -35,10 +36,10 @@ pub struct Setting {
     pub clients: u16,
     /// Tasks that each had in flight at most.
     pub in_flight: u16,
-    /// `interactive` or `bulk`.
-    pub lane: &'static str,
-    /// `judged` or `stored`.
-    pub ack: &'static str,
+    /// Where it queued.
+    pub lane: Lane,
+    /// When it was answered.
+    pub ack: Ack,
     /// Seconds that each run was measured.
     pub duration_s: f64,
     /// Seconds that it ran before.

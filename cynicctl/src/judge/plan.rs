@@ -8,7 +8,7 @@ use anyhow::Result;
 use cynic_proto::message::{Ack, Lane};
 use cynic_proto::model::Verdict;
 
-use crate::args::{AckArg, FailOnArg, JudgeArgs, LaneArg};
+use crate::args::JudgeArgs;
 use crate::exit::UsageError;
 use crate::input::{Reading, Source};
 
@@ -83,18 +83,9 @@ impl Plan {
             item_type,
             profile: name("profile", args.profile)?,
             deadline: args.deadline,
-            ack: match args.ack {
-                AckArg::Judged => Ack::Judged,
-                AckArg::Stored => Ack::Stored,
-            },
-            fail_on: args.fail_on.map(|verdict| match verdict {
-                FailOnArg::Bark => Verdict::Bark,
-                FailOnArg::Growl => Verdict::Growl,
-            }),
-            lane: args.lane.map(|lane| match lane {
-                LaneArg::Interactive => Lane::Interactive,
-                LaneArg::Bulk => Lane::Bulk,
-            }),
+            ack: args.ack,
+            fail_on: args.fail_on,
+            lane: args.lane,
             resume: args.resume,
             unordered: args.unordered,
             strict: args.strict,

@@ -35,8 +35,8 @@ pub fn setting(report: &Report) -> String {
         "{pace}: {} × {} in flight at most, lane {}, answered once {}, {} s after {} s of warm-up",
         counted(setting.clients.into(), "client"),
         grouped(setting.in_flight.into()),
-        setting.lane,
-        setting.ack,
+        setting.lane.name(),
+        setting.ack.name(),
         setting.duration_s,
         setting.warmup_s,
     )
@@ -218,6 +218,8 @@ fn section(out: &mut String, name: &str, fields: Vec<Column>, rows: &[Vec<Cell>]
 mod tests {
     use std::collections::BTreeMap;
 
+    use cynic_proto::message::{Ack, Lane};
+
     use super::*;
     use crate::bench::{CpuUsed, Memory, Setting};
 
@@ -264,8 +266,8 @@ mod tests {
             setting: Setting {
                 clients: 4,
                 in_flight: 16,
-                lane: "interactive",
-                ack: "judged",
+                lane: Lane::Interactive,
+                ack: Ack::Judged,
                 duration_s: 10.0,
                 warmup_s: 1.0,
                 mix: vec![("chat".to_owned(), 0.75), ("prose:20k".to_owned(), 0.25)],

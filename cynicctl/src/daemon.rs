@@ -107,8 +107,7 @@ fn drawn_over(text: &str) -> String {
 
 fn rendered(stats: &cynic_proto::stats::Stats, as_json: bool) -> Result<String> {
     if as_json {
-        let line = json::encode(stats).context("could not write JSON")?;
-        return Ok(String::from_utf8(line)? + "\n");
+        return json::line(stats);
     }
     Ok(view::text(stats, columns()))
 }

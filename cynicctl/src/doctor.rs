@@ -40,11 +40,7 @@ pub(crate) async fn run(socket: PathBuf, as_json: bool) -> Result<Exit> {
         }
         Err(error) => findings.push(failed("connection", error)),
     }
-    if as_json {
-        print(&(String::from_utf8(json::encode(&findings)?)? + "\n"))?;
-    } else {
-        print(&text(&findings, columns()))?;
-    }
+    print(&if as_json { json::line(&findings)? } else { text(&findings, columns()) })?;
     let worst = findings.iter().map(|finding| finding.state).max();
     Ok(if worst == Some(FindingState::Bad) { Exit::Failed } else { Exit::Success })
 }

@@ -2,10 +2,9 @@
 //!
 //! Owns the asking; how an event looks is [`crate::view::events`]'s.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use cynic_proto::client::{Client, unexpected};
 use cynic_proto::event::{EventsBatch, EventsQuery, Kind};
@@ -31,7 +30,8 @@ pub(crate) async fn run(socket: PathBuf, args: EventsArgs) -> Result<Exit> {
             batch = fetch(&client, &query) => batch?,
             () = interrupt.heard() => return Ok(Exit::Interrupted),
         };
-        print(&batch)?;
+        // Flushed batch by batch: whoever reads a stream waits for its lines.
+        daemon::print(&view::json_lines(&batch)?)?;
         if !query.follow {
             return Ok(Exit::Success);
         }
@@ -44,13 +44,6 @@ async fn fetch(client: &Client, query: &EventsQuery) -> Result<EventsBatch> {
         (Reply::Events(batch), _) => Ok(*batch),
         (other, _) => Err(unexpected(other).into()),
     }
-}
-
-/// Each batch is flushed: whoever reads a stream waits for its lines.
-fn print(batch: &EventsBatch) -> Result<()> {
-    let lines = view::json_lines(batch).context("could not write JSON")?;
-    let mut out = anstream::stdout();
-    out.write_all(&lines).and_then(|()| out.flush()).context("could not write the output")
 }
 
 /// The kinds that a name or an area on the command line means.

@@ -67,7 +67,7 @@ async fn write(
         for row in page.rows.iter().filter(|row| end.is_before(row)) {
             records += 1;
             match format {
-                ExportFormat::Jsonl => out.write_all(&view::json_line(row)?),
+                ExportFormat::Jsonl => out.write_all(view::json_line(row)?.as_bytes()),
                 ExportFormat::Csv => out.write_all(view::csv_line(row).as_bytes()),
             }
             .context(context)?;

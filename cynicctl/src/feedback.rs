@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use cynic_proto::calibration::{CalibrationReport, CalibrationRequest};
 use cynic_proto::client::unexpected;
@@ -44,8 +44,7 @@ pub(crate) async fn calibrate(socket: PathBuf, args: &CalibrateArgs) -> Result<E
     };
     let report = ask(socket, request).await?;
     if args.json {
-        let line = json::encode(&report).context("could not write JSON")?;
-        return print(&(String::from_utf8(line)? + "\n"));
+        return print(&json::line(&report)?);
     }
     print(&view::text(request, &report, columns()))
 }

@@ -75,7 +75,7 @@ pub(crate) async fn show(socket: PathBuf, args: &ShowArgs) -> Result<Exit> {
         return Ok(Exit::NotFound);
     }
     let text = if args.json {
-        String::from_utf8(show_view::json_line(args.task, &row).context("could not write JSON")?)?
+        show_view::json_line(args.task, &row)?
     } else {
         show_view::text(args.task, &row, columns(), &TimeZone::system())
     };
@@ -121,7 +121,7 @@ impl Lister {
             match self.form {
                 Form::Table => out.extend(self.listing.row(row).into_bytes()),
                 Form::Csv => out.extend(view::csv_line(row).into_bytes()),
-                Form::Json => out.extend(view::json_line(row).context("could not write JSON")?),
+                Form::Json => out.extend(view::json_line(row)?.into_bytes()),
             }
         }
         Ok(out)

@@ -113,7 +113,7 @@ async fn retry(
     };
     let row = Row { label: task.to_string(), outcome };
     let text = if as_json {
-        String::from_utf8(json::line(&row)?)?
+        json::row(&row)?
     } else {
         let table = Judgments::new(columns());
         table.header() + &table.row(&row)
@@ -130,7 +130,7 @@ pub(crate) async fn replay(socket: PathBuf, args: ReplayArgs) -> Result<Exit> {
         (other, _) => return Err(unexpected(other).into()),
     };
     print(&if args.json {
-        String::from_utf8(json::encode(&view::ReplayView::new(&replayed))?)? + "\n"
+        json::line(&view::ReplayView::new(&replayed))?
     } else {
         view::replayed(&replayed, columns())
     })?;

@@ -187,11 +187,8 @@ impl Bench {
             series,
             runs: self.runs,
         };
-        let text = if self.args.json {
-            String::from_utf8(json::encode(&report).context("could not write JSON")?)? + "\n"
-        } else {
-            view::text(&report, columns())
-        };
+        let text =
+            if self.args.json { json::line(&report)? } else { view::text(&report, columns()) };
         // First, so that what was measured is not lost with the page.
         print(&text)?;
         if let Some(page) = page {

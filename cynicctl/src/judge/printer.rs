@@ -57,7 +57,7 @@ impl Printer {
     pub(super) fn row(&mut self, row: &Row, bytes: usize) -> Result<()> {
         self.tally.count(&row.outcome);
         match self.show {
-            Show::Json => self.buffer.extend(json::line(row).context("could not write JSON")?),
+            Show::Json => self.buffer.extend(json::row(row)?.as_bytes()),
             Show::Table => {
                 if self.rows == 0 {
                     self.buffer.extend(self.table.header().as_bytes());

@@ -150,7 +150,7 @@ pub fn retried(retried: &Retried) -> String {
 /// # Errors
 /// Never for these types; the serializer's signature allows for it.
 pub fn json_line(letter: &DeadLetter) -> anyhow::Result<String> {
-    line(&LetterView::new(letter))
+    json::line(&LetterView::new(letter))
 }
 
 /// A letter and what is in it as a line of JSON.
@@ -167,7 +167,7 @@ pub fn json_note(letter: &DeadLetter, entry: &LetterEntry) -> anyhow::Result<Str
         }
         LetterEntry::Unreadable(why) => view.unreadable = Some(why),
     }
-    line(&view)
+    json::line(&view)
 }
 
 /// What came of writing a letter again, as a line of JSON.
@@ -181,11 +181,7 @@ pub fn json_retried(retried: &Retried) -> anyhow::Result<String> {
         RetryOutcome::Refused(why) => ("refused", Some(why.as_str())),
         RetryOutcome::Unreadable(why) => ("unreadable", Some(why.as_str())),
     };
-    line(&RetriedView { id: retried.id, task_id: retried.task, outcome, error })
-}
-
-fn line(view: &impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(String::from_utf8(json::encode(view)?)? + "\n")
+    json::line(&RetriedView { id: retried.id, task_id: retried.task, outcome, error })
 }
 
 #[derive(serde::Serialize)]

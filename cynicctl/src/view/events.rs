@@ -9,16 +9,14 @@ use super::json;
 /// A line for each event, and before them one that says how many were missed, if any were.
 ///
 /// # Errors
-/// Never for these types; the serializer's signature allows for it.
-pub fn json_lines(batch: &EventsBatch) -> serde_json::Result<Vec<u8>> {
-    let mut out = Vec::new();
+/// As [`json::line`].
+pub fn json_lines(batch: &EventsBatch) -> anyhow::Result<String> {
+    let mut out = String::new();
     if batch.missed > 0 {
-        out.extend(json::encode(&Missed { missed: batch.missed })?);
-        out.push(b'\n');
+        out += &json::line(&Missed { missed: batch.missed })?;
     }
     for event in &batch.events {
-        out.extend(json::encode(&EventView::new(event)?)?);
-        out.push(b'\n');
+        out += &json::line(&EventView::new(event)?)?;
     }
     Ok(out)
 }
@@ -135,7 +133,7 @@ mod tests {
             missed: 3,
             events: events.map(|(what, seq)| Event { seq, at_us: 1_500_000, what }).collect(),
         };
-        let lines = String::from_utf8(json_lines(&batch).expect("JSON")).expect("text");
+        let lines = json_lines(&batch).expect("JSON");
         insta::assert_snapshot!(lines);
     }
 }

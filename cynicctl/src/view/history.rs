@@ -118,14 +118,12 @@ pub fn cursor_text(cursor: Cursor) -> String {
 /// One record as a line of JSON, with its line end.
 ///
 /// # Errors
-/// Never for these types; the serializer's signature allows for it.
-pub fn json_line(row: &HistoryRow) -> serde_json::Result<Vec<u8>> {
-    let mut line = match row {
-        HistoryRow::Judgment(row) => json::encode(&JudgmentView::new(row))?,
-        HistoryRow::Failure(row) => json::encode(&FailureView::new(row))?,
-    };
-    line.push(b'\n');
-    Ok(line)
+/// As [`json::line`].
+pub fn json_line(row: &HistoryRow) -> anyhow::Result<String> {
+    match row {
+        HistoryRow::Judgment(row) => json::line(&JudgmentView::new(row)),
+        HistoryRow::Failure(row) => json::line(&FailureView::new(row)),
+    }
 }
 
 /// A time as text that any program reads.

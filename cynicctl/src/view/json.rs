@@ -4,6 +4,7 @@
 
 use std::io;
 
+use anyhow::{Context as _, Result};
 use cynic_proto::ids::TaskId;
 use cynic_proto::judgment::{Details, Evidence, FallbackReason, FinalScore, Judgment};
 use cynic_proto::message::{Ack, Judged, Timings};
@@ -15,33 +16,30 @@ use super::judged::{Failure, Outcome, Row};
 use super::quarantine::DeathView;
 use crate::text::acts_on_terminal;
 
-/// One line for a row, with its line end.
+/// The line for a row.
 ///
 /// # Errors
-/// Never for values of the types above; the serializer's signature allows for it.
-pub fn line(row: &Row) -> serde_json::Result<Vec<u8>> {
-    let mut out = match &row.outcome {
+/// As [`line`].
+pub fn row(row: &Row) -> Result<String> {
+    match &row.outcome {
         Outcome::Judged(answer) => {
-            encode(&JudgedView::new(&row.label, &answer.judged, &answer.details))?
+            line(&JudgedView::new(&row.label, &answer.judged, &answer.details))
         }
-        Outcome::Echoed(task) => {
-            encode(&EchoedView { id: &row.label, task_id: *task, echoed: true })?
-        }
-        Outcome::Failed(failure) => encode(&FailedView::new(&row.label, failure))?,
-    };
-    out.push(b'\n');
-    Ok(out)
+        Outcome::Echoed(task) => line(&EchoedView { id: &row.label, task_id: *task, echoed: true }),
+        Outcome::Failed(failure) => line(&FailedView::new(&row.label, failure)),
+    }
 }
 
-/// Any value as one line of JSON that is safe to show, without a line end.
+/// Any value as one line of JSON that is safe to show, with its line end.
 ///
 /// # Errors
-/// The value cannot be written as JSON.
-pub fn encode<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
+/// The value cannot be written as JSON, which those of this program can.
+pub fn line<T: Serialize>(value: &T) -> Result<String> {
     let mut out = Vec::with_capacity(1024);
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, Escaping);
-    value.serialize(&mut serializer)?;
-    Ok(out)
+    value.serialize(&mut serializer).context("could not write JSON")?;
+    out.push(b'\n');
+    Ok(String::from_utf8(out)?)
 }
 
 /// A judgment as programs see it.

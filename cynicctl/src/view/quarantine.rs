@@ -140,10 +140,10 @@ pub fn replayed(replayed: &Replayed, columns: usize) -> String {
 /// A record as a line of JSON.
 ///
 /// # Errors
-/// Never for these types; the serializer's signature allows for it.
+/// As [`json::line`].
 pub fn json_line(record: &QuarantineRecord) -> anyhow::Result<String> {
     let hint = &record.hint;
-    let view = RecordView {
+    json::line(&RecordView {
         task_id: record.task,
         time: iso(record.at_us),
         sha256: record.key,
@@ -158,8 +158,7 @@ pub fn json_line(record: &QuarantineRecord) -> anyhow::Result<String> {
         build: &record.build,
         hits: record.hits,
         deaths: record.deaths.iter().map(DeathView::new).collect(),
-    };
-    Ok(String::from_utf8(json::encode(&view)?)? + "\n")
+    })
 }
 
 #[derive(serde::Serialize)]

@@ -130,15 +130,15 @@ fn judged(row: &JudgmentRow) -> Judged {
 /// Everything stored of one task as a line of JSON: the judgment as `judge --json` gives it, and the rest.
 ///
 /// # Errors
-/// Never for these types; the serializer's signature allows for it.
-pub fn json_line(task: TaskId, row: &ShowRow) -> serde_json::Result<Vec<u8>> {
+/// As [`json::line`].
+pub fn json_line(task: TaskId, row: &ShowRow) -> anyhow::Result<String> {
     let judged = row.judgment.as_deref().map(judged);
     let mut details = row.details.as_deref().cloned().unwrap_or_default();
     if let Some(judgment) = &row.judgment {
         details.item_id.clone_from(&judgment.item_id);
     }
     let label = row.judgment.as_ref().map(|row| row.summary.as_str()).unwrap_or_default();
-    let view = View {
+    json::line(&View {
         task_id: task,
         time: row.judgment.as_ref().map(|row| iso(row.judged_at_us)),
         calibration: row.judgment.as_ref().map(|row| row.calibration),
@@ -146,10 +146,7 @@ pub fn json_line(task: TaskId, row: &ShowRow) -> serde_json::Result<Vec<u8>> {
         failures: row.failures.iter().map(FailureView::new).collect(),
         feedback: row.feedback.as_ref(),
         content: row.content.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-    };
-    let mut line = json::encode(&view)?;
-    line.push(b'\n');
-    Ok(line)
+    })
 }
 
 #[derive(serde::Serialize)]

@@ -225,11 +225,10 @@ fn a_note_reads_like_a_reviewers() {
 fn json_keeps_its_shape() {
     let mut shown = Vec::new();
     for row in [phishing(), broken()] {
-        let line = json::line(&row).expect("JSON");
-        let (end, text) = line.split_last().expect("not empty");
-        assert_eq!(*end, b'\n');
-        assert!(!text.iter().any(u8::is_ascii_control));
-        let mut value: serde_json::Value = serde_json::from_slice(text).expect("JSON again");
+        let line = json::row(&row).expect("JSON");
+        let text = line.strip_suffix('\n').expect("a line");
+        assert!(!text.chars().any(|c| c.is_ascii_control()));
+        let mut value: serde_json::Value = serde_json::from_str(text).expect("JSON again");
         if let Some(dimensions) = value["dimensions"].as_object_mut() {
             assert_eq!(dimensions.len(), DIMENSIONS);
             dimensions.retain(|_, d| d["evidence"] != serde_json::json!([]) || d["score"] == 50.0);
@@ -241,7 +240,7 @@ fn json_keeps_its_shape() {
 
 #[test]
 fn json_keeps_the_order_of_its_keys() {
-    let line = String::from_utf8(json::line(&phishing()).expect("JSON")).expect("UTF-8");
+    let line = json::row(&phishing()).expect("JSON");
     let keys = [
         "id",
         "task_id",
@@ -262,7 +261,7 @@ fn json_keeps_the_order_of_its_keys() {
 
 #[test]
 fn json_hides_nothing_from_a_terminal() {
-    let line = String::from_utf8(json::line(&phishing()).expect("JSON")).expect("UTF-8");
+    let line = json::row(&phishing()).expect("JSON");
     assert!(line.contains(r"http://bit.ly/\u001b[31m\u202ex"), "{line}");
     assert!(!line.trim_end().chars().any(crate::text::acts_on_terminal));
 }
@@ -351,7 +350,7 @@ fn a_record_is_shown_whole() {
     };
     assert_snapshot!(strip(&show::text(TASK, &row, 80, &TimeZone::UTC)));
     let line = show::json_line(TASK, &row).expect("JSON");
-    let value: serde_json::Value = serde_json::from_slice(&line).expect("JSON again");
+    let value: serde_json::Value = serde_json::from_str(&line).expect("JSON again");
     assert_eq!(value["judgment"]["verdict"], "BARK");
     assert_eq!(value["judgment"]["stored"], true);
     assert_eq!(value["failures"][0]["error"]["cause"], "signal 11 (SIGSEGV)");

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use cynic_proto::client::unexpected;
 use cynic_proto::message::{Reply, Request};
 
-use crate::daemon::{connect_for, print};
+use crate::daemon::{ask, print};
 use crate::exit::{Exit, UsageError};
 use crate::text::{bytes, counted, printable};
 
@@ -19,15 +18,13 @@ pub(crate) async fn run(socket: PathBuf, file: &Path) -> Result<Exit> {
     let Some(path) = path.to_str() else {
         return Err(UsageError(format!("{} is not text", file.display())).into());
     };
-    let request = Request::Backup(path.to_owned());
-    let client = connect_for(&request, socket).await?;
-    match client.request(request, Bytes::new()).await? {
-        (Reply::Backup(report), _) => print(&format!(
+    match ask(socket, Request::Backup(path.to_owned())).await? {
+        Reply::Backup(report) => print(&format!(
             "{}: {}, {}\n",
             printable(&report.path),
             counted(report.judgments, "judgment"),
             bytes(report.bytes)
         )),
-        (other, _) => Err(unexpected(other).into()),
+        other => Err(unexpected(other).into()),
     }
 }

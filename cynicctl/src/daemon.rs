@@ -73,6 +73,28 @@ pub(crate) async fn connect_for(request: &Request, socket: PathBuf) -> Result<Cl
     }
 }
 
+/// Asks for one thing, where that is served.
+pub(crate) async fn ask(socket: PathBuf, request: Request) -> Result<Reply> {
+    Ok(ask_with(socket, request, Bytes::new()).await?.0)
+}
+
+/// The same with a payload, for who wants what comes behind the reply.
+pub(crate) async fn ask_with(
+    socket: PathBuf,
+    request: Request,
+    payload: Bytes,
+) -> Result<(Reply, Bytes), ClientError> {
+    connect_for(&request, socket).await?.request(request, payload).await
+}
+
+/// A reply that says no more than that it is done.
+pub(crate) fn done(reply: Reply) -> Result<()> {
+    match reply {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(other).into()),
+    }
+}
+
 /// Shows the figures, once or until interrupted.
 pub(crate) async fn stats(socket: PathBuf, args: &StatsArgs) -> Result<Exit> {
     let client = connect_to_look(socket).await?;
@@ -114,7 +136,7 @@ fn rendered(stats: &cynic_proto::stats::Stats, as_json: bool) -> Result<String> 
 
 /// Tells the daemon to take no more work.
 pub(crate) async fn drain(socket: PathBuf) -> Result<Exit> {
-    ask(socket, Request::Drain).await?;
+    done(ask(socket, Request::Drain).await?)?;
     print(
         "draining: what was accepted is finished, nothing more is taken (`cynicctl resume` ends it)\n",
     )
@@ -122,24 +144,15 @@ pub(crate) async fn drain(socket: PathBuf) -> Result<Exit> {
 
 /// Tells the daemon to take work again.
 pub(crate) async fn resume(socket: PathBuf) -> Result<Exit> {
-    ask(socket, Request::Resume).await?;
+    done(ask(socket, Request::Resume).await?)?;
     print("taking work again\n")
 }
 
 /// Has the daemon do something, and prints what it says it has done.
 pub(crate) async fn tell(socket: PathBuf, request: Request) -> Result<Exit> {
-    let client = connect_for(&request, socket).await?;
-    match client.request(request, Bytes::new()).await? {
-        (Reply::Report(report), _) => print(&format!("{}\n", printable(&report))),
-        (other, _) => Err(unexpected(other).into()),
-    }
-}
-
-async fn ask(socket: PathBuf, request: Request) -> Result<()> {
-    let client = connect_for(&request, socket).await?;
-    match client.request(request, Bytes::new()).await? {
-        (Reply::Done, _) => Ok(()),
-        (other, _) => Err(unexpected(other).into()),
+    match ask(socket, request).await? {
+        Reply::Report(report) => print(&format!("{}\n", printable(&report))),
+        other => Err(unexpected(other).into()),
     }
 }
 

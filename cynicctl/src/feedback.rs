@@ -5,14 +5,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use bytes::Bytes;
 use cynic_proto::calibration::{CalibrationReport, CalibrationRequest};
 use cynic_proto::client::unexpected;
 use cynic_proto::history::NOTE_BYTES_MAX;
 use cynic_proto::message::{Reply, Request};
 
 use crate::args::{CalibrateArgs, FeedbackArgs};
-use crate::daemon::{connect_for, print};
+use crate::daemon::{ask, print};
 use crate::exit::{Exit, UsageError};
 use crate::view::calibration as view;
 use crate::view::json;
@@ -26,10 +25,9 @@ pub(crate) async fn give(socket: PathBuf, args: FeedbackArgs) -> Result<Exit> {
     }
     let FeedbackArgs { task, truth, note } = args;
     let request = Request::Feedback { task, truth, note };
-    let client = connect_for(&request, socket).await?;
-    match client.request(request, Bytes::new()).await? {
-        (Reply::Feedback(_), _) => print(&format!("noted: {} was {}\n", task, truth.name())),
-        (other, _) => Err(unexpected(other).into()),
+    match ask(socket, request).await? {
+        Reply::Feedback(_) => print(&format!("noted: {} was {}\n", task, truth.name())),
+        other => Err(unexpected(other).into()),
     }
 }
 
@@ -42,18 +40,16 @@ pub(crate) async fn calibrate(socket: PathBuf, args: &CalibrateArgs) -> Result<E
         None if args.dry_run => CalibrationRequest::DryRun,
         None => CalibrationRequest::Show,
     };
-    let report = ask(socket, request).await?;
+    let report = report(socket, request).await?;
     if args.json {
         return print(&json::line(&report)?);
     }
     print(&view::text(request, &report, columns()))
 }
 
-async fn ask(socket: PathBuf, request: CalibrationRequest) -> Result<CalibrationReport> {
-    let request = Request::Calibrate(request);
-    let client = connect_for(&request, socket).await?;
-    match client.request(request, Bytes::new()).await? {
-        (Reply::Calibration(report), _) => Ok(*report),
-        (other, _) => Err(unexpected(other).into()),
+async fn report(socket: PathBuf, request: CalibrationRequest) -> Result<CalibrationReport> {
+    match ask(socket, Request::Calibrate(request)).await? {
+        Reply::Calibration(report) => Ok(*report),
+        other => Err(unexpected(other).into()),
     }
 }

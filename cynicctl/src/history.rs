@@ -65,10 +65,9 @@ pub(crate) async fn page(client: &Client, query: &HistoryQuery) -> Result<Histor
 
 /// Shows all that is stored of one task.
 pub(crate) async fn show(socket: PathBuf, args: &ShowArgs) -> Result<Exit> {
-    let client = daemon::connect(socket).await?;
-    let row = match client.request(Request::Show(args.task), Bytes::new()).await? {
-        (Reply::Show(row), _) => row,
-        (other, _) => return Err(unexpected(other).into()),
+    let row = match daemon::ask(socket, Request::Show(args.task)).await? {
+        Reply::Show(row) => row,
+        other => return Err(unexpected(other).into()),
     };
     if row.judgment.is_none() && row.failures.is_empty() {
         anstream::eprintln!("nothing is stored of {}; `cynicctl history` lists what is", args.task);

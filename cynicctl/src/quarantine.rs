@@ -13,7 +13,7 @@ use cynic_proto::quarantine::{QuarantineRecord, QuarantineRequest, ReplayOutcome
 use jiff::tz::TimeZone;
 
 use crate::args::{QuarantineCommand, ReplayArgs};
-use crate::daemon::{connect_for, print};
+use crate::daemon::{ask, ask_with, connect_for, done, print};
 use crate::exit::{Exit, UsageError};
 use crate::judge::failure;
 use crate::text::counted;
@@ -46,16 +46,10 @@ pub(crate) async fn run(socket: PathBuf, command: QuarantineCommand) -> Result<E
     }
 }
 
-async fn ask(socket: PathBuf, request: QuarantineRequest, item: Bytes) -> Result<(Reply, Bytes)> {
-    let request = Request::Quarantine(request);
-    let client = connect_for(&request, socket).await?;
-    Ok(client.request(request, item).await?)
-}
-
 async fn records(socket: PathBuf, request: QuarantineRequest) -> Result<Vec<QuarantineRecord>> {
-    match ask(socket, request, Bytes::new()).await? {
-        (Reply::Quarantine(records), _) => Ok(records),
-        (other, _) => Err(unexpected(other).into()),
+    match ask(socket, Request::Quarantine(request)).await? {
+        Reply::Quarantine(records) => Ok(records),
+        other => Err(unexpected(other).into()),
     }
 }
 
@@ -72,17 +66,11 @@ async fn drop_records(socket: PathBuf, tasks: &[TaskId], all: bool) -> Result<Ex
         return print(&format!("dropped {}\n", counted(before, "record")));
     }
     for task in tasks {
-        done(ask(socket.clone(), QuarantineRequest::Drop(*task), Bytes::new()).await?.0)?;
+        let drop = Request::Quarantine(QuarantineRequest::Drop(*task));
+        done(ask(socket.clone(), drop).await?)?;
         print(&format!("dropped {task}: its item is tried again when it comes again\n"))?;
     }
     Ok(Exit::Success)
-}
-
-fn done(reply: Reply) -> Result<()> {
-    match reply {
-        Reply::Done => Ok(()),
-        other => Err(unexpected(other).into()),
-    }
 }
 
 /// The item as it was sent, where the user has it.
@@ -100,8 +88,8 @@ async fn retry(
     path: Option<PathBuf>,
     as_json: bool,
 ) -> Result<Exit> {
-    let reply = ask(socket, QuarantineRequest::Retry(task), item(path.as_deref())?).await?;
-    let (outcome, exit) = match reply {
+    let request = Request::Quarantine(QuarantineRequest::Retry(task));
+    let (outcome, exit) = match ask_with(socket, request, item(path.as_deref())?).await? {
         (Reply::Judged(judged), payload) => {
             let answer = Sealed { judged: *judged, explanation: payload }.open()?;
             (Outcome::Judged(Box::new(answer)), Exit::Success)
@@ -124,8 +112,8 @@ async fn retry(
 
 /// Runs the item alone and tells what happens.
 pub(crate) async fn replay(socket: PathBuf, args: ReplayArgs) -> Result<Exit> {
-    let request = QuarantineRequest::Replay(args.task);
-    let replayed = match ask(socket, request, item(args.item.as_deref())?).await? {
+    let request = Request::Quarantine(QuarantineRequest::Replay(args.task));
+    let replayed = match ask_with(socket, request, item(args.item.as_deref())?).await? {
         (Reply::Replayed(replayed), _) => *replayed,
         (other, _) => return Err(unexpected(other).into()),
     };

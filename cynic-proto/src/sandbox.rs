@@ -1,7 +1,7 @@
 //! What a worker is to be confined to, and what it reports that it got.
 //!
-//! Owns the vocabulary that supervisor and worker share: the plan travels as command line arguments (a
-//! worker's environment is empty), the report in READY. How a layer works belongs to `cynic-worker`.
+//! Owns the vocabulary that supervisor and worker share: the plan travels as JSON in the worker's first argument (its
+//! environment is empty), the report in READY. How a layer works belongs to `cynic-worker`.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,7 @@ impl SandboxMode {
 
 /// What a worker may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SandboxLimits {
     /// Private writable memory in bytes (`RLIMIT_DATA`): heap, globals, all anonymous mappings.
     pub memory_bytes: u64,
@@ -59,90 +60,16 @@ impl Default for SandboxLimits {
 }
 
 /// Everything a worker needs to know to confine itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SandboxPlan {
     /// How much must be there.
     pub mode: SandboxMode,
     /// What the worker may use.
     pub limits: SandboxLimits,
-    /// Process id of the supervisor, so that a worker that is born an orphan can tell. Unset when a person
-    /// starts a worker by hand.
+    /// Process id of the supervisor, so that a worker that is born an orphan can tell. Unset where none
+    /// is to be outlived.
     pub supervisor: Option<u32>,
-}
-
-/// Why arguments are not a plan.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// The value of one of the options makes no sense.
-    #[error("{option}={value} makes no sense: expected {expected}")]
-    BadValue {
-        /// The option.
-        option: &'static str,
-        /// What was given.
-        value: String,
-        /// What it takes.
-        expected: &'static str,
-    },
-}
-
-const MODE: &str = "--sandbox";
-const MEMORY: &str = "--memory-bytes";
-const STACK: &str = "--stack-bytes";
-const CPU: &str = "--cpu-seconds";
-const SUPERVISOR: &str = "--supervisor";
-
-impl SandboxPlan {
-    /// The plan as arguments for the worker.
-    pub fn to_args(&self) -> Vec<String> {
-        let mut args = vec![
-            format!("{MODE}={}", self.mode.name()),
-            format!("{MEMORY}={}", self.limits.memory_bytes),
-            format!("{STACK}={}", self.limits.stack_bytes),
-            format!("{CPU}={}", self.limits.cpu_seconds),
-        ];
-        args.extend(self.supervisor.map(|pid| format!("{SUPERVISOR}={pid}")));
-        args
-    }
-
-    /// Takes the plan's options out of a worker's arguments; returns the others as they came.
-    ///
-    /// # Errors
-    /// An option whose value makes no sense. One that is absent keeps its default.
-    pub fn from_args(
-        args: impl IntoIterator<Item = String>,
-    ) -> Result<(SandboxPlan, Vec<String>), PlanError> {
-        let mut plan = SandboxPlan::default();
-        let mut others = Vec::new();
-        for arg in args {
-            match arg.split_once('=') {
-                Some((MODE, value)) => plan.mode = parse_mode(value)?,
-                Some((MEMORY, value)) => plan.limits.memory_bytes = parse(MEMORY, value)?,
-                Some((STACK, value)) => plan.limits.stack_bytes = parse(STACK, value)?,
-                Some((CPU, value)) => plan.limits.cpu_seconds = parse(CPU, value)?,
-                Some((SUPERVISOR, value)) => plan.supervisor = Some(parse(SUPERVISOR, value)?),
-                _ => others.push(arg),
-            }
-        }
-        Ok((plan, others))
-    }
-}
-
-fn parse_mode(value: &str) -> Result<SandboxMode, PlanError> {
-    SandboxMode::ALL.into_iter().find(|mode| mode.name() == value).ok_or_else(|| {
-        PlanError::BadValue {
-            option: MODE,
-            value: value.to_owned(),
-            expected: "required, best-effort or off",
-        }
-    })
-}
-
-fn parse<N: std::str::FromStr>(option: &'static str, value: &str) -> Result<N, PlanError> {
-    value.parse().map_err(|_| PlanError::BadValue {
-        option,
-        value: value.to_owned(),
-        expected: "a whole number",
-    })
 }
 
 /// One layer of the sandbox, in the order in which they are put on.
@@ -240,31 +167,6 @@ impl SandboxReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plan_survives_the_command_line() {
-        let plan = SandboxPlan {
-            mode: SandboxMode::BestEffort,
-            limits: SandboxLimits { memory_bytes: 1, stack_bytes: 2, cpu_seconds: 3 },
-            supervisor: Some(4),
-        };
-        let mut args = plan.to_args();
-        args.insert(1, "--else=where".to_owned());
-        assert_eq!(SandboxPlan::from_args(args), Ok((plan, vec!["--else=where".to_owned()])));
-        let defaults = SandboxPlan::default();
-        assert_eq!(SandboxPlan::from_args(defaults.to_args()), Ok((defaults, Vec::new())));
-    }
-
-    #[test]
-    fn a_bad_value_is_named() {
-        let error =
-            SandboxPlan::from_args(["--sandbox=some".to_owned()]).expect_err("no such mode");
-        assert_eq!(
-            error.to_string(),
-            "--sandbox=some makes no sense: expected required, best-effort or off"
-        );
-        assert!(SandboxPlan::from_args(["--cpu-seconds=-1".to_owned()]).is_err());
-    }
 
     #[test]
     fn required_wants_every_layer() {

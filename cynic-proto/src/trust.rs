@@ -1,12 +1,9 @@
 //! Keys whose signature over an item's body counts as proof of who stands behind it.
 //!
-//! They travel from the configuration to a worker as command line arguments, like the sandbox's plan.
+//! They travel from the configuration to a worker as its arguments behind the sandbox's plan.
 
 use std::fmt;
 use std::str::FromStr;
-
-/// The worker's option that names one key; may be given any number of times.
-const OPTION: &str = "--trusted-key";
 
 /// The public half of an Ed25519 key, in hexadecimal where people write it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,24 +13,6 @@ pub struct TrustedKey(pub [u8; 32]);
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not an Ed25519 public key: expected 64 hexadecimal digits")]
 pub struct ParseTrustedKeyError(String);
-
-impl TrustedKey {
-    /// The key as an argument for the worker.
-    pub fn to_arg(self) -> String {
-        format!("{OPTION}={self}")
-    }
-
-    /// The key that an argument names; `None` if it is another option.
-    ///
-    /// # Errors
-    /// It is this option, but no key.
-    pub fn from_arg(arg: &str) -> Result<Option<TrustedKey>, ParseTrustedKeyError> {
-        match arg.split_once('=') {
-            Some((OPTION, key)) => key.parse().map(Some),
-            _ => Ok(None),
-        }
-    }
-}
 
 impl fmt::Display for TrustedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,17 +51,15 @@ mod tests {
     #[test]
     fn a_key_survives_the_command_line() {
         let key = TrustedKey(std::array::from_fn(|n| 7 * n as u8));
-        assert_eq!(TrustedKey::from_arg(&key.to_arg()), Ok(Some(key)));
+        assert_eq!(key.to_string().parse(), Ok(key));
         assert_eq!(key.to_string().to_uppercase().parse(), Ok(key));
-        assert_eq!(TrustedKey::from_arg("--sandbox=off"), Ok(None));
     }
 
     #[test]
     fn what_is_no_key_is_named() {
         for wrong in ["", "abc", &"0".repeat(63), &"0".repeat(66), &"g".repeat(64), &"é".repeat(32)]
         {
-            let error =
-                TrustedKey::from_arg(&format!("--trusted-key={wrong}")).expect_err("no key");
+            let error = wrong.parse::<TrustedKey>().expect_err("no key");
             assert_eq!(error, ParseTrustedKeyError(wrong.to_owned()));
         }
     }

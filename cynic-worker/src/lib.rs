@@ -36,14 +36,10 @@ pub fn run(panel: impl FnOnce(&Judge) -> Panel) -> ExitCode {
 }
 
 fn start(panel: impl FnOnce(&Judge) -> Panel) -> Result<(), SessionError> {
-    let (plan, others) = SandboxPlan::from_args(std::env::args().skip(1))?;
-    let mut options = Options::default();
-    for arg in others {
-        match TrustedKey::from_arg(&arg)? {
-            Some(key) => options.trusted_keys.push(key.0),
-            None => return Err(SessionError::UnknownArgument(arg)),
-        }
-    }
+    let mut args = std::env::args().skip(1);
+    let plan: SandboxPlan = serde_json::from_str(&args.next().unwrap_or_default())?;
+    let keys = args.map(|key| key.parse().map(|TrustedKey(key)| key));
+    let options = Options { trusted_keys: keys.collect::<Result<_, _>>()?, ..Options::default() };
     let progress = ProgressWriter::map_stdout();
     let sandbox = sandbox::apply(&plan, session::await_greeting)?;
     let judge = Judge::new(options);

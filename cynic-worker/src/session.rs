@@ -11,7 +11,7 @@ use cynic_proto::codec::{self, FrameError};
 use cynic_proto::exit_code;
 use cynic_proto::handshake::{HandshakeError, Hello, Role};
 use cynic_proto::limits::{ANSWER_BYTES_MAX, LEASE_BYTES_MAX};
-use cynic_proto::sandbox::{PlanError, SandboxReport};
+use cynic_proto::sandbox::SandboxReport;
 use cynic_proto::trust::ParseTrustedKeyError;
 use cynic_proto::worker::{FromWorker, Lease, Outcome, PROFILE_NULL, Spent, ToWorker};
 use nix::errno::Errno;
@@ -32,15 +32,12 @@ const BUFFER_BYTES_KEPT: usize = 1024 * 1024;
 /// Why a worker ends other than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The supervisor's arguments make no sense to this build.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
+    /// The first argument makes no sense to this build.
+    #[error("no plan in the first argument: a worker is started by cynicd, not by hand")]
+    Plan(#[from] serde_json::Error),
     /// A key that is none.
     #[error(transparent)]
     TrustedKey(#[from] ParseTrustedKeyError),
-    /// An argument that no worker has.
-    #[error("unknown argument `{0}`: a worker is started by cynicd, not by hand")]
-    UnknownArgument(String),
     /// The sandbox does not hold.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -74,9 +71,7 @@ impl SessionError {
     /// The exit code that tells the supervisor.
     pub fn exit_code(&self) -> i32 {
         match self {
-            SessionError::Plan(_)
-            | SessionError::TrustedKey(_)
-            | SessionError::UnknownArgument(_) => exit_code::USAGE,
+            SessionError::Plan(_) | SessionError::TrustedKey(_) => exit_code::USAGE,
             SessionError::Sandbox(_) => exit_code::SANDBOX,
             _ => exit_code::PROTOCOL,
         }

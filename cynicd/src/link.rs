@@ -137,8 +137,9 @@ impl Launch {
 pub fn start(launch: Launch, worker: WorkerId, hub: mpsc::Sender<Input>) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
         let link = Link { worker, hub };
-        let keys = launch.trusted_keys.iter().map(|key| key.to_arg());
-        let args = launch.plan.to_args().into_iter().chain(keys).map(OsString::from).collect();
+        let plan = serde_json::json!(launch.plan).to_string();
+        let keys = launch.trusted_keys.iter().map(TrustedKey::to_string);
+        let args = std::iter::once(plan).chain(keys).map(OsString::from).collect();
         let cgroup = launch.cgroup(worker);
         let kills = Kills::of(cgroup.clone());
         let request = SpawnRequest { program: launch.program.clone(), args, cgroup };

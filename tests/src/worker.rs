@@ -34,7 +34,7 @@ impl Conversation {
     pub async fn begin(spawner: &Spawner, program: &Path, mode: SandboxMode) -> Conversation {
         let plan =
             SandboxPlan { mode, supervisor: Some(std::process::id()), ..SandboxPlan::default() };
-        let args = plan.to_args().into_iter().map(Into::into).collect();
+        let args = vec![serde_json::json!(plan).to_string().into()];
         let request = SpawnRequest { program: program.to_owned(), args, cgroup: None };
         let worker = spawner.spawn(request).await.expect("a worker");
         let report = SandboxReport::default();

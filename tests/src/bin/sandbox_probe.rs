@@ -21,8 +21,9 @@ static ALLOCATOR: DyingAllocator = DyingAllocator;
 const REFUSED: i32 = 150;
 
 fn main() -> ExitCode {
-    let (plan, args) = SandboxPlan::from_args(std::env::args().skip(1)).expect("a plan");
-    let (name, args) = args.split_first().expect("an attempt");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [plan, name, args @ ..] = &args[..] else { panic!("no plan and no attempt") };
+    let plan: SandboxPlan = serde_json::from_str(plan).expect("a plan");
     let attempt = attempts::named(name).unwrap_or_else(|| panic!("no attempt is called {name}"));
     let target = Target::parse(args);
     let progress = ProgressWriter::map_stdout();

@@ -100,8 +100,7 @@ impl Targets {
     }
 
     fn request(&self, attempt: &str, plan: &SandboxPlan) -> SpawnRequest {
-        let mut args = plan.to_args();
-        args.push(attempt.to_owned());
+        let mut args = vec![serde_json::json!(plan).to_string(), attempt.to_owned()];
         for file in ["cynic.db", "cynic.sock"] {
             args.push(self.directory.path().join(file).display().to_string());
         }

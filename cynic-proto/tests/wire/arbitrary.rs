@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use fastrand::Rng;
 use serde::de::value::U32Deserializer;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
@@ -18,7 +19,7 @@ const CHARS: [char; 8] = ['a', 'Z', '7', '\0', '\n', 'é', '犬', '🐕'];
 
 /// The value of that seed.
 pub(crate) fn arbitrary<T: DeserializeOwned>(seed: u64) -> T {
-    T::deserialize(&mut Arbitrary(seed)).expect("any value")
+    T::deserialize(&mut Arbitrary(Rng::with_seed(seed))).expect("any value")
 }
 
 /// Names of an enum's variants, in the order of their numbers.
@@ -28,31 +29,22 @@ pub(crate) fn variants<T: DeserializeOwned + fmt::Debug>() -> &'static [&'static
     names.0
 }
 
-struct Arbitrary(u64);
+struct Arbitrary(Rng);
 
 impl Arbitrary {
-    /// `SplitMix64` (Steele, Lea, Flood 2014).
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.0.u64(..end)
     }
 
     /// Small numbers are as likely as large ones: the encoding's length depends on the size.
     fn number(&mut self) -> u64 {
         let bits = self.below(65);
-        self.next().checked_shr(64 - bits as u32).unwrap_or(0)
+        self.0.u64(..).checked_shr(64 - bits as u32).unwrap_or(0)
     }
 
     /// No NaN, which is not equal to itself.
     fn float(&mut self) -> f32 {
-        let float = f32::from_bits(self.next() as u32);
+        let float = f32::from_bits(self.0.u32(..));
         if float.is_nan() { 61.8 } else { float }
     }
 

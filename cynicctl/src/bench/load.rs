@@ -15,12 +15,13 @@ use cynic_proto::client::{Client, ClientError, Options, Outcome};
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Judge, Lane};
 use cynic_proto::stats::Stats;
+use fastrand::Rng;
 use hdrhistogram::Histogram;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::mix::{Dice, Item, Mix};
+use super::mix::{Item, Mix};
 use super::usage::{Cpu, CpuUsed, Memory};
 
 /// Longest time that is told from longer ones, in microseconds: longer than any deadline in use.
@@ -89,7 +90,7 @@ pub(super) struct Tally {
 
 struct State {
     load: Load,
-    dice: Dice,
+    dice: Rng,
     from: Instant,
     until: Instant,
     tally: Tally,
@@ -113,7 +114,7 @@ pub(super) async fn run(load: Load) -> Result<Seen> {
     let until = from + load.duration;
     let tally = Tally::new(load.mix.parts.len())?;
     let state: Shared = Rc::new(RefCell::new(State {
-        dice: Dice::new(SEED),
+        dice: Rng::with_seed(SEED),
         from,
         until,
         tally,
@@ -215,10 +216,10 @@ fn schedule(rate: f64, until: Instant) -> Result<mpsc::Receiver<Instant>> {
     // The kernel may wake a sleeper 50 µs late to save power; the schedule should not be. Refused, it is.
     let _ = std::fs::write("/proc/self/timerslack_ns", "1000");
     let tick = move || {
-        let (mut dice, mut due) = (Dice::new(SEED), Instant::now());
+        let (mut dice, mut due) = (Rng::with_seed(SEED), Instant::now());
         loop {
             // 1 minus the number is never 0.
-            due += Duration::from_secs_f64(-(1.0 - dice.roll()).ln() / rate);
+            due += Duration::from_secs_f64(-(1.0 - dice.f64()).ln() / rate);
             if due >= until {
                 return;
             }
@@ -260,7 +261,7 @@ async fn send(state: &Shared, client: &Client, due: Instant) -> Option<Duration>
 
 impl State {
     fn next(&mut self, due: Instant) -> (u64, usize, Item, Judge) {
-        let random = (self.dice.roll(), self.dice.roll());
+        let random = (self.dice.f64(), self.dice.f64());
         let (part, item) = self.load.mix.pick(random);
         let (item, number) = (item.clone(), self.next);
         self.next += 1;
@@ -358,7 +359,7 @@ mod tests {
         let now = Instant::now();
         State {
             load,
-            dice: Dice::new(SEED),
+            dice: Rng::with_seed(SEED),
             from: now.checked_sub(Duration::from_secs(30)).expect("a machine up for that long"),
             until: now + Duration::from_secs(30),
             tally: Tally::new(2).expect("histograms"),

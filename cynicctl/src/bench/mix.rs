@@ -161,25 +161,6 @@ fn read(files: &[PathBuf]) -> Result<Vec<Item>> {
     }
 }
 
-/// Numbers that look random and are the same in each run: splitmix64.
-#[derive(Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    /// The next number in [0, 1).
-    pub(super) fn roll(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,10 +169,10 @@ mod tests {
     fn weights_and_sizes_are_kept() {
         let mix = Mix::resolve(Some("chat=3,prose:2k"), &[]).expect("valid");
         assert!(mix.parts[1].items.iter().all(|item| item.bytes.len() == 2048));
-        let mut dice = Dice::new(1);
+        let mut dice = fastrand::Rng::with_seed(1);
         let mut picked = [0_u32; 2];
         for _ in 0..10_000 {
-            picked[mix.pick((dice.roll(), dice.roll())).0] += 1;
+            picked[mix.pick((dice.f64(), dice.f64())).0] += 1;
         }
         assert!((7_300..7_700).contains(&picked[0]), "{picked:?}");
     }

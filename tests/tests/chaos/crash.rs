@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::items;
 use crate::postgres::Server;
-use crate::random::Random;
+use crate::random;
 use crate::store::{stored, stored_in_postgres};
 
 #[tokio::test]
@@ -72,7 +72,7 @@ fn assert_is_stored(acknowledged: &BTreeSet<TaskId>, stored: &BTreeSet<TaskId>) 
 /// have an answer. Returns what was acknowledged as stored.
 async fn acknowledged_over_crashes(home: &Home) -> BTreeSet<TaskId> {
     const CLIENTS: usize = 4;
-    let mut random = Random::seeded("the daemon's death");
+    let mut random = random::seeded("the daemon's death");
     let mut daemon = home.start().await;
     let (over, is_over) = watch::channel(false);
     let (answered, mut answers) = watch::channel(0_u64);
@@ -89,7 +89,7 @@ async fn acknowledged_over_crashes(home: &Home) -> BTreeSet<TaskId> {
         let answer = tokio::time::timeout(PATIENCE, answers.wait_for(|now| *now > before)).await;
         let stored = answer.is_ok_and(|answer| answer.is_ok());
         assert!(stored, "nothing is stored:\n{}", daemon.log());
-        tokio::time::sleep(Duration::from_micros(random.below(300_000))).await;
+        tokio::time::sleep(Duration::from_micros(random.u64(..300_000))).await;
         daemon.crash();
         daemon = home.start().await;
     }

@@ -13,10 +13,11 @@ use cynic_proto::stats::Stats;
 use cynic_tests::daemon::{Daemon, Home, PATIENCE};
 use cynic_tests::raw::RawClient;
 use cynic_tests::{faults, procfs, raw};
+use fastrand::Rng;
 use rustix::process::Signal;
 
 use crate::items;
-use crate::random::{self, Random};
+use crate::random;
 use crate::store::{self, failed, stored};
 
 /// Clients that send work and wait for every answer.
@@ -83,7 +84,7 @@ struct Tally {
 
 #[tokio::test]
 async fn every_task_is_answered_and_stored_once_in_a_storm() {
-    let mut random = Random::seeded("the storm");
+    let mut random = random::seeded("the storm");
     let home = Home::new("");
     let config = items::impatient_config(env!("CARGO_BIN_EXE_faulty_worker").as_ref());
     let metrics = home.path("metrics.sock");
@@ -94,12 +95,12 @@ async fn every_task_is_answered_and_stored_once_in_a_storm() {
     let end = Instant::now() + random::duration();
 
     let clients: Vec<_> = (0..PATIENT_CLIENTS)
-        .map(|_| tokio::spawn(send_and_wait(daemon.socket().to_owned(), random.split(), end)))
+        .map(|_| tokio::spawn(send_and_wait(daemon.socket().to_owned(), random.fork(), end)))
         .collect();
-    let vanishing = tokio::spawn(vanish(daemon.socket().to_owned(), random.split(), end));
+    let vanishing = tokio::spawn(vanish(daemon.socket().to_owned(), random.fork(), end));
     let babbling: Vec<_> = [daemon.socket().to_owned(), admin_of(daemon.socket()), metrics]
         .into_iter()
-        .map(|socket| tokio::spawn(babble(socket, random.split(), end)))
+        .map(|socket| tokio::spawn(babble(socket, random.fork(), end)))
         .collect();
     let signals = hurt_workers(&daemon, &mut random, end).await;
 
@@ -248,7 +249,7 @@ fn counted_as(cause: &str) -> String {
 
 /// Keeps a number of tasks in flight until the end, then waits for the last answers. Every reply must belong to
 /// a task that waits for one.
-async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tally {
+async fn send_and_wait(socket: PathBuf, mut random: Rng, end: Instant) -> Tally {
     let mut client = RawClient::connect(&socket).await.expect("a connection");
     let mut waiting: BTreeMap<u64, TaskId> = BTreeMap::new();
     let mut tally = Tally::default();
@@ -257,17 +258,17 @@ async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tal
         while Instant::now() < end && waiting.len() < IN_FLIGHT {
             seq += 1;
             let task = TaskId::new();
-            let lane = if random.once_in(2) { Lane::Bulk } else { Lane::Interactive };
-            let ack = if random.once_in(4) { Ack::Stored } else { Ack::Judged };
+            let lane = if random.bool() { Lane::Bulk } else { Lane::Interactive };
+            let ack = if random.u8(..4) == 0 { Ack::Stored } else { Ack::Judged };
             let mut request = raw::judge(task, lane, ack);
-            let item = if random.once_in(POISON_ONE_IN) {
+            let item = if random.u64(..POISON_ONE_IN) == 0 {
                 // Each another one, or only the first would be tried.
                 request.hint.name = Some(task.to_string());
-                let poison = *random.choose(POISON).expect("some");
+                let poison = *random.choice(POISON).expect("some");
                 tally.poison.insert(task, poison);
                 faults::item(poison.0)
             } else {
-                items::ordinary(random.next())
+                items::ordinary(random.u64(..))
             };
             let request = Request::Judge(request);
             client.send(seq, request, &item).await.expect("the connection holds");
@@ -293,37 +294,37 @@ async fn send_and_wait(socket: PathBuf, mut random: Random, end: Instant) -> Tal
 }
 
 /// Clients that send work and leave, some in the middle of a frame. Returns how many did, and what they sent.
-async fn vanish(socket: PathBuf, mut random: Random, end: Instant) -> (u64, BTreeSet<TaskId>) {
+async fn vanish(socket: PathBuf, mut random: Rng, end: Instant) -> (u64, BTreeSet<TaskId>) {
     let (mut vanished, mut tasks) = (0, BTreeSet::new());
     while Instant::now() < end {
         let mut client = RawClient::connect(&socket).await.expect("a connection");
-        for seq in 0..random.below(20) {
+        for seq in 0..random.u64(..20) {
             let task = TaskId::new();
             tasks.insert(task);
             let request = raw::judge(task, Lane::Bulk, Ack::Judged);
             let _ = client.send(seq, Request::Judge(request), &items::ordinary(seq)).await;
         }
-        if random.once_in(2) {
+        if random.bool() {
             // Half a frame of a megabyte.
             let _ = client.say(&[0, 0, 16, 0, 10, 0, 0, 0, 1, 2, 3]).await;
         }
         vanished += 1;
         drop(client);
-        tokio::time::sleep(Duration::from_millis(random.below(20))).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(..20))).await;
     }
     (vanished, tasks)
 }
 
 /// Connections that never were a client's.
-async fn babble(socket: PathBuf, mut random: Random, end: Instant) -> u64 {
+async fn babble(socket: PathBuf, mut random: Rng, end: Instant) -> u64 {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut babbled = 0;
     while Instant::now() < end {
         let mut stream = tokio::net::UnixStream::connect(&socket).await.expect("a connection");
-        let length = random.below(4096);
-        let bytes: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
+        let length = random.u64(..4096);
+        let bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
         let _ = stream.write_all(&bytes).await;
-        if random.once_in(2) {
+        if random.bool() {
             let _ = stream.shutdown().await;
         }
         // Whatever it says to that, it says it soon or hangs up.
@@ -338,14 +339,14 @@ async fn babble(socket: PathBuf, mut random: Random, end: Instant) -> u64 {
 /// Kills and stops workers at random.
 async fn hurt_workers(
     daemon: &Daemon,
-    random: &mut Random,
+    random: &mut Rng,
     end: Instant,
 ) -> BTreeMap<&'static str, u64> {
     let mut signals = BTreeMap::new();
     while Instant::now() < end {
-        tokio::time::sleep(Duration::from_millis(5 + random.below(150))).await;
-        let Some(pid) = random.choose(&daemon.workers()).copied() else { continue };
-        let (name, signal, _) = *random.choose(SIGNALS).expect("some");
+        tokio::time::sleep(Duration::from_millis(5 + random.u64(..150))).await;
+        let Some(pid) = random.choice(daemon.workers()) else { continue };
+        let (name, signal, _) = *random.choice(SIGNALS).expect("some");
         procfs::signal(pid, signal);
         *signals.entry(name).or_default() += 1;
     }

@@ -254,15 +254,20 @@ async fn a_task_id_is_its_users_own() {
     fs::write(&item, text()).expect("written");
     let item = item.to_string_lossy();
     let args = ["judge", "--resume", "--json", "--ack", "stored", &item];
-    let own = daemon.cynicctl(args);
-    assert_eq!(own.code, Some(0), "{}", own.err);
-    let id = own.json()[0]["task_id"].clone();
+    let theirs = as_stranger(&daemon, GROUP, &args);
+    assert_eq!(theirs.code, Some(0), "{}", theirs.err);
+    let id = theirs.json()[0]["task_id"].clone();
+    let task: TaskId = id.as_str().expect("an id").parse().expect("an id");
     // Once from what was answered lately, once from the store.
     for _ in 0..2 {
-        let stranger = as_stranger(&daemon, GROUP, &args);
-        let answer = &stranger.json()[0];
-        assert_eq!(answer["error"]["kind"], "conflict", "{answer}");
-        assert_eq!(daemon.cynicctl(args).json()[0]["task_id"], id);
+        let again = Judge { task, retry: true, ..plain_request() };
+        let outcome = daemon.client().await.judge(again, text()).await.expect("an answer");
+        let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error:?}");
+        assert_eq!(as_stranger(&daemon, GROUP, &args).json()[0]["task_id"], id);
+        // The same file is another task of another user's.
+        let own = daemon.cynicctl(args);
+        assert!(own.code == Some(0) && own.json()[0]["task_id"] != id, "{own:?}");
         assert_eq!(daemon.stop().await, Some(0));
         daemon = home.start().await;
     }

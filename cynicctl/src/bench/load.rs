@@ -14,15 +14,16 @@ use anyhow::{Context as _, Result};
 use cynic_proto::client::{Client, ClientError, Options, Outcome};
 use cynic_proto::ids::TaskId;
 use cynic_proto::message::{Ack, Judge, Lane};
-use cynic_proto::stats::Stats;
+use cynic_proto::stats::RecorderStats;
 use fastrand::Rng;
 use hdrhistogram::Histogram;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout_at};
 
 use super::mix::{Item, Mix};
 use super::usage::{Cpu, CpuUsed, Memory};
+use crate::daemon::within;
 
 /// Longest time that is told from longer ones, in microseconds: longer than any deadline in use.
 const TIME_MAX_US: u64 = 3_600_000_000;
@@ -31,7 +32,11 @@ const TIME_MAX_US: u64 = 3_600_000_000;
 const DIGITS: u8 = 3;
 
 /// How long answers are awaited after the end; what is not answered then is counted as such, with that wait.
-const GRACE: Duration = Duration::from_secs(30);
+pub(super) const GRACE: Duration = Duration::from_secs(30);
+
+/// How long the daemon may take to give its figures: one that lives needs milliseconds under any load, and later they
+/// are not those of that moment.
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// Moments that the schedule may be ahead of the sender; behind them it waits, and the moments stay as they are.
 const DUE_MAX: usize = 1024;
@@ -55,17 +60,31 @@ pub(super) struct Load {
     pub(super) rate: Option<f64>,
     pub(super) warmup: Duration,
     pub(super) duration: Duration,
+    /// How long answers are awaited after the end: [`GRACE`].
+    pub(super) grace: Duration,
+    /// How long figures are awaited: [`LOOK`].
+    pub(super) look: Duration,
 }
 
 /// What was seen of a load.
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) tally: Tally,
-    /// The figures at the beginning and the end of what is measured.
-    pub(super) stats: (Stats, Stats),
+    /// Workers in the pool, by the last figures that the daemon gave.
+    pub(super) workers: u32,
+    /// `None` where the daemon did not give them in time at the beginning or at the end.
+    pub(super) figures: Option<Figures>,
+}
+
+/// What the daemon's figures tell of the time measured.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// At the beginning and at the end.
+    pub(super) recorder: (RecorderStats, RecorderStats),
     /// Seconds between them, and answers.
     pub(super) between: (f64, u64),
     pub(super) cpu: CpuUsed,
+    /// At the end.
     pub(super) memory: Memory,
 }
 
@@ -106,6 +125,7 @@ type Shared = Rc<RefCell<State>>;
 pub(super) async fn run(load: Load) -> Result<Seen> {
     let options = || Options { reconnect_for: Duration::ZERO, ..Options::new(&load.socket) };
     let control = Client::connect(options()).await?;
+    let workers = within(load.look, control.stats()).await?.pool.pool_size;
     let mut clients = Vec::with_capacity(load.clients);
     for _ in 0..load.clients {
         clients.push(Client::connect(options()).await?);
@@ -132,37 +152,52 @@ pub(super) async fn run(load: Load) -> Result<Seen> {
         let broken = state.borrow_mut().broken.take();
         broken.map_or(Ok(()), |error| Err(anyhow::Error::from(error)))
     };
-    let observed = observe(&state, &control);
-    let ((), seen) = LocalSet::new().run_until(async { tokio::try_join!(sent, observed) }).await?;
+    let observed = observe(&state, &control, workers);
+    let ((), (workers, figures)) =
+        LocalSet::new().run_until(async { tokio::try_join!(sent, observed) }).await?;
     let mut state = state.borrow_mut();
     state.give_up();
     let tally = std::mem::replace(&mut state.tally, Tally::new(0)?);
-    Ok(Seen { tally, ..seen })
+    Ok(Seen { tally, workers, figures })
 }
 
-/// Looks at the processes where the time measured begins and where it ends.
-async fn observe(state: &Shared, control: &Client) -> Result<Seen> {
-    let (from, until) = (state.borrow().from, state.borrow().until);
-    let look = async |at: Instant| {
+/// Looks at the processes where the time measured begins and where it ends. Tells how many workers there are, as far as
+/// is known, and the figures unless one of the looks came to nothing: a daemon that hangs does not keep the bench.
+async fn observe(
+    state: &Shared,
+    control: &Client,
+    mut workers: u32,
+) -> Result<(u32, Option<Figures>)> {
+    let (from, until, patience) = {
+        let state = state.borrow();
+        (state.from, state.until, state.load.look)
+    };
+    let mut look = async |at: Instant| {
         sleep_until(at.into()).await;
-        let figures = control.stats().await?;
+        let figures = match within(patience, control.stats()).await {
+            Ok(figures) => figures,
+            Err(ClientError::NoAnswer { .. }) => return Ok(None),
+            Err(error) => return Err(anyhow::Error::from(error)),
+        };
+        workers = figures.pool.pool_size;
         let cpu = Cpu::look(&figures);
-        anyhow::Ok((figures, cpu, Instant::now(), state.borrow().tally.answers))
+        Ok(Some((figures, cpu, Instant::now(), state.borrow().tally.answers)))
     };
     let first = look(from).await?;
     let last = look(until).await?;
-    Ok(Seen {
-        tally: Tally::new(0)?,
+    let figures = first.zip(last).map(|(first, last)| Figures {
         between: ((last.2 - first.2).as_secs_f64(), last.3 - first.3),
         cpu: last.1.since(&first.1),
         memory: Memory::look(&last.0),
-        stats: (first.0, last.0),
-    })
+        recorder: (first.0.recorder, last.0.recorder),
+    });
+    Ok((workers, figures))
 }
 
 /// Each client has so many items in flight, and sends the next when one is answered.
 async fn closed(state: &Shared, clients: Vec<Client>) {
     let (in_flight, until) = (state.borrow().load.in_flight, state.borrow().until);
+    let end = state.borrow().end();
     let mut loops = JoinSet::new();
     for client in clients {
         for _ in 0..in_flight {
@@ -176,18 +211,20 @@ async fn closed(state: &Shared, clients: Vec<Client>) {
             });
         }
     }
-    finish(until, loops).await;
+    finish(end, loops).await;
 }
 
 /// Items are sent when they are due, whatever became of those before them.
 async fn open(state: &Shared, clients: &[Client], rate: f64) -> Result<()> {
-    let until = state.borrow().until;
+    let (until, end) = (state.borrow().until, state.borrow().end());
     let places = Arc::new(Semaphore::new(clients.len() * state.borrow().load.in_flight));
     let mut due = schedule(rate, until)?;
     let mut flights = JoinSet::new();
     let mut clients = clients.iter().cycle();
     while let Some(due) = due.recv().await {
-        let place = Arc::clone(&places).acquire_owned().await;
+        // With all places taken by what a daemon that hangs never answers, there is none before the end.
+        let place = timeout_at(end.into(), Arc::clone(&places).acquire_owned()).await;
+        let Ok(Ok(place)) = place else { break };
         while flights.try_join_next().is_some() {}
         if state.borrow().broken.is_some() {
             break;
@@ -199,15 +236,14 @@ async fn open(state: &Shared, clients: &[Client], rate: f64) -> Result<()> {
             drop(place);
         });
     }
-    finish(until, flights).await;
+    finish(end, flights).await;
     Ok(())
 }
 
-async fn finish(until: Instant, mut flights: JoinSet<()>) {
+async fn finish(end: Instant, mut flights: JoinSet<()>) {
     let all = async { while flights.join_next().await.is_some() {} };
-    let left = until.saturating_duration_since(Instant::now()) + GRACE;
     // What is not answered by then is counted by who looks at what still waits.
-    let _ = timeout(left, all).await;
+    let _ = timeout_at(end.into(), all).await;
 }
 
 /// A thread that says when the next item is due: at random, independent moments, as many clients would send.
@@ -280,6 +316,11 @@ impl State {
         (number, part, item, request)
     }
 
+    /// When nothing is waited for any longer.
+    fn end(&self) -> Instant {
+        self.until + self.load.grace
+    }
+
     fn measures(&self, moment: Instant) -> bool {
         (self.from..self.until).contains(&moment)
     }
@@ -341,11 +382,117 @@ fn micros(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::BytesMut;
+    use cynic_proto::codec;
+    use cynic_proto::handshake::{Hello, Role};
+    use cynic_proto::limits::FRAME_BYTES_MAX;
+    use cynic_proto::message::{Reply, Request, ToClient, ToDaemon};
+    use cynic_proto::stats::Stats;
+    use tempfile::TempDir;
+    use tokio::time::timeout;
+
     use super::*;
 
-    fn state() -> State {
+    /// Above what any of these takes on a machine that does other things too: that it ends is tested, not when.
+    const ENDS: Duration = Duration::from_secs(20);
+
+    /// A socket at which a daemon gives its figures so many times and answers nothing else, as one that hangs from then on.
+    struct Hanging {
+        dir: TempDir,
+        /// How often it was asked for its figures.
+        looks: Arc<AtomicUsize>,
+    }
+
+    impl Hanging {
+        fn after(looks_answered: usize) -> Hanging {
+            let dir = TempDir::new().expect("a temporary directory");
+            let listener = UnixListener::bind(dir.path().join("socket")).expect("bound");
+            let looks = Arc::new(AtomicUsize::new(0));
+            let seen = Arc::clone(&looks);
+            std::thread::spawn(move || {
+                for stream in listener.incoming().map_while(Result::ok) {
+                    let seen = Arc::clone(&seen);
+                    std::thread::spawn(move || serve(stream, &seen, looks_answered));
+                }
+            });
+            Hanging { dir, looks }
+        }
+
+        /// A short load; each client has one item in flight.
+        fn load(&self, rate: Option<f64>) -> Load {
+            Load {
+                socket: self.dir.path().join("socket"),
+                clients: 2,
+                rate,
+                duration: Duration::from_millis(100),
+                grace: Duration::from_millis(200),
+                look: Duration::from_secs(1),
+                ..load()
+            }
+        }
+    }
+
+    /// Speaks as a daemon on one connection until the client leaves.
+    fn serve(mut stream: UnixStream, looks: &AtomicUsize, looks_answered: usize) {
+        let (mut inbox, mut bytes, mut greeted) = (BytesMut::new(), [0; 4096], false);
+        loop {
+            while let Some(frame) = codec::take(&mut inbox, FRAME_BYTES_MAX).expect("a frame") {
+                let mut out = Vec::new();
+                if greeted {
+                    let ToDaemon { seq, request } = frame.message().expect("a request");
+                    if !matches!(request, Request::Stats)
+                        || looks.fetch_add(1, Ordering::SeqCst) >= looks_answered
+                    {
+                        continue;
+                    }
+                    let mut stats = Stats::default();
+                    stats.pool.pool_size = 3;
+                    let answer = ToClient { seq, reply: Reply::Stats(Box::new(stats)) };
+                    codec::put(&answer, &[], FRAME_BYTES_MAX, &mut out).expect("a frame");
+                } else {
+                    greeted = true;
+                    let hello = Hello::new(Role::Daemon);
+                    codec::put(&hello, &[], FRAME_BYTES_MAX, &mut out).expect("a frame");
+                }
+                // The bench may have gone by now, which is its right.
+                let _ = stream.write_all(&out);
+            }
+            match stream.read(&mut bytes) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => inbox.extend_from_slice(&bytes[..n]),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bench_of_a_daemon_that_hangs_ends_and_says_what_is_not_known() {
+        // It answers the look before the load, and then the one where the time measured begins or not even that.
+        for (rate, looks_answered) in [(None, 1), (Some(1000.0), 2)] {
+            let daemon = Hanging::after(looks_answered);
+            let seen = timeout(ENDS, run(daemon.load(rate))).await;
+            let seen = seen.unwrap_or_else(|_| panic!("{rate:?} does not end")).expect("seen");
+            assert!(seen.figures.is_none(), "{seen:?}");
+            assert_eq!((seen.workers, seen.tally.judged), (3, 0));
+            assert!(seen.tally.unanswered >= 2, "each client has one in flight: {seen:?}");
+            assert_eq!(daemon.looks.load(Ordering::SeqCst), 3);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_hangs_from_the_start_is_no_measurement() {
+        let daemon = Hanging::after(0);
+        let seen = timeout(ENDS, run(daemon.load(None))).await.expect("it ends");
+        let error = seen.expect_err("nothing was measured").downcast::<ClientError>();
+        assert!(matches!(error, Ok(ClientError::NoAnswer { .. })), "{error:?}");
+    }
+
+    fn load() -> Load {
         let mix = Mix::resolve(Some("chat,shell"), &[]).expect("valid");
-        let load = Load {
+        Load {
             socket: PathBuf::new(),
             mix: Rc::new(mix),
             clients: 1,
@@ -355,10 +502,15 @@ mod tests {
             rate: None,
             warmup: Duration::ZERO,
             duration: Duration::from_mins(1),
-        };
+            grace: GRACE,
+            look: LOOK,
+        }
+    }
+
+    fn state() -> State {
         let now = Instant::now();
         State {
-            load,
+            load: load(),
             dice: Rng::with_seed(SEED),
             from: now.checked_sub(Duration::from_secs(30)).expect("a machine up for that long"),
             until: now + Duration::from_secs(30),

@@ -24,7 +24,7 @@ use cynic_proto::stats::Stats;
 use tokio::time::{Instant, sleep};
 
 use crate::args::bench::{BenchArgs, BenchCommand};
-use crate::daemon::{connect, connect_for, print};
+use crate::daemon::{connect, connect_for, print, soon, within};
 use crate::exit::Exit;
 use crate::html::HtmlFile;
 use crate::interrupt::Interrupt;
@@ -59,7 +59,7 @@ pub(crate) async fn run(socket: PathBuf, args: BenchArgs) -> Result<Exit> {
     let mix = Mix::resolve(args.mix.as_deref(), &args.files)?;
     // Fails as other commands do where there is no daemon, before anything is measured.
     let control = connect(socket.clone()).await?;
-    let before = control.stats().await?;
+    let before = soon(control.stats()).await?;
     let page = args.html.as_deref().map(HtmlFile::open).transpose()?;
     let mut bench =
         Bench { setting: setting(&args, &mix), mix: Rc::new(mix), socket, args, runs: Vec::new() };
@@ -151,6 +151,8 @@ impl Bench {
             rate,
             warmup: self.args.warmup,
             duration: self.args.duration,
+            grace: load::GRACE,
+            look: load::LOOK,
         };
         let seen = load::run(load).await?;
         let names: Vec<String> = self.mix.parts.iter().map(|part| part.name.clone()).collect();
@@ -161,7 +163,7 @@ impl Bench {
     async fn scale(&self, size: u16) -> Result<()> {
         let request = Request::Scale(Some(size));
         let client = connect_for(&request, self.socket.clone()).await?;
-        match client.request(request, Bytes::new()).await? {
+        match within(SCALE_PATIENCE, client.request(request, Bytes::new())).await? {
             (Reply::Report(_), _) => {}
             (other, _) => return Err(unexpected(other).into()),
         }
@@ -199,7 +201,7 @@ impl Bench {
 }
 
 async fn is_of_size(client: &Client, size: u16) -> Result<bool> {
-    let pool = client.stats().await?.pool;
+    let pool = soon(client.stats()).await?.pool;
     Ok(pool.pool_size == u32::from(size) && pool.workers_idle >= pool.pool_size)
 }
 

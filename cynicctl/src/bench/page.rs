@@ -217,9 +217,9 @@ fn percentiles(out: &mut String, run: &Run) {
     out.push_str("</div>");
 }
 
-fn runs(out: &mut String, runs: &[Run]) {
+fn runs(out: &mut String, all: &[Run]) {
     out.push_str("<h2>Figures</h2><div class=\"card\"><table><tr><th>workers<th>offered/s<th>judged/s<th>not judged<th>p50<th>p90<th>p99<th>p99.9<th>most<th>daemon CPU for 1000<th>workers<th>client<th>cores in use<th>daemon RSS</tr>");
-    for run in runs {
+    for run in all {
         let (time, cpu) = (&run.latency, &run.cpu_per_1000);
         let mut cells = vec![
             run.workers.to_string(),
@@ -230,9 +230,12 @@ fn runs(out: &mut String, runs: &[Run]) {
         let times = [time.p50_us, time.p90_us, time.p99_us, time.p999_us, time.max_us];
         cells.extend(times.map(|us| micros(us as f64)));
         cells.extend([cpu.daemon_s, cpu.workers_s, cpu.client_s].map(view::seconds));
-        cells.push(format!("{:.0}%", run.cpu_share * 100.0));
+        cells.push(view::share(run.cpu_share));
         cells.push(run.memory.daemon_rss.map_or_else(|| "-".to_owned(), bytes));
         let _ = write!(out, "<tr><td>{}</tr>", cells.join("<td>"));
     }
     out.push_str("</table></div>");
+    for note in view::notes(all) {
+        let _ = write!(out, "<p>note: {}</p>", escaped(&note));
+    }
 }

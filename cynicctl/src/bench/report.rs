@@ -84,9 +84,12 @@ pub struct Run {
     /// Processor seconds for 1,000 answers.
     pub cpu_per_1000: CpuUsed,
     /// The share of all cores that daemon, workers and client used together.
-    pub cpu_share: f64,
+    pub cpu_share: Option<f64>,
     /// Memory at the end.
     pub memory: Memory,
+    /// The daemon did not give its figures in time at the beginning or at the end of the run; without them the three above
+    /// and the one below are not known.
+    pub figures_late: bool,
     /// Database round trips for each judgment committed in the time measured; `None` where none was.
     pub round_trips_per_judgment: Option<f64>,
 }
@@ -136,11 +139,12 @@ impl Run {
         cores: usize,
     ) -> Run {
         let tally = &seen.tally;
-        let (seconds, answers) = seen.between;
+        let figures = seen.figures.as_ref();
+        let cpu = figures.map_or_else(CpuUsed::default, |figures| figures.cpu);
+        let answers = figures.map_or(0, |figures| figures.between.1);
         let per_1000 = |used: Option<f64>| used.map(|used| used * 1000.0 / answers.max(1) as f64);
-        let cpu = seen.cpu;
         Run {
-            workers: seen.stats.1.pool.pool_size,
+            workers: seen.workers,
             offered_per_s: offered,
             judged_per_s: tally.judged as f64 / measured_s,
             judged: tally.judged,
@@ -154,9 +158,11 @@ impl Run {
                 workers_s: per_1000(cpu.workers_s),
                 client_s: per_1000(cpu.client_s),
             },
-            cpu_share: cpu.sum_s() / seconds.max(1e-9) / cores as f64,
-            memory: seen.memory,
-            round_trips_per_judgment: round_trips(&seen.stats.0.recorder, &seen.stats.1.recorder),
+            cpu_share: figures.map(|f| cpu.sum_s() / f.between.0.max(1e-9) / cores as f64),
+            memory: figures.map_or_else(Memory::default, |figures| figures.memory),
+            figures_late: figures.is_none(),
+            round_trips_per_judgment: figures
+                .and_then(|figures| round_trips(&figures.recorder.0, &figures.recorder.1)),
         }
     }
 

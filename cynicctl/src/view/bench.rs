@@ -96,6 +96,13 @@ fn one(out: &mut String, run: &Run, columns: usize) {
         rows.push(latency("sent late by", late));
     }
     section(out, "Latency", latency_columns("OF"), &rows, columns);
+    // Of a daemon that kept its figures to itself the costs are not known, as a note says.
+    if !run.figures_late {
+        cost(out, run, columns);
+    }
+}
+
+fn cost(out: &mut String, run: &Run, columns: usize) {
     let cpu = run.cpu_per_1000;
     let cells = |name: &str, cpu: Option<f64>, rss: Option<u64>, pss: Option<u64>| -> Vec<Cell> {
         let memory = |memory: Option<u64>| memory.map_or_else(|| "-".to_owned(), bytes);
@@ -119,7 +126,7 @@ fn one(out: &mut String, run: &Run, columns: usize) {
         Some(trips) => format!("{trips:.2} database round trips a judgment"),
         None => "nothing was stored".to_owned(),
     };
-    let _ = writeln!(out, "  {:.0}% of all cores in use; {stored}", run.cpu_share * 100.0);
+    let _ = writeln!(out, "  {} of all cores in use; {stored}", share(run.cpu_share));
 }
 
 fn series(out: &mut String, report: &Report, columns: usize) {
@@ -135,7 +142,7 @@ fn series(out: &mut String, report: &Report, columns: usize) {
         let times = [time.p50_us, time.p90_us, time.p99_us, time.p999_us, time.max_us];
         let mut cells: Vec<Cell> = vec![first.into(), per_s(run.judged_per_s).into(), lost];
         cells.extend(times.map(|us| Cell::from(micros(us as f64))));
-        cells.push(format!("{:.0}%", run.cpu_share * 100.0).into());
+        cells.push(share(run.cpu_share).into());
         cells
     };
     let rows: Vec<Vec<Cell>> = report.runs.iter().map(row).collect();
@@ -151,7 +158,7 @@ fn series(out: &mut String, report: &Report, columns: usize) {
 }
 
 /// What makes the figures worth less than they look.
-fn notes(runs: &[Run]) -> Vec<String> {
+pub fn notes(runs: &[Run]) -> Vec<String> {
     let mut notes = Vec::new();
     for run in runs {
         let at = run.offered_per_s.map(|rate| format!("at {}/s ", per_s(rate))).unwrap_or_default();
@@ -161,6 +168,11 @@ fn notes(runs: &[Run]) -> Vec<String> {
         if run.unanswered > 0 {
             let n = grouped(run.unanswered);
             notes.push(format!("{at}{n} never answered; they count for as long as was waited"));
+        }
+        if run.figures_late {
+            notes.push(format!(
+                "{at}the daemon did not give its figures in time: processor time, memory and round trips are left out"
+            ));
         }
     }
     let late = runs.iter().filter_map(|run| {
@@ -199,6 +211,11 @@ fn latency(name: &str, times: &Percentiles) -> Vec<Cell> {
 /// Processor seconds for a thousand.
 pub fn seconds(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| "-".to_owned(), |seconds| micros(seconds * 1e6))
+}
+
+/// A share in percent.
+pub fn share(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0))
 }
 
 /// A rate with as many digits as are worth reading.
@@ -244,7 +261,8 @@ mod tests {
             kinds: vec![("chat".to_owned(), latency), ("prose:20k".to_owned(), latency)],
             late: offered.map(|_| latency),
             cpu_per_1000: CpuUsed { daemon_s: Some(0.012), workers_s: Some(0.31), client_s: None },
-            cpu_share: 0.62,
+            cpu_share: Some(0.62),
+            figures_late: false,
             memory: Memory {
                 daemon_rss: Some(14 << 20),
                 daemon_pss: None,
@@ -288,6 +306,22 @@ mod tests {
     #[test]
     fn a_load_fits_80_columns() {
         insta::assert_snapshot!(plain(&report(Series::Load, vec![run(None)])));
+    }
+
+    #[test]
+    fn figures_that_came_late_are_left_out_and_not_shown_as_nothing() {
+        let late = || Run {
+            unanswered: 64,
+            cpu_per_1000: CpuUsed::default(),
+            cpu_share: None,
+            memory: Memory::default(),
+            figures_late: true,
+            round_trips_per_judgment: None,
+            ..run(None)
+        };
+        insta::assert_snapshot!(plain(&report(Series::Load, vec![late()])));
+        let series = plain(&report(Series::Workers, vec![run(None), late()]));
+        assert!(series.contains("did not give its figures") && !series.contains("0%"), "{series}");
     }
 
     #[test]

@@ -38,6 +38,14 @@ pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// are not those of that moment.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
 
+/// How long after the end is still sent what was due before it. A sender that keeps up is late by milliseconds; one that
+/// is later than this does not, and its backlog would take as long as it likes.
+pub(crate) const OVERRUN: Duration = Duration::from_secs(1);
+
+/// Slices of equal time in which what was never sent is counted: their waits are right to a thousandth of what is left of
+/// the load, and counting takes no longer however many items that are.
+const UNSENT_SLICES: u64 = 1000;
+
 /// Moments that the schedule may be ahead of the sender; behind them it waits, and the moments stay as they are.
 const DUE_MAX: usize = 1024;
 
@@ -103,6 +111,8 @@ pub(super) struct Tally {
     pub(super) failed: BTreeMap<&'static str, u64>,
     /// Not answered even after the grace.
     pub(super) unanswered: u64,
+    /// Due, and never sent.
+    pub(super) unsent: u64,
     /// Answers so far, measured or not.
     answers: u64,
 }
@@ -116,7 +126,16 @@ struct State {
     /// When the items were due that are not answered, by number.
     waiting: BTreeMap<u64, (usize, Instant)>,
     next: u64,
+    unsent: Option<Unsent>,
     broken: Option<ClientError>,
+}
+
+/// What an open loop had not sent when it stopped: all that was due from that moment to the end.
+#[derive(Debug, Clone, Copy)]
+struct Unsent {
+    due: Instant,
+    rate: f64,
+    stopped: Instant,
 }
 
 type Shared = Rc<RefCell<State>>;
@@ -140,6 +159,7 @@ pub(super) async fn run(load: Load) -> Result<Seen> {
         tally,
         waiting: BTreeMap::new(),
         next: 0,
+        unsent: None,
         broken: None,
         load,
     }));
@@ -214,17 +234,21 @@ async fn closed(state: &Shared, clients: Vec<Client>) {
     finish(end, loops).await;
 }
 
-/// Items are sent when they are due, whatever became of those before them.
+/// Items are sent when they are due, whatever became of those before them; [`OVERRUN`] after the end no more are.
 async fn open(state: &Shared, clients: &[Client], rate: f64) -> Result<()> {
     let (until, end) = (state.borrow().until, state.borrow().end());
     let places = Arc::new(Semaphore::new(clients.len() * state.borrow().load.in_flight));
-    let mut due = schedule(rate, until)?;
+    let stop = end.min(until + OVERRUN);
+    let mut moments = schedule(rate, until)?;
     let mut flights = JoinSet::new();
     let mut clients = clients.iter().cycle();
-    while let Some(due) = due.recv().await {
-        // With all places taken by what a daemon that hangs never answers, there is none before the end.
-        let place = timeout_at(end.into(), Arc::clone(&places).acquire_owned()).await;
-        let Ok(Ok(place)) = place else { break };
+    while let Some(due) = moments.recv().await {
+        let place = timeout_at(stop.into(), Arc::clone(&places).acquire_owned()).await;
+        let stopped = Instant::now();
+        let (Ok(Ok(place)), true) = (place, stopped < stop) else {
+            state.borrow_mut().unsent = Some(Unsent { due, rate, stopped });
+            break;
+        };
         while flights.try_join_next().is_some() {}
         if state.borrow().broken.is_some() {
             break;
@@ -236,6 +260,8 @@ async fn open(state: &Shared, clients: &[Client], rate: f64) -> Result<()> {
             drop(place);
         });
     }
+    // Nobody listens: the thread that keeps the schedule ends.
+    drop(moments);
     finish(end, flights).await;
     Ok(())
 }
@@ -332,7 +358,7 @@ impl State {
             Ok(()) => {
                 self.tally.judged += u64::from(self.measures(now));
                 if self.measures(due) {
-                    self.tally.took(part, now - due);
+                    self.tally.took(part, now - due, 1);
                 }
             }
             Err(kind) if self.measures(due) => *self.tally.failed.entry(kind).or_default() += 1,
@@ -346,8 +372,32 @@ impl State {
         for (part, due) in std::mem::take(&mut self.waiting).into_values() {
             if self.measures(due) {
                 self.tally.unanswered += 1;
-                self.tally.took(part, now - due);
+                self.tally.took(part, now - due, 1);
             }
+        }
+        if let Some(unsent) = self.unsent.take() {
+            self.count_unsent(unsent, now);
+        }
+    }
+
+    /// The same for what was never sent. Its moments were never drawn; there are as many as the rate makes of the time,
+    /// evenly spread.
+    fn count_unsent(&mut self, unsent: Unsent, now: Instant) {
+        let first = unsent.due.max(self.from);
+        let left = self.until.saturating_duration_since(first);
+        if left.is_zero() {
+            return;
+        }
+        let items = ((left.as_secs_f64() * unsent.rate).round() as u64).max(1);
+        let slices = items.min(UNSENT_SLICES);
+        for slice in 0..slices {
+            let due = first + left.mul_f64(slice as f64 / slices as f64);
+            let count = items * (slice + 1) / slices - items * slice / slices;
+            let (part, _) = self.load.mix.pick((self.dice.roll(), self.dice.roll()));
+            self.tally.unsent += count;
+            self.tally.took(part, now.saturating_duration_since(due), count);
+            let late = micros(unsent.stopped.saturating_duration_since(due));
+            self.tally.late.saturating_record_n(late, count);
         }
     }
 }
@@ -363,15 +413,16 @@ impl Tally {
             judged: 0,
             failed: BTreeMap::new(),
             unanswered: 0,
+            unsent: 0,
             answers: 0,
         })
     }
 
-    fn took(&mut self, part: usize, time: Duration) {
+    fn took(&mut self, part: usize, time: Duration, items: u64) {
         let micros = micros(time);
-        self.latency.saturating_record(micros);
+        self.latency.saturating_record_n(micros, items);
         if let Some(part) = self.parts.get_mut(part) {
-            part.saturating_record(micros);
+            part.saturating_record_n(micros, items);
         }
     }
 }
@@ -400,15 +451,20 @@ mod tests {
     /// Above what any of these takes on a machine that does other things too: that it ends is tested, not when.
     const ENDS: Duration = Duration::from_secs(20);
 
-    /// A socket at which a daemon gives its figures so many times and answers nothing else, as one that hangs from then on.
-    struct Hanging {
+    /// A socket at which a daemon gives its figures so many times, and lets all items pass or answers nothing else, as one
+    /// that hangs from then on.
+    struct Peer {
         dir: TempDir,
         /// How often it was asked for its figures.
         looks: Arc<AtomicUsize>,
     }
 
-    impl Hanging {
-        fn after(looks_answered: usize) -> Hanging {
+    impl Peer {
+        fn hangs_after(looks_answered: usize) -> Peer {
+            Peer::new(looks_answered, false)
+        }
+
+        fn new(looks_answered: usize, works: bool) -> Peer {
             let dir = TempDir::new().expect("a temporary directory");
             let listener = UnixListener::bind(dir.path().join("socket")).expect("bound");
             let looks = Arc::new(AtomicUsize::new(0));
@@ -416,10 +472,10 @@ mod tests {
             std::thread::spawn(move || {
                 for stream in listener.incoming().map_while(Result::ok) {
                     let seen = Arc::clone(&seen);
-                    std::thread::spawn(move || serve(stream, &seen, looks_answered));
+                    std::thread::spawn(move || serve(stream, &seen, looks_answered, works));
                 }
             });
-            Hanging { dir, looks }
+            Peer { dir, looks }
         }
 
         /// A short load; each client has one item in flight.
@@ -428,7 +484,7 @@ mod tests {
                 socket: self.dir.path().join("socket"),
                 clients: 2,
                 rate,
-                duration: Duration::from_millis(100),
+                duration: Duration::from_millis(500),
                 grace: Duration::from_millis(200),
                 look: Duration::from_secs(1),
                 ..load()
@@ -437,22 +493,24 @@ mod tests {
     }
 
     /// Speaks as a daemon on one connection until the client leaves.
-    fn serve(mut stream: UnixStream, looks: &AtomicUsize, looks_answered: usize) {
+    fn serve(mut stream: UnixStream, looks: &AtomicUsize, looks_answered: usize, works: bool) {
         let (mut inbox, mut bytes, mut greeted) = (BytesMut::new(), [0; 4096], false);
         loop {
             while let Some(frame) = codec::take(&mut inbox, FRAME_BYTES_MAX).expect("a frame") {
                 let mut out = Vec::new();
                 if greeted {
                     let ToDaemon { seq, request } = frame.message().expect("a request");
-                    if !matches!(request, Request::Stats)
-                        || looks.fetch_add(1, Ordering::SeqCst) >= looks_answered
-                    {
-                        continue;
-                    }
-                    let mut stats = Stats::default();
-                    stats.pool.pool_size = 3;
-                    let answer = ToClient { seq, reply: Reply::Stats(Box::new(stats)) };
-                    codec::put(&answer, &[], FRAME_BYTES_MAX, &mut out).expect("a frame");
+                    let reply = match request {
+                        Request::Judge(judge) if works => Reply::Echoed(judge.task),
+                        Request::Stats if looks.fetch_add(1, Ordering::SeqCst) < looks_answered => {
+                            let mut stats = Stats::default();
+                            stats.pool.pool_size = 3;
+                            Reply::Stats(Box::new(stats))
+                        }
+                        _ => continue,
+                    };
+                    codec::put(&ToClient { seq, reply }, &[], FRAME_BYTES_MAX, &mut out)
+                        .expect("a frame");
                 } else {
                     greeted = true;
                     let hello = Hello::new(Role::Daemon);
@@ -472,22 +530,65 @@ mod tests {
     async fn a_bench_of_a_daemon_that_hangs_ends_and_says_what_is_not_known() {
         // It answers the look before the load, and then the one where the time measured begins or not even that.
         for (rate, looks_answered) in [(None, 1), (Some(1000.0), 2)] {
-            let daemon = Hanging::after(looks_answered);
+            let daemon = Peer::hangs_after(looks_answered);
             let seen = timeout(ENDS, run(daemon.load(rate))).await;
             let seen = seen.unwrap_or_else(|_| panic!("{rate:?} does not end")).expect("seen");
             assert!(seen.figures.is_none(), "{seen:?}");
             assert_eq!((seen.workers, seen.tally.judged), (3, 0));
             assert!(seen.tally.unanswered >= 2, "each client has one in flight: {seen:?}");
+            assert_eq!(seen.tally.unsent > 0, rate.is_some(), "what has no place is never sent");
             assert_eq!(daemon.looks.load(Ordering::SeqCst), 3);
         }
     }
 
     #[tokio::test]
     async fn a_daemon_that_hangs_from_the_start_is_no_measurement() {
-        let daemon = Hanging::after(0);
+        let daemon = Peer::hangs_after(0);
         let seen = timeout(ENDS, run(daemon.load(None))).await.expect("it ends");
         let error = seen.expect_err("nothing was measured").downcast::<ClientError>();
         assert!(matches!(error, Ok(ClientError::NoAnswer { .. })), "{error:?}");
+    }
+
+    /// Far more than can be sent; a sender that worked its backlog off would take minutes.
+    #[tokio::test]
+    async fn an_open_loop_ends_however_much_is_due() {
+        let rate = 10_000_000.0;
+        let daemon = Peer::new(usize::MAX, true);
+        let load = Load { in_flight: 64, grace: GRACE, ..daemon.load(Some(rate)) };
+        let due = (load.duration.as_secs_f64() * rate) as u64;
+        let tally = timeout(ENDS, run(load)).await.expect("it ends").expect("seen").tally;
+        assert!(tally.judged > 0 && tally.unsent > due / 2, "{tally:?}");
+        let parts: u64 = tally.parts.iter().map(Histogram::len).sum();
+        assert_eq!((parts, tally.late.len()), (tally.latency.len(), tally.latency.len()));
+        assert!(tally.latency.len() > tally.unsent, "what was sent counts beside what was not");
+        assert!(tally.latency.max() >= 500_000, "the first of them waited the longest");
+    }
+
+    #[test]
+    fn what_was_due_and_never_sent_is_not_left_out() {
+        let mut state = state();
+        // Due in the warm-up, which does not count, and in the time measured.
+        state.unsent = Some(Unsent { due: ago(40), rate: 1000.0, stopped: Instant::now() });
+        state.until = Instant::now();
+        state.give_up();
+        let tally = &state.tally;
+        assert!((29_999..30_100).contains(&tally.unsent), "{tally:?}");
+        assert_eq!((tally.latency.len(), tally.late.len()), (tally.unsent, tally.unsent));
+        let (least, most) = (tally.latency.min(), tally.latency.max());
+        assert!(least < 1_000_000 && most >= 29_900_000, "waits of all lengths: {least} to {most}");
+        assert!(tally.parts.iter().all(|part| !part.is_empty()), "of all kinds");
+    }
+
+    #[test]
+    fn one_that_never_had_a_place_counts_at_any_rate() {
+        let mut state = state();
+        state.unsent = Some(Unsent { due: ago(3), rate: 0.1, stopped: Instant::now() });
+        state.until = ago(2);
+        state.give_up();
+        assert_eq!((state.tally.unsent, state.tally.latency.len()), (1, 1));
+        state.unsent = Some(Unsent { due: ago(1), rate: 0.1, stopped: Instant::now() });
+        state.give_up();
+        assert_eq!(state.tally.unsent, 1, "nothing is due after the end");
     }
 
     fn load() -> Load {
@@ -517,6 +618,7 @@ mod tests {
             tally: Tally::new(2).expect("histograms"),
             waiting: BTreeMap::new(),
             next: 0,
+            unsent: None,
             broken: None,
         }
     }

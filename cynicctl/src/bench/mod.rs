@@ -31,6 +31,7 @@ use crate::interrupt::Interrupt;
 use crate::view::style::{FAINT, columns, paint};
 use crate::view::{bench as view, json};
 use load::Load;
+pub(crate) use load::OVERRUN;
 use mix::Mix;
 pub use report::{Percentiles, Report, Run, Series, Setting};
 pub use usage::{CpuUsed, Memory};
@@ -178,7 +179,7 @@ impl Bench {
     }
 
     fn show(self, series: Series, stats: &Stats, page: Option<HtmlFile>) -> Result<Exit> {
-        // A rate of nothing is no measurement.
+        // A rate of nothing is no measurement. What was never sent is one: of a load that is too much.
         let failed = self.runs.iter().any(|run| run.unanswered > 0 || run.judged_per_s == 0.0);
         let report = Report {
             build: stats.build.clone(),

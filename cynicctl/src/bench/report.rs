@@ -73,8 +73,11 @@ pub struct Run {
     pub judged: u64,
     /// Items not judged, by the kind of error.
     pub failed: BTreeMap<String, u64>,
-    /// Items without an answer.
+    /// Items that were sent and had no answer.
     pub unanswered: u64,
+    /// Items that were due in an open loop and not sent by a second after the end: the load was more than this program or
+    /// the daemon takes. They count in the latency for as long as was waited.
+    pub unsent: u64,
     /// From the moment at which an item was due to its answer.
     pub latency: Percentiles,
     /// The same for each kind of items.
@@ -150,6 +153,7 @@ impl Run {
             judged: tally.judged,
             failed: tally.failed.iter().map(|(kind, n)| ((*kind).to_owned(), *n)).collect(),
             unanswered: tally.unanswered,
+            unsent: tally.unsent,
             latency: Percentiles::of(&tally.latency),
             kinds: names.iter().cloned().zip(tally.parts.iter().map(Percentiles::of)).collect(),
             late: offered.is_some().then(|| Percentiles::of(&tally.late)),
@@ -168,7 +172,7 @@ impl Run {
 
     /// Items that were not judged.
     pub fn lost(&self) -> u64 {
-        self.failed.values().sum::<u64>() + self.unanswered
+        self.failed.values().sum::<u64>() + self.unanswered + self.unsent
     }
 }
 

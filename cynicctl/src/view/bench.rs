@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::style::{BAD, FAINT, STRONG, WARN, paint};
 use super::table::{Cell, Column, Table};
-use crate::bench::{Percentiles, Report, Run, Series};
+use crate::bench::{OVERRUN, Percentiles, Report, Run, Series};
 use crate::text::{bytes, counted, grouped, micros, printable, wrap};
 
 /// Lateness of the sender's own at its 99th percentile, beside the answers', above which it is pointed out.
@@ -169,6 +169,12 @@ pub fn notes(runs: &[Run]) -> Vec<String> {
             let n = grouped(run.unanswered);
             notes.push(format!("{at}{n} never answered; they count for as long as was waited"));
         }
+        if run.unsent > 0 {
+            let (n, after) = (grouped(run.unsent), OVERRUN);
+            notes.push(format!(
+                "{at}{n} were due and not sent by {after:?} after the end: more than this client or the daemon takes; they count for as long as was waited"
+            ));
+        }
         if run.figures_late {
             notes.push(format!(
                 "{at}the daemon did not give its figures in time: processor time, memory and round trips are left out"
@@ -257,6 +263,7 @@ mod tests {
             judged: 12_345,
             failed: BTreeMap::from([("busy".to_owned(), 7)]),
             unanswered: 0,
+            unsent: 0,
             latency,
             kinds: vec![("chat".to_owned(), latency), ("prose:20k".to_owned(), latency)],
             late: offered.map(|_| latency),
@@ -326,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_sweep_fits_80_columns() {
-        let runs = vec![run(Some(99.0)), run(Some(1_000_000.0))];
+        let runs = vec![run(Some(99.0)), Run { unsent: 1_234_567, ..run(Some(1_000_000.0)) }];
         insta::assert_snapshot!(plain(&report(Series::Sweep, runs)));
     }
 }

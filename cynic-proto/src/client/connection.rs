@@ -13,6 +13,7 @@ use interprocess::local_socket::{GenericFilePath, ToFsName};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::patience::left_of;
 use super::{ClientError, Options};
 use crate::codec::{self, Frame, FrameError};
 use crate::error::{ErrorKind, TaskError};
@@ -172,6 +173,7 @@ struct InFlight {
     request: Request,
     payload: Bytes,
     reply: ReplySender,
+    sent_at: Instant,
 }
 
 struct Pump {
@@ -282,7 +284,8 @@ impl Pump {
         self.next_seq += 1;
         match self.encode(seq, &request, &payload) {
             Ok(()) => {
-                self.in_flight.insert(seq, InFlight { request, payload, reply });
+                self.in_flight
+                    .insert(seq, InFlight { request, payload, reply, sent_at: Instant::now() });
             }
             Err(error) => drop(reply.send(unsent(&request, error))),
         }
@@ -369,6 +372,8 @@ impl Pump {
         for (seq, mut waiting) in again {
             if let Request::Judge(judge) = &mut waiting.request {
                 judge.retry = true;
+                judge.deadline_ms = left_of(judge.deadline_ms, waiting.sent_at.elapsed());
+                waiting.sent_at = Instant::now();
             }
             match self.encode(seq, &waiting.request.clone(), &waiting.payload.clone()) {
                 Ok(()) => {
@@ -383,5 +388,53 @@ impl Pump {
         for (_, waiting) in self.in_flight.drain() {
             drop(waiting.reply.send(Err(error())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TaskId;
+    use crate::item::Hint;
+    use crate::message::{Ack, Judge, Lane};
+
+    /// A daemon that comes back late owes no answer that the client has given up.
+    #[tokio::test]
+    async fn what_is_asked_for_again_has_what_is_left_of_its_deadline() {
+        let mut pump = Pump {
+            options: Options::new("unused"),
+            next_seq: 1,
+            in_flight: HashMap::new(),
+            outbox: BytesMut::new(),
+            inbox: BytesMut::new(),
+        };
+        let passed = Duration::from_secs(3);
+        let sent_at = Instant::now().checked_sub(passed).expect("a machine up for that long");
+        for (seq, deadline_ms) in [(1, None), (2, Some(60_000)), (3, Some(1000))] {
+            let request = Request::Judge(Judge {
+                task: TaskId(seq.into()),
+                retry: false,
+                lane: Lane::Bulk,
+                ack: Ack::Judged,
+                deadline_ms,
+                hint: Hint::default(),
+            });
+            let (reply, _) = oneshot::channel();
+            let waiting = InFlight { request, payload: Bytes::new(), reply, sent_at };
+            pump.in_flight.insert(seq, waiting);
+        }
+        pump.ask_again();
+        let mut asked = || {
+            let frame = codec::take(&mut pump.outbox, pump.options.frame_bytes_max);
+            let message = frame.expect("a frame").expect("a frame").message::<ToDaemon>();
+            match message.expect("a request").request {
+                Request::Judge(judge) => judge,
+                other => panic!("asked for {other:?}"),
+            }
+        };
+        let (without, long, over) = (asked(), asked(), asked());
+        assert!(without.retry && without.deadline_ms.is_none(), "{without:?}");
+        assert!(long.deadline_ms <= Some(57_000) && long.deadline_ms > Some(1), "{long:?}");
+        assert_eq!(over.deadline_ms, Some(1), "the daemon says that it is over");
     }
 }

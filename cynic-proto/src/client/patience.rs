@@ -111,7 +111,7 @@ fn next(
     // Spread by the task's random bits, so that a window of tasks does not come back all at once.
     let spread = 0.75 + f64::from((task.0 & 0xff) as u8) / 512.0;
     let pause = pause.clamp(Duration::from_millis(1), PAUSE_MAX).mul_f64(spread);
-    let pause_max = left - LAST_ATTEMPT.min(left / 2);
+    let pause_max = left.saturating_sub(LAST_ATTEMPT.min(left / 2));
     Some(Next { pause: pause.min(pause_max), last: pause > pause_max })
 }
 

@@ -393,7 +393,7 @@ impl State {
         for slice in 0..slices {
             let due = first + left.mul_f64(slice as f64 / slices as f64);
             let count = items * (slice + 1) / slices - items * slice / slices;
-            let (part, _) = self.load.mix.pick((self.dice.roll(), self.dice.roll()));
+            let (part, _) = self.load.mix.pick((self.dice.f64(), self.dice.f64()));
             self.tally.unsent += count;
             self.tally.took(part, now.saturating_duration_since(due), count);
             let late = micros(unsent.stopped.saturating_duration_since(due));

@@ -402,6 +402,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_asked_for_again_has_what_is_left_of_its_deadline() {
         let mut pump = Pump {
+            takes_bytes_max: usize::MAX,
             options: Options::new("unused"),
             next_seq: 1,
             in_flight: HashMap::new(),

@@ -19,7 +19,7 @@ use crate::text::acts_on_terminal;
 /// The line for a row.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn row(row: &Row) -> Result<String> {
     match &row.outcome {
         Outcome::Judged(answer) => {

@@ -151,7 +151,7 @@ mod tests {
     fn most_comments_are_passed_over() {
         for text in [
             "/* Returns the number of bytes that were read, or a negative error code. */",
-            "// TODO: the 2nd argument of x_y(a, b) is 0x1f on big-endian machines",
+            "// Note: the 2nd argument of x_y(a, b) is 0x1f on big-endian machines",
             "could not open %s: permission denied",
         ] {
             assert!(!may_instruct(text), "{text}");
